@@ -11,7 +11,7 @@ use crate::DType;
 pub enum Op {
     /// A value that was imported, committed or read before; no inputs.
     Leaf,
-    /// One output element from the elements at the same index of each input (all of the output's shape).
+    /// One output element from one element of each input; each input is broadcast to the output's shape.
     Element(ElementOp),
     /// The same elements seen through another index; nothing is computed.
     View(ViewOp),
@@ -100,6 +100,8 @@ pub enum ViewOp {
         /// Distance, per axis.
         steps: Vec<usize>,
     },
+    /// The input itself; its gradient is zero.
+    Detach,
     /// The elements in opposite order along each axis of `axes`.
     Flip {
         /// The axes, ascending.
@@ -401,6 +403,7 @@ impl Op {
             Op::View(ViewOp::Permute { .. }) => "permute",
             Op::View(ViewOp::Broadcast) => "broadcast",
             Op::View(ViewOp::Slice { .. }) => "slice",
+            Op::View(ViewOp::Detach) => "detach",
             Op::View(ViewOp::Flip { .. }) => "flip",
             Op::View(ViewOp::Window(_)) => "window",
             Op::Pad { .. } => "pad",
