@@ -60,7 +60,10 @@ impl Backward {
         for node in history(loss) {
             let depends = asked.contains(&node.sequence())
                 || (!is_constant(&node)
-                    && node.inputs().iter().any(|input| on_way.get(&input.sequence()).copied().unwrap_or(false)));
+                    && node
+                        .inputs()
+                        .iter()
+                        .any(|input| on_way.get(&input.sequence()).copied().unwrap_or(false)));
             let on = depends && is_float(&node);
             on_way.insert(node.sequence(), on);
             if on {

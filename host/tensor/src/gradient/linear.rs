@@ -56,7 +56,8 @@ impl Backward {
     /// The tensor that was broadcast along the batch to make this operand, unless the operand itself is asked
     /// for.
     fn broadcast_source(&self, operand: &Tensor) -> Option<Tensor> {
-        let last = |tensor: &Tensor| tensor.shape().rank().checked_sub(2).map(|at| tensor.shape()[at..].to_vec());
+        let last =
+            |tensor: &Tensor| tensor.shape().rank().checked_sub(2).map(|at| tensor.shape()[at..].to_vec());
         let source = match operand.op() {
             Op::View(ViewOp::Broadcast) => &operand.inputs()[0],
             _ => return None,
@@ -90,9 +91,8 @@ fn shared(
 ) -> Recorded {
     let batch_rank = operand.shape().rank() - 2;
     let missing = operand.shape().rank() - source.shape().rank();
-    let is_shared = |axis: usize| {
-        axis < missing || (source.shape()[axis - missing] == 1 && operand.shape()[axis] != 1)
-    };
+    let is_shared =
+        |axis: usize| axis < missing || (source.shape()[axis - missing] == 1 && operand.shape()[axis] != 1);
     let (shared, own): (Vec<usize>, Vec<usize>) = (0..batch_rank).partition(|&axis| is_shared(axis));
     let gathered = |graph: &mut Graph, x: &Tensor| {
         let axes = [&own[..], &shared, &[batch_rank, batch_rank + 1]].concat();
@@ -174,7 +174,8 @@ fn weight_gradient(
     let y = dy.shape();
     let terms = y[0] * y[2] * y[3];
     if check_terms("gradients", terms).is_err() {
-        let message = format!("the gradient of a convolution's weight sums {terms} products; use a smaller batch");
+        let message =
+            format!("the gradient of a convolution's weight sums {terms} products; use a smaller batch");
         return argument_error("gradients", message);
     }
     graph.record(Op::Conv2dWeightGradient(attributes), &[x, dy], *shape, DType::F32)

@@ -30,7 +30,13 @@ fn slice(graph: &mut Graph, starts: &[usize], steps: &[usize], input: &Tensor, g
 }
 
 /// Only the elements that were there before the padding.
-pub(super) fn pad(graph: &mut Graph, low: &[usize], interior: &[usize], input: &Tensor, g: &Tensor) -> Recorded {
+pub(super) fn pad(
+    graph: &mut Graph,
+    low: &[usize],
+    interior: &[usize],
+    input: &Tensor,
+    g: &Tensor,
+) -> Recorded {
     let steps: Vec<usize> = interior.iter().map(|between| between + 1).collect();
     let end = |i: usize| match input.shape()[i] {
         0 => low[i],
