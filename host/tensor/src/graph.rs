@@ -15,6 +15,7 @@ mod reduce;
 
 use std::sync::Arc;
 
+pub(crate) use linear::check_terms;
 pub use optimise::{AdamwOptions, SgdOptions};
 
 use crate::{
