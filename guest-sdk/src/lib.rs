@@ -1,1 +1,4 @@
-//! To be written.
+//! The SDK.
+extern crate self as anneal_sdk;
+#[doc(hidden)]
+pub mod bindings;

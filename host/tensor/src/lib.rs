@@ -10,6 +10,7 @@ mod dtype;
 mod error;
 mod executor;
 pub mod gas;
+mod gradient;
 mod graph;
 pub mod limits;
 mod node;

@@ -21,5 +21,6 @@ mod scalar;
 pub mod threefry;
 pub mod trigonometric;
 
+pub use canonical::{MAX, NotFinite, import, powi, sub};
 pub use element::{Lane, evaluate};
 pub use scalar::{Native, Scalar};
