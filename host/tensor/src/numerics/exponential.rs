@@ -120,7 +120,8 @@ pub fn tanh<S: Scalar>(s: &mut S, x: S::F) -> S::F {
     canon_sum(s, value)
 }
 
-/// 1 / (1 + e^−x): with e = e^−|x| (0 below 2^-100), 1 / (1 + e) for x ≥ 0 and e / (1 + e) below.
+/// 1 / (1 + e^−x): with e = e^−|x| (0 below 2^-100), 1 / (1 + e) for x ≥ 0 and e / (1 + e) below, corrected
+/// by what 1 + e lost.
 #[inline(always)]
 pub fn sigmoid<S: Scalar>(s: &mut S, x: S::F) -> S::F {
     let zero = s.float(0.0);
@@ -132,5 +133,14 @@ pub fn sigmoid<S: Scalar>(s: &mut S, x: S::F) -> S::F {
     let negative = s.lt(x, zero);
     let numerator = s.select(negative, power, one);
     let quotient = s.div(numerator, denominator);
-    canon_product(s, quotient)
+    // What the denominator lost by rounding, times the slope: its reciprocal is 1 − e / (1 + e) or the
+    // quotient itself. Where these products are subnormal they are far below the quotient's last place.
+    let seen = s.sub(denominator, one);
+    let lost = s.sub(power, seen);
+    let complement = s.sub(one, quotient);
+    let reciprocal = s.select(negative, complement, quotient);
+    let slope = s.mul(quotient, lost);
+    let correction = s.mul(slope, reciprocal);
+    let value = s.sub(quotient, correction);
+    canon_product(s, value)
 }
