@@ -70,6 +70,17 @@ pub struct Dispatch {
     pub workgroups: u32,
 }
 
+impl Dispatch {
+    /// The arguments of a run with these scalars.
+    pub fn bound(&self, scalars: &[u32]) -> Vec<u32> {
+        let mut words = self.arguments.clone();
+        for &(at, scalar) in &self.scalars {
+            words[at] = scalars[scalar];
+        }
+        words
+    }
+}
+
 /// A compiled unit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {

@@ -16,7 +16,7 @@ use anneal_tensor::{
     plan::Contract,
 };
 
-use super::{Buffer, Dispatch, ELEMENTS_MAX, Lowered, Shader, Tuning, index::Axes};
+use super::{Buffer, Dispatch, ELEMENTS_MAX, Lowered, Shader, Tuning};
 use tile::{Operand, TILE_TERMS, Tile};
 
 /// Lanes of the kernel that adds chunk sums.
@@ -80,7 +80,7 @@ fn tiles(
 ) -> Dispatch {
     let several = extent.chunks() > 1 && !apart;
     let mut shader = Shader::new(tuning);
-    let mut operand = |shader: &mut Shader, view, rows: &[usize], name| {
+    let operand = |shader: &mut Shader, view, rows: &[usize], name| {
         Operand::new(shader, contract, view, rows, name)
     };
     let a = operand(&mut shader, &contract.a, &contract.m, "a");

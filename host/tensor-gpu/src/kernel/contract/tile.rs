@@ -1,7 +1,7 @@
 //! The tile of a contraction: how operands get into workgroup memory and how the chain runs over it.
 
 use anneal_tensor::{
-    numerics::{Scalar, canonical::round12},
+    numerics::canonical::round12,
     plan::{Contract, View},
 };
 
