@@ -59,6 +59,18 @@ impl Batches {
         self.rows.chunks(self.size)
     }
 
+    /// The row numbers of batch `index`.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`Batches::len`].
+    #[track_caller]
+    pub fn get(&self, index: u32) -> &[u32] {
+        match self.iter().nth(index as usize) {
+            Some(rows) => rows,
+            None => panic!("batch {index} of {}", self.len()),
+        }
+    }
+
     /// How many batches.
     pub fn len(&self) -> u32 {
         self.rows.len().div_ceil(self.size) as u32

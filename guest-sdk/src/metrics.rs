@@ -26,10 +26,14 @@ pub fn correct(predictions: &Tensor, labels: &Tensor) -> Result<Tensor, Error> {
     predictions.try_argmax(-1)?.try_eq(labels)?.try_cast(DType::I32)?.try_sum(&[])
 }
 
+/// How many numbers an [`Average`] holds before it adds them up.
+const PENDING_MAX: usize = 32;
+
 /// The mean of numbers that stay on the device until it is asked for: one wait an epoch, not one a step.
 #[derive(Clone, Debug, Default)]
 pub struct Average {
-    sum: Option<Tensor>,
+    /// Sums and single numbers, each committed by whoever made it, f32 of shape `[1]`.
+    pending: Vec<Tensor>,
     count: u32,
 }
 
@@ -39,23 +43,27 @@ impl Average {
         Average::default()
     }
 
-    /// Adds an f32 tensor of one element: a loss.
+    /// Adds an f32 tensor of one element: a loss, as [`Optimiser::step`](crate::optimisers::Optimiser::step)
+    /// returns it.
     pub fn push(&mut self, number: &Tensor) -> Result<(), Error> {
-        let number = number.try_reshape(&[])?;
-        let sum = match self.sum.take() {
-            Some(sum) => sum.try_add(number)?,
-            None => number,
-        };
-        self.sum = Some(commit(&[&sum]).remove(0));
+        self.pending.push(number.try_reshape(&[1])?);
         self.count += 1;
+        if self.pending.len() == PENDING_MAX {
+            self.pending = commit(&[&self.sum()?]);
+        }
         Ok(())
     }
 
     /// The mean of what was added, or 0 of nothing. Waits for the device.
     pub fn value(&self) -> Result<f32, Error> {
-        match &self.sum {
-            Some(sum) => Ok(sum.try_item()? / self.count as f32),
-            None => Ok(0.0),
+        match self.count {
+            0 => Ok(0.0),
+            count => Ok(self.sum()?.try_item()? / count as f32),
         }
+    }
+
+    fn sum(&self) -> Result<Tensor, Error> {
+        let pending: Vec<&Tensor> = self.pending.iter().collect();
+        Tensor::try_concat(&pending, 0)?.try_sum_keep(&[])
     }
 }
