@@ -6,6 +6,7 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+pub mod digest;
 mod dtype;
 mod error;
 mod executor;
@@ -17,6 +18,7 @@ mod node;
 pub mod numerics;
 mod op;
 pub mod plan;
+pub mod reference;
 mod shape;
 mod value;
 
@@ -28,5 +30,6 @@ pub use node::{Meter, Tensor, reachable};
 pub use op::{
     AdamwScalars, Conv2dAttributes, ElementOp, Op, ReduceKind, SgdScalars, ViewOp, WindowAttributes,
 };
+pub use reference::Reference;
 pub use shape::Shape;
 pub use value::{Elements, ImportError, Storage, Value};
