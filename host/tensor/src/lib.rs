@@ -6,16 +6,19 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+pub mod digest;
 mod dtype;
 mod error;
 mod executor;
 pub mod gas;
+mod gradient;
 mod graph;
 pub mod limits;
 mod node;
 pub mod numerics;
 mod op;
 pub mod plan;
+pub mod reference;
 mod shape;
 mod value;
 
@@ -27,5 +30,6 @@ pub use node::{Meter, Tensor, reachable};
 pub use op::{
     AdamwScalars, Conv2dAttributes, ElementOp, Op, ReduceKind, SgdScalars, ViewOp, WindowAttributes,
 };
+pub use reference::Reference;
 pub use shape::Shape;
 pub use value::{Elements, ImportError, Storage, Value};
