@@ -6,6 +6,7 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+pub mod cpu;
 pub mod digest;
 mod dtype;
 mod error;
@@ -22,6 +23,7 @@ pub mod reference;
 mod shape;
 mod value;
 
+pub use cpu::{Cpu, CpuError, InstructionSet};
 pub use dtype::DType;
 pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};
