@@ -19,8 +19,10 @@ mod node;
 pub mod numerics;
 mod op;
 pub mod plan;
+pub mod real;
 pub mod reference;
 mod shape;
+pub mod testing;
 mod value;
 
 pub use cpu::{Cpu, CpuError, InstructionSet};
