@@ -6,7 +6,11 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+<<<<<<< HEAD
 pub mod conformance;
+=======
+pub mod cpu;
+>>>>>>> cpu
 pub mod digest;
 mod dtype;
 mod error;
@@ -25,6 +29,7 @@ mod shape;
 pub mod testing;
 mod value;
 
+pub use cpu::{Cpu, CpuError, InstructionSet};
 pub use dtype::DType;
 pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};
