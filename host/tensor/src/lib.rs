@@ -6,11 +6,8 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
-<<<<<<< HEAD
 pub mod conformance;
-=======
 pub mod cpu;
->>>>>>> cpu
 pub mod digest;
 mod dtype;
 mod error;
