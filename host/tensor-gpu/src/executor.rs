@@ -210,7 +210,9 @@ impl GpuExecutor {
         let mut launches: Vec<Launch> = Vec::new();
         let mut starts = words.starts.iter();
         for (at, step) in lowered.iter().enumerate() {
-            for slot in plan.steps[at].kind.writes() {
+            let kind = &plan.steps[at].kind;
+            // What is read was written, or has no elements.
+            for slot in kind.writes().into_iter().chain(kind.reads()) {
                 if slots[slot].is_none() {
                     slots[slot] = Some(Arc::new(self.gpu.buffer(plan.slots[slot].elements)?));
                 }
@@ -237,6 +239,12 @@ impl GpuExecutor {
             }
         }
         self.encode(&mut launches)?;
+        for &target in &plan.targets {
+            // Nothing writes a target without elements.
+            if slots[target].is_none() {
+                slots[target] = Some(Arc::new(self.gpu.buffer(plan.slots[target].elements)?));
+            }
+        }
         Ok(slots)
     }
 
