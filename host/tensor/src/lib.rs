@@ -6,6 +6,7 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+pub mod conformance;
 pub mod cpu;
 pub mod digest;
 mod dtype;

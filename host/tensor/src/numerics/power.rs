@@ -2,7 +2,7 @@
 
 use super::Scalar;
 use super::canonical::{GRID, MAX, canon_product};
-use super::double::{limit, split, two_product};
+use super::double::{fast_two_sum, limit, split, two_product};
 use super::exponential::{exp_reduced, nearest, scale};
 use super::logarithm::log2_pair;
 
@@ -37,7 +37,8 @@ pub fn pow<S: Scalar>(s: &mut S, a: S::F, b: S::F) -> S::F {
     let low = limit(s, low, -0.001, 0.001);
     let (n, n_float) = nearest(s, high);
     let fraction = s.sub(high, n_float);
-    // The pair times ln 2: the product of the leading 12-bit halves is exact.
+    // The pair times ln 2: the product of the leading 12-bit halves is exact. Where they vanish, so nearly
+    // does the argument, and the order in the sum below no longer matters.
     let parts = split(s, fraction);
     let ln2_high = s.float(LN2_HIGH);
     let ln2_low = s.float(LN2_LOW);
@@ -47,7 +48,8 @@ pub fn pow<S: Scalar>(s: &mut S, a: S::F, b: S::F) -> S::F {
     let rest2 = s.add(parts.low, low);
     let rest2 = s.mul(rest2, ln2);
     let rest = s.add(rest1, rest2);
-    let value = exp_reduced(s, leading, rest);
+    let argument = fast_two_sum(s, leading, rest);
+    let value = exp_reduced(s, argument.high, argument.low);
     let value = scale(s, value, n);
     let value = canon_product(s, value);
 
