@@ -1,0 +1,270 @@
+//! Tables and fields of a TOML document that know their line and full key. No meaning of any key.
+
+use toml::de::{DeTable, DeValue};
+
+use super::{ManifestError, PARAMETER_TEXT_BYTES_MAX, check_name, nearest};
+use crate::{ByteCount, ParameterValue};
+
+/// The text, to find lines in.
+pub(super) struct Source<'a> {
+    text: &'a str,
+}
+
+/// A table.
+pub(super) struct Section<'a> {
+    source: &'a Source<'a>,
+    /// The keys that lead here, empty at the root.
+    path: String,
+    line: usize,
+    table: &'a DeTable<'a>,
+}
+
+/// A key and its value.
+pub(super) struct Field<'a> {
+    source: &'a Source<'a>,
+    key: String,
+    name: &'a str,
+    line: usize,
+    value: &'a DeValue<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Source<'a> {
+        Source { text }
+    }
+
+    pub(super) fn parse(&self) -> Result<toml::Spanned<DeTable<'a>>, ManifestError> {
+        DeTable::parse(self.text).map_err(|error| ManifestError::Syntax {
+            line: self.line(error.span().map_or(0, |span| span.start)),
+            message: error.message().trim().to_owned(),
+        })
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        1 + before.iter().filter(|&&byte| byte == b'\n').count()
+    }
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(
+        source: &'a Source<'a>,
+        table: &'a DeTable<'a>,
+        known: &[&str],
+    ) -> Result<Section<'a>, ManifestError> {
+        let section = Section { source, path: String::new(), line: 1, table };
+        section.check_keys(known)?;
+        Ok(section)
+    }
+
+    /// The line of the table's key.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    pub(super) fn required(
+        &self,
+        name: &str,
+        expected: &str,
+        example: &str,
+    ) -> Result<Field<'a>, ManifestError> {
+        self.get(name).ok_or_else(|| ManifestError::Missing {
+            line: self.line,
+            key: self.key(name),
+            expected: expected.to_owned(),
+            example: example.to_owned(),
+        })
+    }
+
+    /// At most so many fields.
+    pub(super) fn count(&self, what: &'static str, limit: usize) -> Result<(), ManifestError> {
+        let found = self.table.len();
+        if found > limit {
+            return Err(ManifestError::TooMany { line: self.line, what, found, limit });
+        }
+        Ok(())
+    }
+
+    /// Every field of a table whose keys are the developer's own names.
+    pub(super) fn named_fields(&self) -> Result<Vec<Field<'a>>, ManifestError> {
+        self.fields()
+            .map(|field| match check_name(field.name) {
+                Ok(()) => Ok(field),
+                Err(reason) => Err(ManifestError::Name { line: field.line, key: field.key, reason }),
+            })
+            .collect()
+    }
+
+    fn fields(&self) -> impl Iterator<Item = Field<'a>> {
+        let (source, table) = (self.source, self.table);
+        table.iter().map(move |(name, value)| Field {
+            source,
+            key: self.key(name.get_ref()),
+            name: name.get_ref(),
+            line: source.line(name.span().start),
+            value: value.get_ref(),
+        })
+    }
+
+    fn check_keys(&self, known: &[&str]) -> Result<(), ManifestError> {
+        match self.fields().filter(|field| !known.contains(&field.name)).min_by_key(|field| field.line) {
+            None => Ok(()),
+            Some(field) => Err(ManifestError::UnknownKey {
+                line: field.line,
+                nearest: nearest(field.name, known.iter().copied()).map(str::to_owned),
+                key: field.key,
+                known: known.iter().map(|&name| name.to_owned()).collect(),
+            }),
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.value.is_str()
+    }
+
+    /// The value is none of what it must be.
+    pub(super) fn invalid(&self, expected: impl Into<String>, example: &str) -> ManifestError {
+        let example = if example.contains(['=', '\n']) {
+            example.to_owned()
+        } else {
+            format!("{} = {example}", self.name)
+        };
+        ManifestError::Value {
+            line: self.line,
+            key: self.key.clone(),
+            found: describe(self.value),
+            expected: expected.into(),
+            example,
+        }
+    }
+
+    /// A table with these keys and no others.
+    pub(super) fn section(&self, known: &[&str], example: &str) -> Result<Section<'a>, ManifestError> {
+        let section = self.open_section(example)?;
+        section.check_keys(known)?;
+        Ok(section)
+    }
+
+    /// A table with keys of the developer's own.
+    pub(super) fn open_section(&self, example: &str) -> Result<Section<'a>, ManifestError> {
+        match self.value {
+            DeValue::Table(table) => {
+                Ok(Section { source: self.source, path: self.key.clone(), line: self.line, table })
+            }
+            _ => Err(self.invalid("a table", example)),
+        }
+    }
+
+    pub(super) fn text(&self, expected: &str, example: &str) -> Result<&'a str, ManifestError> {
+        self.value.as_str().ok_or_else(|| self.invalid(format!("{expected}, in quotes"), example))
+    }
+
+    pub(super) fn integer(&self, low: u64, high: u64, example: &str) -> Result<u64, ManifestError> {
+        match integer(self.value) {
+            Some(number) if (i128::from(low)..=i128::from(high)).contains(&number) => Ok(number as u64),
+            _ => Err(self.invalid(format!("a whole number from {low} to {high}"), example)),
+        }
+    }
+
+    /// A size: an integer, or a text with a unit.
+    pub(super) fn size(
+        &self,
+        low: ByteCount,
+        high: ByteCount,
+        example: &str,
+    ) -> Result<ByteCount, ManifestError> {
+        let size = match self.value {
+            DeValue::String(text) => text.parse().ok(),
+            value => integer(value).and_then(|number| u64::try_from(number).ok()).map(ByteCount),
+        };
+        size.filter(|size| (low..=high).contains(size))
+            .ok_or_else(|| self.invalid(format!("a size from {low} to {high}, with its unit"), example))
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&self, names: &[(&'static str, T)]) -> Result<T, ManifestError> {
+        let found = self.value.as_str().and_then(|text| names.iter().find(|(name, _)| *name == text));
+        found.map(|(_, choice)| *choice).ok_or_else(|| {
+            let words: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            let near =
+                self.value.as_str().and_then(|text| nearest(text, names.iter().map(|(name, _)| *name)));
+            let example = near.map_or_else(|| words[0].clone(), |name| format!("\"{name}\""));
+            self.invalid(words.join(" or "), &example)
+        })
+    }
+
+    pub(super) fn parameter(&self) -> Result<ParameterValue, ManifestError> {
+        parameter(self.value).ok_or_else(|| {
+            let expected =
+                "true or false, a whole number of 64 bits, a finite number, or a text of at most 4096 bytes";
+            self.invalid(expected, "0.1")
+        })
+    }
+
+    /// A list of parameter values.
+    pub(super) fn parameters(&self, example: &str) -> Result<Vec<ParameterValue>, ManifestError> {
+        let values: Option<Vec<ParameterValue>> = self
+            .value
+            .as_array()
+            .map(|items| items.iter().map(|item| parameter(item.get_ref())).collect())
+            .unwrap_or(None);
+        values
+            .filter(|values| !values.is_empty())
+            .ok_or_else(|| self.invalid("a list of at least one number, text or boolean", example))
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i128> {
+    let integer = value.as_integer()?;
+    i128::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn parameter(value: &DeValue<'_>) -> Option<ParameterValue> {
+    match value {
+        DeValue::Boolean(value) => Some(ParameterValue::Boolean(*value)),
+        DeValue::Integer(_) => i64::try_from(integer(value)?).ok().map(ParameterValue::Integer),
+        DeValue::Float(float) => {
+            let number: f64 = float.as_str().parse().ok()?;
+            number.is_finite().then_some(ParameterValue::Number(number))
+        }
+        DeValue::String(text) => {
+            (text.len() <= PARAMETER_TEXT_BYTES_MAX).then(|| ParameterValue::Text(text.clone().into_owned()))
+        }
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) if text.len() <= 60 => format!("the text {text:?}"),
+        DeValue::String(text) => format!("a text of {} bytes", text.len()),
+        DeValue::Integer(number) => format!("the number {number}"),
+        DeValue::Float(number) => format!("the number {number}"),
+        DeValue::Boolean(value) => format!("the boolean {value}"),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(items) => format!("a list of {}", items.len()),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

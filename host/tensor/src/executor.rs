@@ -1,0 +1,69 @@
+//! What evaluates recorded tensors: the interface between the engine and a backend.
+
+use thiserror::Error;
+
+use crate::{Tensor, Value, value::Elements};
+
+/// A backend. It computes exactly what the reference interpreter computes, or it is broken.
+pub trait Executor: Send {
+    /// What this is.
+    fn device(&self) -> &DeviceInfo;
+
+    /// The values of the targets, in order. Nodes that hold a value already are not computed again; the
+    /// executor does not store values into nodes.
+    ///
+    /// # Errors
+    /// Only the machine's: an operation never fails on data.
+    fn evaluate(&mut self, targets: &[Tensor]) -> Result<Vec<Value>, ExecutorError>;
+
+    /// The elements of a value that this executor made, or of one in host memory.
+    ///
+    /// # Errors
+    /// Only the machine's.
+    fn read(&mut self, value: &Value) -> Result<std::sync::Arc<Elements>, ExecutorError>;
+
+    /// A copy of the value where this executor works best; the default keeps it in host memory.
+    ///
+    /// # Errors
+    /// Only the machine's.
+    fn place(&mut self, value: Value) -> Result<Value, ExecutorError> {
+        Ok(value)
+    }
+
+    /// A sentence naming the operations that are computed together with this target in a plan for
+    /// `targets`: what a developer is told when a difference vanishes once every operation is looked at.
+    fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
+        targets[target].op().name().to_owned()
+    }
+}
+
+/// What a backend is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The backend's name: `cpu`, `gpu`, `reference`.
+    pub backend: &'static str,
+    /// The device's name as its driver gives it.
+    pub name: String,
+    /// Driver and version, where there is one.
+    pub driver: String,
+    /// Threads of the CPU that compute.
+    pub threads: usize,
+    /// Bytes of memory for tensors, where known.
+    pub memory_bytes: Option<u64>,
+    /// A program that plays a GPU: it runs tests, and never earns.
+    pub software: bool,
+}
+
+/// The machine failed, not the task: never a result.
+#[derive(Debug, Error)]
+pub enum ExecutorError {
+    /// The device went away or its driver failed.
+    #[error("the device was lost: {0}")]
+    DeviceLost(String),
+    /// The machine has no memory left.
+    #[error("the device is out of memory: {0}")]
+    OutOfMemory(String),
+    /// A value of another executor was given.
+    #[error("a tensor of another device was given to {0}")]
+    ForeignValue(&'static str),
+}

@@ -1,0 +1,14 @@
+//! The limits of the contract: constants, the same on every machine, never an adapter's.
+
+/// Axes of a tensor.
+pub const RANK_MAX: usize = 8;
+/// Bytes of one tensor.
+pub const TENSOR_BYTES_MAX: usize = 128 << 20;
+/// Terms of one sum of products in a matmul or convolution: keeps every partial sum finite.
+pub const CONTRACTION_TERMS_MAX: usize = 1 << 22;
+/// Tensors of one concat.
+pub const CONCAT_INPUTS_MAX: usize = 64;
+/// Bytes of one read into the guest.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+/// Operations recorded between two commits.
+pub const STEP_NODES_MAX: usize = 1 << 16;
