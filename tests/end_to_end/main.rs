@@ -1,1 +1,10 @@
-//! To be written.
+//! End-to-end tests: the real command, real components, a real wgpu device. One binary, a module a subject.
+//!
+//! `tests/run` builds what these need: the `anneal` command and the guests' components.
+
+mod bad_file;
+mod bad_guest;
+mod command;
+mod scaffold;
+mod structure;
+mod training;

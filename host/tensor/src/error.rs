@@ -59,7 +59,9 @@ pub enum Exhausted {
         limit: u64,
     },
     /// Operations recorded since the last commit.
-    #[error("more than {limit} operations were recorded since the last commit: call commit at the end of each step")]
+    #[error(
+        "more than {limit} operations were recorded since the last commit: call commit at the end of each step"
+    )]
     StepNodes {
         /// The limit.
         limit: usize,

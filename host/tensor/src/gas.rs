@@ -23,7 +23,11 @@ pub fn work(op: &Op, inputs: &[&Shape], output: &Shape) -> u64 {
     match op {
         Op::Leaf => 0,
         Op::Element(op) => n * element(op),
-        Op::View(ViewOp::Window(_)) | Op::View(_) | Op::Pad { .. } | Op::Concat { .. } | Op::Gather { .. } => n,
+        Op::View(ViewOp::Window(_))
+        | Op::View(_)
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Gather { .. } => n,
         Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Fold(_) => input(0),
         Op::MatMul { transpose_a, .. } => {
             let a = inputs[0];
@@ -46,8 +50,8 @@ pub fn work(op: &Op, inputs: &[&Shape], output: &Shape) -> u64 {
 const fn element(op: &ElementOp) -> u64 {
     use ElementOp::*;
     match op {
-        Full(_) | Iota | Cast | Neg | Abs | Sign | Floor | Not | Add | Sub | Mul | Max | Min | Eq | Lt | Le | And
-        | Or | Xor | Where => 1,
+        Full(_) | Iota | Cast | Neg | Abs | Sign | Floor | Not | Add | Sub | Mul | Max | Min | Eq | Lt
+        | Le | And | Or | Xor | Where => 1,
         Recip | Sqrt | Div => 4,
         Rsqrt => 8,
         Exp | Ln | Tanh | Sigmoid | Erf => 16,

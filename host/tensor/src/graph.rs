@@ -15,11 +15,13 @@ mod reduce;
 
 use std::sync::Arc;
 
+pub(crate) use linear::{check_terms, conv2d_shape};
+pub(crate) use movement::window_shape;
 pub use optimise::{AdamwOptions, SgdOptions};
 
 use crate::{
-    CallErrorCode, DType, Exhausted, Executor, ExecutorError, Meter, Op, RecordError, Shape, Tensor, Value, gas,
-    limits,
+    CallErrorCode, DType, Executor, ExecutorError, Exhausted, Meter, Op, RecordError, Shape, Tensor, Value,
+    gas, limits,
 };
 
 pub use composite::Pool2dOptions;
@@ -176,8 +178,10 @@ pub(crate) fn check_axes(operation: &'static str, shape: &Shape, axes: &[usize])
     sorted.sort_unstable();
     let distinct = sorted.windows(2).all(|pair| pair[0] != pair[1]);
     if !distinct || sorted.last().is_some_and(|&axis| axis >= shape.rank()) {
-        let message =
-            format!("axes {axes:?} of a tensor of shape {shape}: each must be below {} and named once", shape.rank());
+        let message = format!(
+            "axes {axes:?} of a tensor of shape {shape}: each must be below {} and named once",
+            shape.rank()
+        );
         return Err(RecordError::call(CallErrorCode::Argument, operation, message));
     }
     Ok(sorted)

@@ -6,19 +6,27 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+pub mod conformance;
+pub mod cpu;
+pub mod digest;
 mod dtype;
 mod error;
 mod executor;
 pub mod gas;
+mod gradient;
 mod graph;
 pub mod limits;
 mod node;
 pub mod numerics;
 mod op;
 pub mod plan;
+pub mod real;
+pub mod reference;
 mod shape;
+pub mod testing;
 mod value;
 
+pub use cpu::{Cpu, CpuError, InstructionSet};
 pub use dtype::DType;
 pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};
@@ -27,5 +35,6 @@ pub use node::{Meter, Tensor, reachable};
 pub use op::{
     AdamwScalars, Conv2dAttributes, ElementOp, Op, ReduceKind, SgdScalars, ViewOp, WindowAttributes,
 };
+pub use reference::Reference;
 pub use shape::Shape;
 pub use value::{Elements, ImportError, Storage, Value};

@@ -232,7 +232,8 @@ pub enum ElementOp {
     AdamwFirst(AdamwScalars),
     /// Inputs v, gradient → β₂·v + (1 − β₂)·g².
     AdamwSecond(AdamwScalars),
-    /// Inputs parameter, new m, new v → (p − η·λ·p) − η·(m / c₁) / (√(v / c₂) + ε).
+    /// Inputs parameter, new m, new v → (p − η·λ·p) − η·(m / c₁) / (√(v / c₂) + ε), the divisions by c₁ and c₂
+    /// as products with their reciprocals (NUMERICS.md has the exact sequence).
     AdamwParameter(AdamwScalars),
 }
 
@@ -320,8 +321,8 @@ impl ElementOp {
         use ElementOp::*;
         match self {
             Full(_) | Iota | Uniform(_) | Normal(_) => 0,
-            Cast | Neg | Abs | Sign | Recip | Exp | Ln | Sqrt | Rsqrt | Tanh | Sigmoid | Erf | Sin | Cos | Floor
-            | Not => 1,
+            Cast | Neg | Abs | Sign | Recip | Exp | Ln | Sqrt | Rsqrt | Tanh | Sigmoid | Erf | Sin | Cos
+            | Floor | Not => 1,
             Add | Sub | Mul | Div | Max | Min | Pow | Eq | Lt | Le | And | Or | Xor | AdamwFirst(_)
             | AdamwSecond(_) => 2,
             Where | SgdVelocity(_) | SgdParameter(_) | AdamwParameter(_) => 3,
@@ -353,8 +354,10 @@ impl ElementOp {
             Iota => Some(DType::I32),
             Uniform(_) | Normal(_) => Some(DType::F32),
             Neg | Abs | Sign | Add | Sub | Mul | Div | Max | Min => number(),
-            Recip | Exp | Ln | Sqrt | Rsqrt | Tanh | Sigmoid | Erf | Sin | Cos | Floor | Pow | SgdVelocity(_)
-            | SgdParameter(_) | AdamwFirst(_) | AdamwSecond(_) | AdamwParameter(_) => all(DType::F32),
+            Recip | Exp | Ln | Sqrt | Rsqrt | Tanh | Sigmoid | Erf | Sin | Cos | Floor | Pow
+            | SgdVelocity(_) | SgdParameter(_) | AdamwFirst(_) | AdamwSecond(_) | AdamwParameter(_) => {
+                all(DType::F32)
+            }
             Not | And | Or | Xor => all(DType::Bool),
             Eq => number().or_else(|| all(DType::U8)).or_else(|| all(DType::Bool)).map(|_| DType::Bool),
             Lt | Le => number().or_else(|| all(DType::U8)).map(|_| DType::Bool),

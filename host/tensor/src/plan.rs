@@ -5,6 +5,19 @@
 //! bit. Scalars and leaves are arguments of a run, so a learning rate or a new batch reuses the plan. Backends
 //! walk the steps; nothing is computed here.
 
+mod build;
+mod cache;
+mod contract;
+mod group;
+mod layout;
+mod lower;
+mod structure;
+mod walk;
+
+pub use cache::{PLANS_MAX, PlanCache};
+pub use group::{MAP_BUFFERS_MAX, MAP_INSTRUCTIONS_MAX};
+pub use structure::Arguments;
+
 use crate::{DType, ElementOp, ReduceKind};
 
 /// A buffer of a run: an argument, an intermediate or a result.
@@ -17,14 +30,15 @@ pub struct Plan {
     pub slots: Vec<SlotInfo>,
     /// How many slots are given.
     pub arguments: usize,
-    /// How many scalar words are given: [`ElementOp::scalars`] and pad constants, in node order.
+    /// How many scalar words are given: a zero, then [`ElementOp::scalars`] and pad constants in node order.
     pub scalars: usize,
     /// In order. A slot is written by exactly one step, except that a step may fill a slot and later steps
-    /// overwrite parts of it (pad, concat).
+    /// overwrite parts of it (pad, concat). A slot of no elements may be written by none.
     pub steps: Vec<Step>,
     /// Per step, the slots that no later step and no target needs.
     pub releases: Vec<Vec<Slot>>,
-    /// The slot of each target, contiguous and row-major; several targets may share one.
+    /// The slot of each target, contiguous and row-major; several targets may share one, and a target that
+    /// is (a whole view of) a given value is an argument's slot.
     pub targets: Vec<Slot>,
 }
 

@@ -1,8 +1,6 @@
 //! Sums of products: matmul and 2-D convolution.
 
-use super::{
-    Graph, Recorded, argument_error, check_dtype, movement::windows_along, shape_error, shape_of,
-};
+use super::{Graph, Recorded, argument_error, check_dtype, movement::windows_along, shape_error, shape_of};
 use crate::{Conv2dAttributes, DType, Op, Shape, Tensor, limits};
 
 impl Graph {
@@ -11,7 +9,10 @@ impl Graph {
         check_dtype("matmul", a, &[DType::F32])?;
         check_dtype("matmul", b, &[DType::F32])?;
         let ([.., a0, a1], [.., b0, b1]) = (&a.shape()[..], &b.shape()[..]) else {
-            return shape_error("matmul", format!("{} and {}: both need rank 2 or more", a.shape(), b.shape()));
+            return shape_error(
+                "matmul",
+                format!("{} and {}: both need rank 2 or more", a.shape(), b.shape()),
+            );
         };
         let (m, k) = if transpose_a { (*a1, *a0) } else { (*a0, *a1) };
         let (k_b, n) = if transpose_b { (*b1, *b0) } else { (*b0, *b1) };
@@ -47,7 +48,8 @@ impl Graph {
         check_dtype("conv2d", weight, &[DType::F32])?;
         let Conv2dAttributes { stride, padding, dilation, groups } = attributes;
         if stride.contains(&0) || dilation.contains(&0) || groups == 0 {
-            let message = format!("stride {stride:?}, dilation {dilation:?}, groups {groups}: each is at least 1");
+            let message =
+                format!("stride {stride:?}, dilation {dilation:?}, groups {groups}: each is at least 1");
             return argument_error("conv2d", message);
         }
         if padding.iter().any(|&rows| rows > limits::TENSOR_BYTES_MAX) {
@@ -83,7 +85,8 @@ pub fn conv2d_shape(x: &Shape, weight: &Shape, attributes: &Conv2dAttributes) ->
 /// The number of terms of each sum keeps every partial sum finite (rule 4).
 pub(crate) fn check_terms(operation: &'static str, terms: usize) -> Recorded<()> {
     if terms > limits::CONTRACTION_TERMS_MAX {
-        let message = format!("{terms} products in one sum, at most {}: split it", limits::CONTRACTION_TERMS_MAX);
+        let message =
+            format!("{terms} products in one sum, at most {}: split it", limits::CONTRACTION_TERMS_MAX);
         return argument_error(operation, message);
     }
     Ok(())

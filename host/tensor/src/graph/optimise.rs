@@ -40,8 +40,10 @@ impl Graph {
             nesterov: options.nesterov,
         };
         self.labelled("sgd", |graph| {
-            let velocity = graph.element(ElementOp::SgdVelocity(scalars), &[velocity, gradient, parameter])?;
-            let parameter = graph.element(ElementOp::SgdParameter(scalars), &[parameter, gradient, &velocity])?;
+            let velocity =
+                graph.element(ElementOp::SgdVelocity(scalars), &[velocity, gradient, parameter])?;
+            let parameter =
+                graph.element(ElementOp::SgdParameter(scalars), &[parameter, gradient, &velocity])?;
             Ok((parameter, velocity))
         })
     }
@@ -74,7 +76,8 @@ impl Graph {
         self.labelled("adamw", |graph| {
             let first = graph.element(ElementOp::AdamwFirst(scalars), &[first, gradient])?;
             let second = graph.element(ElementOp::AdamwSecond(scalars), &[second, gradient])?;
-            let parameter = graph.element(ElementOp::AdamwParameter(scalars), &[parameter, &first, &second])?;
+            let parameter =
+                graph.element(ElementOp::AdamwParameter(scalars), &[parameter, &first, &second])?;
             Ok((parameter, first, second))
         })
     }
@@ -103,6 +106,9 @@ fn scalar(
 ) -> Recorded<f32> {
     match numerics::import(value) {
         Ok(canonical) if range.contains(&canonical) => Ok(canonical),
-        _ => argument_error(operation, format!("{name} is {value}, outside {:e} to {:e}", range.start(), range.end())),
+        _ => argument_error(
+            operation,
+            format!("{name} is {value}, outside {:e} to {:e}", range.start(), range.end()),
+        ),
     }
 }

@@ -1,0 +1,126 @@
+//! One walk through a component's sections: what it imports, exports and how much of everything it has.
+//! Judges nothing but its size and shape.
+
+use wasmparser::{
+    BinaryReader, BinaryReaderError, Encoding, Parser, Payload, ProducersSectionReader, SectionLimited,
+};
+
+use super::{
+    AdmissionError, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, INSTANCES_MAX, MEMORIES_MAX, NESTING_MAX, Producer, TABLES_MAX,
+};
+
+/// Producers that are kept; more is noise.
+const PRODUCERS_MAX: usize = 64;
+const SIMPLER: &str = "build a single component with `anneal build`";
+
+/// What the walk saw.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+    pub functions: u32,
+    pub producers: Vec<Producer>,
+    instances: u32,
+    memories: u32,
+    tables: u32,
+    depth: u32,
+}
+
+/// Walks through a component.
+pub(super) fn survey(bytes: &[u8]) -> Result<Survey, AdmissionError> {
+    let mut survey = Survey::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        survey.payload(payload?)?;
+    }
+    Ok(survey)
+}
+
+impl Survey {
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), AdmissionError> {
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if self.depth == 0 => {
+                let found = "a WebAssembly core module".to_owned();
+                return Err(AdmissionError::NotAComponent { found, remedy: SIMPLER });
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                self.depth += 1;
+                self.instances = self.instances.saturating_add(1);
+                let remedy = "build a component without components inside";
+                at_most("levels of nesting", self.depth.into(), NESTING_MAX.into(), remedy)?;
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if self.depth == 0 => {
+                for import in section {
+                    self.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if self.depth == 0 => {
+                for export in section {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let range = body.range();
+                let remedy = "build with --release; generated code can be split into functions";
+                at_most("bytes in one function", range.end - range.start, FUNCTION_BYTES_MAX, remedy)?;
+            }
+            Payload::CustomSection(section) if section.name() == "producers" => {
+                self.producers(section.data(), section.data_offset());
+            }
+            payload => self.count(&payload),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, payload: &Payload<'_>) {
+        let (counter, count) = match payload {
+            Payload::FunctionSection(section) => (&mut self.functions, section.count()),
+            Payload::MemorySection(section) => (&mut self.memories, section.count()),
+            Payload::TableSection(section) => (&mut self.tables, section.count()),
+            Payload::InstanceSection(section) => (&mut self.instances, section.count()),
+            Payload::ComponentInstanceSection(section) => (&mut self.instances, section.count()),
+            _ => return,
+        };
+        *counter = counter.saturating_add(count);
+    }
+
+    /// Keeps what a producers section says; one that cannot be read says nothing.
+    fn producers(&mut self, data: &[u8], offset: u64) {
+        let Ok(fields): Result<ProducersSectionReader<'_>, _> = SectionLimited::new(BinaryReader::new(data, offset))
+        else {
+            return;
+        };
+        for field in fields.into_iter().flatten() {
+            for value in field.values.into_iter().flatten() {
+                if self.producers.len() < PRODUCERS_MAX {
+                    let (field, name, version) = (field.name, value.name, value.version);
+                    self.producers.push(Producer { field: short(field), name: short(name), version: short(version) });
+                }
+            }
+        }
+    }
+
+    /// No more of anything than is admitted.
+    pub(super) fn check_counts(&self) -> Result<(), AdmissionError> {
+        let smaller = "build with --release and leave out what the job does not use";
+        at_most("functions", self.functions.into(), FUNCTIONS_MAX.into(), smaller)?;
+        at_most("modules and instances", self.instances.into(), INSTANCES_MAX.into(), SIMPLER)?;
+        at_most("linear memories", self.memories.into(), MEMORIES_MAX.into(), SIMPLER)?;
+        at_most("tables", self.tables.into(), TABLES_MAX.into(), SIMPLER)
+    }
+}
+
+fn at_most(what: &'static str, found: u64, limit: u64, remedy: &'static str) -> Result<(), AdmissionError> {
+    if found > limit { Err(AdmissionError::TooMany { what, found, limit, remedy }) } else { Ok(()) }
+}
+
+/// Text of the file as it may be shown: short, without control characters.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+impl From<BinaryReaderError> for AdmissionError {
+    fn from(error: BinaryReaderError) -> AdmissionError {
+        AdmissionError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() }
+    }
+}
