@@ -85,7 +85,7 @@ impl Cpu {
             memory_bytes: None,
             software: false,
         };
-        let team = Team { threads, set: detected };
+        let team = Team { threads, set: detected, work_min: team::WORK_MIN };
         Ok(Cpu { device, threads: pool, team, plans: PlanCache::default(), memory: Pool::default() })
     }
 
@@ -268,3 +268,6 @@ fn integers_mut(elements: &mut Elements) -> &mut [i32] {
         _ => panic!("a plan gives i32 to a slot that is not"),
     }
 }
+
+#[cfg(test)]
+mod tests;

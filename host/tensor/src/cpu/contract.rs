@@ -20,8 +20,8 @@ use crate::{
 /// Columns that are packed at once: 256 × 512 floats stay in the second-level cache.
 const COLUMNS_MAX: usize = 512;
 
-/// Products below which a part of one matrix is not worth a task.
-const PART_MIN: usize = 1 << 18;
+/// Products that take as long as an element operation: what a thread is worth waking for is told in those.
+const PRODUCTS_PER_ELEMENT: usize = 16;
 
 /// Rows or columns of an operand: where each begins, and where each term of the sum is from there.
 #[derive(Clone, Copy)]
@@ -68,8 +68,9 @@ pub fn run(team: &Team, contract: &Contract, a: &[f32], b: &[f32], out: &mut [f3
         k_offsets: &b_terms,
     };
     let wanted = if team.threads == 1 { 1 } else { (2 * team.threads).div_ceil(batches) };
-    let parts = wanted.min(m * n * k / PART_MIN).max(1);
-    let small = batches * m * n * k < PART_MIN;
+    let part_min = PRODUCTS_PER_ELEMENT * team.work_min;
+    let parts = wanted.min(m * n * k / part_min).max(1);
+    let small = batches * m * n * k < part_min;
     if parts > 1 && m < n && m < 2 * parts * team.set.tile_size().0 {
         for (batch, out) in out.chunks_mut(m * n).enumerate() {
             by_columns(team, [a_side(batch), b_side(batch)], m, n, parts, out);

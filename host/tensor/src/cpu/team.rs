@@ -13,9 +13,11 @@ pub struct Team {
     pub threads: usize,
     /// The instruction set.
     pub set: Detected,
+    /// Element operations below which another thread is not worth waking: [`WORK_MIN`], less in tests.
+    pub work_min: usize,
 }
 
-/// Element operations below which a thread is not worth waking.
+/// Element operations, or products of a contraction over 16, that are worth a thread.
 pub const WORK_MIN: usize = 1 << 14;
 
 impl Team {
@@ -33,7 +35,7 @@ impl Team {
         if self.threads == 1 {
             return 1;
         }
-        (work / WORK_MIN).min(4 * self.threads).min(units).max(1)
+        (work / self.work_min).min(4 * self.threads).min(units).max(1)
     }
 }
 
