@@ -7,6 +7,7 @@
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
 pub mod conformance;
+pub mod cpu;
 pub mod digest;
 mod dtype;
 mod error;
@@ -25,6 +26,7 @@ mod shape;
 pub mod testing;
 mod value;
 
+pub use cpu::{Cpu, CpuError, InstructionSet};
 pub use dtype::DType;
 pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};

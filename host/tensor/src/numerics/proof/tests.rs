@@ -15,7 +15,7 @@ fn allowed(function: UnaryFunction) -> f64 {
         UnaryFunction::Ln => 0.8,
         UnaryFunction::Tanh => 1.4,
         UnaryFunction::Sigmoid => 1.9,
-        UnaryFunction::Erf => 1.3,
+        UnaryFunction::Erf => 1.4,
         UnaryFunction::Sin | UnaryFunction::Cos => 1.0,
     }
 }
