@@ -2,8 +2,7 @@
 //! barrier and go on later.
 
 use naga::{
-    AddressSpace, BuiltIn, Binding, Expression, Handle, Module, Statement, TypeInner, ScalarKind, VectorSize,
-    valid::ModuleInfo,
+    AddressSpace, Binding, BuiltIn, Expression, Handle, Module, ScalarKind, Statement, TypeInner, VectorSize,
 };
 
 use crate::spirv;
@@ -18,8 +17,6 @@ pub(super) struct Program {
     /// Per argument of `main`.
     pub(super) builtins: Vec<BuiltIn>,
     pub(super) lanes: u32,
-    /// Per expression of `main`: its own type, as far as loads need it.
-    pub(super) shapes: Vec<Shape>,
 }
 
 /// One instruction.
@@ -73,7 +70,7 @@ impl Program {
     /// Where the text is no kernel of ours: one entry point, no functions, `u32` buffers, `u32` or
     /// `vec4<f32>` workgroup arrays.
     pub(super) fn new(text: &str) -> Program {
-        let (module, info) = spirv::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let (module, _) = spirv::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(module.functions.is_empty(), "kernels call no functions");
         let globals = module.global_variables.iter().map(|(handle, _)| global(&module, handle)).collect();
         let [entry] = &module.entry_points[..] else { panic!("kernels have one entry point") };
@@ -86,16 +83,9 @@ impl Program {
         let mut code = Flattening { code: Vec::new(), exits: Vec::new() };
         code.block(&entry.function.body);
         code.code.push(Code::Return);
-        let shapes = shapes(&module, &info);
         let lanes = entry.workgroup_size[0];
-        Program { code: code.code, globals, builtins, lanes, shapes, module }
+        Program { code: code.code, globals, builtins, lanes, module }
     }
-}
-
-fn shapes(module: &Module, info: &ModuleInfo) -> Vec<Shape> {
-    let info = info.get_entry_point(0);
-    let expressions = module.entry_points[0].function.expressions.iter();
-    expressions.map(|(handle, _)| Shape::of(info[handle].ty.inner_with(&module.types))).collect()
 }
 
 fn global(module: &Module, handle: Handle<naga::GlobalVariable>) -> Global {

@@ -1,0 +1,74 @@
+//! The shipped kernels on a machine that misbehaves wherever WGSL allows: the bits must not move, and they
+//! must move where a barrier is missing.
+
+use anneal_tensor::{
+    Reference,
+    testing::{check_equal, random_graph},
+};
+use anneal_tensor_gpu::{
+    hostile::{Hostile, Hostility},
+    kernel::Tuning,
+};
+
+use crate::{cases, check, samples};
+
+/// Every hostility alone, then all together.
+fn hostilities() -> Vec<Hostility> {
+    let none = Hostility::NONE;
+    vec![
+        none,
+        Hostility { contract: true, ..none },
+        Hostility { reassociate: true, ..none },
+        Hostility { flush: true, zero_sign: true, ..none },
+        Hostility { units_off: 6, ..none },
+        Hostility { unfuse: true, ..none },
+        Hostility::FULL,
+    ]
+}
+
+fn tunings() -> [Tuning; 2] {
+    let tuning = Tuning::default();
+    [Tuning { invocations: 64, ..tuning }, Tuning { barrier_each_step: true, invocations: 1 << 20, ..tuning }]
+}
+
+#[test]
+fn samples_keep_their_bits() {
+    for (name, case) in samples() {
+        for tuning in tunings() {
+            for (seed, hostility) in hostilities().into_iter().enumerate() {
+                let mut hostile = Hostile::new(hostility, seed as u64, tuning);
+                check(&format!("{name}, {hostility:?}"), &mut hostile, &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_graphs_keep_their_bits() {
+    for seed in 0..cases(60).min(500) {
+        let case = random_graph(seed, 10 + seed as usize % 30);
+        let hostility = hostilities()[if seed % 2 == 0 { 6 } else { seed as usize % 6 }];
+        let mut hostile = Hostile::new(hostility, seed, tunings()[seed as usize % 2]);
+        check(&format!("seed {seed}, {hostility:?}"), &mut hostile, &case);
+    }
+}
+
+/// For each kind of kernel there is a barrier whose absence the machine shows: the test would notice.
+#[test]
+fn a_missing_barrier_moves_bits() {
+    let mut report = Vec::new();
+    for (name, case) in samples() {
+        let mut found = 0;
+        for barrier in 0..12 {
+            let tuning = Tuning { leave_out_barrier: Some(barrier), ..tunings()[0] };
+            let caught = (0..4).any(|seed| {
+                let mut hostile = Hostile::new(Hostility::FULL, seed, tuning);
+                check_equal(&mut Reference::new(), &mut hostile, &case).is_err()
+            });
+            found += usize::from(caught);
+        }
+        report.push((name, found));
+    }
+    let blind: Vec<_> = report.iter().filter(|(_, found)| *found == 0).collect();
+    assert!(blind.is_empty(), "nothing is noticed in {blind:?} (all: {report:?})");
+}
