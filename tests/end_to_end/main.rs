@@ -2,4 +2,9 @@
 //!
 //! `tests/run` builds what these need: the `anneal` command and the guests' components.
 
+mod bad_file;
+mod bad_guest;
+mod command;
+mod scaffold;
 mod structure;
+mod training;

@@ -107,6 +107,10 @@ impl Backward {
     }
 
     fn propagate(&mut self, graph: &mut Graph, node: &Tensor, gradient: &Tensor) -> Recorded<()> {
+        // A constant is on the way only where it is itself asked for; nothing flows on from it.
+        if is_constant(node) {
+            return Ok(());
+        }
         if let Op::MatMul { transpose_a, transpose_b } = *node.op() {
             return self.matmul(graph, node, gradient, transpose_a, transpose_b);
         }

@@ -6,6 +6,8 @@
 //!
 //! No IO, no clock, no randomness; wgpu is in `anneal-tensor-gpu`.
 
+pub mod conformance;
+pub mod cpu;
 pub mod digest;
 mod dtype;
 mod error;
@@ -18,10 +20,13 @@ mod node;
 pub mod numerics;
 mod op;
 pub mod plan;
+pub mod real;
 pub mod reference;
 mod shape;
+pub mod testing;
 mod value;
 
+pub use cpu::{Cpu, CpuError, InstructionSet};
 pub use dtype::DType;
 pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};

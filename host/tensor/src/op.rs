@@ -232,7 +232,8 @@ pub enum ElementOp {
     AdamwFirst(AdamwScalars),
     /// Inputs v, gradient → β₂·v + (1 − β₂)·g².
     AdamwSecond(AdamwScalars),
-    /// Inputs parameter, new m, new v → (p − η·λ·p) − η·(m / c₁) / (√(v / c₂) + ε).
+    /// Inputs parameter, new m, new v → (p − η·λ·p) − η·(m / c₁) / (√(v / c₂) + ε), the divisions by c₁ and c₂
+    /// as products with their reciprocals (NUMERICS.md has the exact sequence).
     AdamwParameter(AdamwScalars),
 }
 

@@ -70,3 +70,15 @@ fn wrong_calls_are_named() {
     assert_eq!(code(graph.gradients(&loss, &[&count])), CallErrorCode::DType);
     assert_eq!(code(graph.gradients(&after_step, &[&x])), CallErrorCode::NoGradient);
 }
+
+#[test]
+fn a_constant_that_is_asked_for_passes_nothing_on() {
+    let graph = &mut graph();
+    let x = random(graph, &[3]);
+    for constant in [Graph::sign, Graph::floor, Graph::detach] {
+        let y = constant(graph, &x).expect("f32");
+        let loss = graph.sum(&y, &[], false).expect("fits");
+        let [to_y, to_x] = &graph.gradients(&loss, &[&y, &x]).expect("constants")[..] else { panic!("two") };
+        assert_eq!((to_y.op().name(), to_x.op().name()), ("broadcast", "full"));
+    }
+}

@@ -4,6 +4,7 @@
 
 use super::Scalar;
 use super::canonical::{GRID, MAX, MIN_PRODUCT, canon_product, canon_sum, clamp};
+use super::double::with_sign;
 
 /// −x.
 #[inline(always)]
@@ -30,19 +31,21 @@ pub fn sign<S: Scalar>(s: &mut S, x: S::F) -> S::F {
 }
 
 /// The largest integer not above x.
+///
+/// The sum of |x| and 2^23 has its last place at 1, which rounds |x| to an integer; from 2^23 on every value
+/// is one already.
 #[inline(always)]
 pub fn floor<S: Scalar>(s: &mut S, x: S::F) -> S::F {
-    // From 2^23 on every value is an integer.
-    let limit = s.float(8_388_608.0);
-    let magnitude = s.abs(x);
-    let large = s.le(limit, magnitude);
+    let offset = s.float(8_388_608.0);
     let one = s.float(1.0);
-    let safe = s.select(large, one, x);
-    let truncated = s.to_int(safe);
-    let truncated = s.from_int(truncated);
-    let above = s.lt(safe, truncated);
-    let lower = s.sub(truncated, one);
-    let floored = s.select(above, lower, truncated);
+    let magnitude = s.abs(x);
+    let large = s.le(offset, magnitude);
+    let shifted = s.add(magnitude, offset);
+    let rounded = s.sub(shifted, offset);
+    let rounded = with_sign(s, rounded, x);
+    let above = s.lt(x, rounded);
+    let lower = s.sub(rounded, one);
+    let floored = s.select(above, lower, rounded);
     s.select(large, x, floored)
 }
 

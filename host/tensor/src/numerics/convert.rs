@@ -86,11 +86,15 @@ pub fn f32_to_u8<S: Scalar>(s: &mut S, x: S::F) -> S::U {
     s.to_int(inside)
 }
 
-/// i32 → u8: the low byte.
+/// i32 → u8, saturating.
 #[inline(always)]
 pub fn i32_to_u8<S: Scalar>(s: &mut S, x: S::U) -> S::U {
-    let byte = s.word(0xff);
-    s.and(x, byte)
+    let zero = s.word(0);
+    let most = s.word(0xff);
+    let negative = s.ilt(x, zero);
+    let above = s.ilt(most, x);
+    let value = s.uselect(above, most, x);
+    s.uselect(negative, zero, value)
 }
 
 /// f32 → bool: not zero.

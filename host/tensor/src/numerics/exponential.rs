@@ -46,17 +46,17 @@ pub(super) fn scale<S: Scalar>(s: &mut S, x: S::F, n: S::U) -> S::F {
     s.mul(x, factor)
 }
 
-/// The integer nearest to x as a word and as a float; |x| ≤ 127. Ties go up, and an x within rounding of a
-/// tie may go either way: only the size of what remains depends on it.
+/// The integer nearest to x, ties to even, as a word and as a float; |x| < 2^22.
+///
+/// The sum with 3 · 2^22 has its last place at 1, and its bits count from those of 3 · 2^22: no conversion.
 #[inline(always)]
 pub(super) fn nearest<S: Scalar>(s: &mut S, x: S::F) -> (S::U, S::F) {
-    // Made positive before truncation.
-    let offset = s.float(128.5);
+    let offset = s.float(12_582_912.0);
     let shifted = s.add(x, offset);
-    let truncated = s.to_int(shifted);
-    let back = s.word(128);
-    let integer = s.usub(truncated, back);
-    let float = s.from_int(integer);
+    let bits = s.bits(shifted);
+    let offset_bits = s.word(0x4b40_0000);
+    let integer = s.usub(bits, offset_bits);
+    let float = s.sub(shifted, offset);
     (integer, float)
 }
 

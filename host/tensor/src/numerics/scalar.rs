@@ -18,6 +18,7 @@
 /// Callers keep float values finite. Subnormal inputs or results may be flushed to zero by an
 /// instantiation, and the sign of zero is unspecified, so a function must give the same canonical
 /// result either way.
+#[expect(clippy::wrong_self_convention, reason = "self is the platform that computes, not the value")]
 pub trait Scalar {
     /// A binary32 value.
     type F: Copy;
@@ -37,7 +38,8 @@ pub trait Scalar {
     fn sub(&mut self, a: Self::F, b: Self::F) -> Self::F;
     /// a * b, rounded once.
     fn mul(&mut self, a: Self::F, b: Self::F) -> Self::F;
-    /// a / b, rounded once; b is not zero, and both a and b are zero or in [2^-100, 2^100] in magnitude.
+    /// a / b, rounded once; a is zero or in [2^-100, 2^100] in magnitude, b in [2^-100, 2^100], and the
+    /// quotient is below 2^128 in magnitude. It may be subnormal, and then flushed like any other.
     fn div(&mut self, a: Self::F, b: Self::F) -> Self::F;
     /// The square root, rounded once; a is zero or in [2^-123, 2^124].
     fn sqrt(&mut self, a: Self::F) -> Self::F;

@@ -181,7 +181,8 @@ fn times_half_pi<S: Scalar>(s: &mut S, high: S::F, low: S::F) -> Pair<S> {
 
 /// sin r and cos r for |r| ≤ π/4 and a small.
 ///
-/// sin: r + (r³ · P(r²) + low); cos: with h = r²/2 and w = 1 − h, w + (((1 − w) − h) + (r⁴ · Q(r²) − r · low)).
+/// sin: r + (r³ · P(r²) + low); cos: with h = r²/2 and w = 1 − h,
+/// w + (((1 − w) − h) + (r⁴ · Q(r²) − r · low)).
 /// r² of a tiny r may be flushed; next to r or 1 it is nothing either way.
 #[inline(always)]
 fn sin_cos_reduced<S: Scalar>(s: &mut S, r: Pair<S>) -> (S::F, S::F) {

@@ -1,0 +1,194 @@
+//! The buffers of a run: slots, typed slices of them, and a pool that reuses what was released.
+//!
+//! Not views: where an element is, is found in `walk`.
+
+use std::sync::Arc;
+
+use crate::{DType, Elements, plan::SlotInfo};
+
+/// Bytes of released buffers that a pool keeps for later runs.
+pub const POOL_BYTES_MAX: usize = 256 << 20;
+
+/// A slot of a run.
+#[derive(Debug, Default)]
+pub enum Held {
+    /// Not written yet, being written, or released.
+    #[default]
+    Nothing,
+    /// Written by this run.
+    Owned(Elements),
+    /// Given to the run, or shared by targets.
+    Shared(Arc<Elements>),
+}
+
+impl Held {
+    /// The elements.
+    ///
+    /// # Panics
+    /// Where there are none: a bug of the plan.
+    pub fn elements(&self) -> &Elements {
+        match self {
+            Held::Nothing => panic!("a plan reads a slot before it is written or after it is released"),
+            Held::Owned(elements) => elements,
+            Held::Shared(elements) => elements,
+        }
+    }
+}
+
+/// Elements by their width. Words are f32 and i32 alike.
+#[derive(Clone, Copy, Debug)]
+pub enum Slice<'a> {
+    /// Four bytes.
+    Words(&'a [u32]),
+    /// Two bytes.
+    Halves(&'a [u16]),
+    /// One byte.
+    Bytes(&'a [u8]),
+}
+
+/// Elements by their width, to be written.
+#[derive(Debug)]
+pub enum SliceMut<'a> {
+    /// Four bytes.
+    Words(&'a mut [u32]),
+    /// Two bytes.
+    Halves(&'a mut [u16]),
+    /// One byte.
+    Bytes(&'a mut [u8]),
+}
+
+impl<'a> Slice<'a> {
+    /// All of them.
+    pub fn of(elements: &'a Elements) -> Slice<'a> {
+        match elements {
+            Elements::F32(elements) => Slice::Words(bytemuck::cast_slice(elements)),
+            Elements::I32(elements) => Slice::Words(bytemuck::cast_slice(elements)),
+            Elements::U16(elements) => Slice::Halves(elements),
+            Elements::U8(elements) => Slice::Bytes(elements),
+        }
+    }
+}
+
+impl<'a> SliceMut<'a> {
+    /// All of them.
+    pub fn of(elements: &'a mut Elements) -> SliceMut<'a> {
+        match elements {
+            Elements::F32(elements) => SliceMut::Words(bytemuck::cast_slice_mut(elements)),
+            Elements::I32(elements) => SliceMut::Words(bytemuck::cast_slice_mut(elements)),
+            Elements::U16(elements) => SliceMut::Halves(elements),
+            Elements::U8(elements) => SliceMut::Bytes(elements),
+        }
+    }
+
+    /// Those before and those from a position on.
+    pub fn split_at(self, at: usize) -> (SliceMut<'a>, SliceMut<'a>) {
+        match self {
+            SliceMut::Words(elements) => {
+                let (before, after) = elements.split_at_mut(at);
+                (SliceMut::Words(before), SliceMut::Words(after))
+            }
+            SliceMut::Halves(elements) => {
+                let (before, after) = elements.split_at_mut(at);
+                (SliceMut::Halves(before), SliceMut::Halves(after))
+            }
+            SliceMut::Bytes(elements) => {
+                let (before, after) = elements.split_at_mut(at);
+                (SliceMut::Bytes(before), SliceMut::Bytes(after))
+            }
+        }
+    }
+}
+
+/// The f32 elements.
+///
+/// # Panics
+/// Where they are another dtype: a bug of the plan.
+pub fn floats(elements: &Elements) -> &[f32] {
+    match elements {
+        Elements::F32(elements) => elements,
+        _ => panic!("a plan takes elements for f32 that are not"),
+    }
+}
+
+/// The i32 elements.
+///
+/// # Panics
+/// Where they are another dtype: a bug of the plan.
+pub fn integers(elements: &Elements) -> &[i32] {
+    match elements {
+        Elements::I32(elements) => elements,
+        _ => panic!("a plan takes elements for i32 that are not"),
+    }
+}
+
+/// Released buffers. What is in them is old data: whoever takes one writes all of it.
+#[derive(Debug, Default)]
+pub struct Pool {
+    free: Vec<Elements>,
+    bytes: usize,
+}
+
+impl Pool {
+    /// A buffer for a slot, with any contents.
+    pub fn take(&mut self, slot: &SlotInfo) -> Elements {
+        let fits = |elements: &Elements| {
+            let capacity = capacity(elements);
+            same_type(elements, slot.dtype) && capacity >= slot.elements && capacity <= 2 * slot.elements + 64
+        };
+        match self.free.iter().rposition(fits) {
+            Some(at) => {
+                let mut elements = self.free.swap_remove(at);
+                self.bytes -= bytes(&elements);
+                resize(&mut elements, slot.elements);
+                elements
+            }
+            None => Elements::zeros(slot.dtype, slot.elements),
+        }
+    }
+
+    /// Keeps a buffer for later; beyond [`POOL_BYTES_MAX`] the oldest are let go.
+    pub fn put(&mut self, elements: Elements) {
+        self.bytes += bytes(&elements);
+        self.free.push(elements);
+        while self.bytes > POOL_BYTES_MAX {
+            self.bytes -= bytes(&self.free.remove(0));
+        }
+    }
+}
+
+fn same_type(elements: &Elements, dtype: DType) -> bool {
+    matches!(
+        (elements, dtype),
+        (Elements::F32(_), DType::F32)
+            | (Elements::I32(_), DType::I32)
+            | (Elements::U8(_), DType::U8 | DType::Bool)
+            | (Elements::U16(_), DType::Bf16 | DType::F16)
+    )
+}
+
+fn capacity(elements: &Elements) -> usize {
+    match elements {
+        Elements::F32(elements) => elements.capacity(),
+        Elements::I32(elements) => elements.capacity(),
+        Elements::U8(elements) => elements.capacity(),
+        Elements::U16(elements) => elements.capacity(),
+    }
+}
+
+fn bytes(elements: &Elements) -> usize {
+    capacity(elements)
+        * match elements {
+            Elements::F32(_) | Elements::I32(_) => 4,
+            Elements::U16(_) => 2,
+            Elements::U8(_) => 1,
+        }
+}
+
+fn resize(elements: &mut Elements, count: usize) {
+    match elements {
+        Elements::F32(elements) => elements.resize(count, 0.0),
+        Elements::I32(elements) => elements.resize(count, 0),
+        Elements::U8(elements) => elements.resize(count, 0),
+        Elements::U16(elements) => elements.resize(count, 0),
+    }
+}

@@ -1,0 +1,57 @@
+//! How work is divided over threads. Dividing decides who computes, never what.
+
+use std::ops::Range;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::instruction_set::Detected;
+
+/// The threads of a CPU executor and the loops they run. Used inside the executor's thread pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Team {
+    /// Threads of the pool.
+    pub threads: usize,
+    /// The instruction set.
+    pub set: Detected,
+    /// Element operations below which another thread is not worth waking: [`WORK_MIN`], less in tests.
+    pub work_min: usize,
+}
+
+/// Element operations, or products of a contraction over 16, that are worth a thread.
+pub const WORK_MIN: usize = 1 << 14;
+
+impl Team {
+    /// Does every task, on several threads if there is more than one.
+    pub fn each<T: Send>(&self, mut tasks: Vec<T>, run: impl Fn(T) + Sync + Send) {
+        if self.threads == 1 || tasks.len() == 1 {
+            tasks.drain(..).for_each(run);
+        } else {
+            tasks.into_par_iter().for_each(run);
+        }
+    }
+
+    /// Into how many parts to cut `work` element operations that consist of `units` indivisible pieces.
+    pub fn parts(&self, units: usize, work: usize) -> usize {
+        if self.threads == 1 {
+            return 1;
+        }
+        (work / self.work_min).min(4 * self.threads).min(units).max(1)
+    }
+}
+
+/// `0 .. units` in `parts` nearly equal ranges, none empty unless `units` is 0.
+pub fn ranges(units: usize, parts: usize) -> Vec<Range<usize>> {
+    let parts = parts.clamp(1, units.max(1));
+    (0..parts).map(|part| units * part / parts..units * (part + 1) / parts).collect()
+}
+
+/// A slice cut into consecutive pieces of these lengths.
+pub fn cut<T>(mut elements: &mut [T], lengths: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
+    let mut pieces = Vec::new();
+    for length in lengths {
+        let (piece, rest) = elements.split_at_mut(length);
+        pieces.push(piece);
+        elements = rest;
+    }
+    pieces
+}
