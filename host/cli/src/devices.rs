@@ -56,8 +56,8 @@ pub fn selftest(terminal: &Terminal) -> (SelftestReport, Option<Failure>) {
         .collect();
     let failure = (!failed.is_empty()).then(|| {
         let error = anyhow::anyhow!(
-            "{} computes other bits than the specification, so its results would be rejected; update its driver, \
-             or use another backend",
+            "{} computes other bits than the specification, so its results would be rejected; update its \
+             driver, or use another backend",
             failed.join(" and ")
         );
         Failure::new(ErrorKind::Different, error)

@@ -255,8 +255,8 @@ fn plan(manifest: &Manifest, info: &ComponentInfo) -> Result<PlanSpec> {
     let other = if entry == Entry::Train { "\"single\" or \"map\"" } else { "\"train\"" };
     ensure!(
         info.has(entry),
-        "the plan \"{kind}\" calls `{entry}`, which this component does not export; it exports {}: write plan.kind = \
-         {other} in the manifest, or leave [plan] out",
+        "the plan \"{kind}\" calls `{entry}`, which this component does not export; it exports {}: write \
+         plan.kind = {other} in the manifest, or leave [plan] out",
         info.exports.join(", ")
     );
     Ok(plan)

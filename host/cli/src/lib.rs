@@ -1,8 +1,8 @@
-//! The command `anneal`, as a library: the only crate that reads the environment, prints, or ends the process.
+//! The command `anneal`, as a library: the only crate that reads the environment, prints, or exits.
 //!
-//! `main` reads the arguments, runs the command and makes an exit status of what came of it. A command gives a
-//! report or a [`failure::Failure`]; it is told to people on stderr and stdout by [`terminal`], or to programs as
-//! one JSON object.
+//! `main` reads the arguments, runs the command and makes an exit status of what came of it. A command gives
+//! a report or a [`failure::Failure`]; it is told to people on stderr and stdout by [`terminal`], or to
+//! programs as one JSON object.
 
 pub mod arguments;
 pub mod backends;

@@ -186,8 +186,8 @@ pub fn check_replaceable(out: &OutDirectory, job: &anneal_job::report::JobReport
     }
     ensure!(
         old.result.is_some() || old.tasks.is_empty(),
-        "{path} holds {} of {} tasks of this very job; go on with `--resume {path}`, or remove the directory to start \
-         over",
+        "{path} holds {} of {} tasks of this very job; go on with `--resume {path}`, or remove the directory \
+         to start over",
         old.tasks.len(),
         old.tasks_planned
     );

@@ -1,5 +1,5 @@
-//! `anneal run`: the plan's tasks one after the other on this machine, each in a process of its own, with every
-//! finished state kept.
+//! `anneal run`: the plan's tasks one after the other on this machine, each in a process of its own, with
+//! every finished state kept.
 
 mod resume;
 

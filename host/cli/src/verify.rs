@@ -1,4 +1,5 @@
-//! `anneal verify`: the same job on several machines, task by task; where two part ways, the operation is named.
+//! `anneal verify`: the same job on several machines, task by task; where two part ways, the operation is
+//! named.
 //!
 //! All machines start a task from equal states, or it would not be reached: so the first task whose results
 //! differ holds the fault, and is run again, traced, on the two machines ([`difference`]).
@@ -105,10 +106,12 @@ pub fn failure(difference: &DifferenceReport, tasks: usize) -> Failure {
         );
     } else if let Some(group) = &difference.fused_group {
         message += &format!(
-            "; no single operation differs when each is looked at, so the fault is in computing these together: {group}"
+            "; no single operation differs when each is looked at, so the fault is in computing these together: \
+             {group}"
         );
     } else {
-        message += "; the difference did not show when the task was traced, so this machine does not even repeat itself";
+        message += "; the difference did not show when the task was traced, so this machine does not even repeat \
+                    itself";
     }
     message += &format!(". Task results: expected {expected}, found {found}");
     Failure::new(ErrorKind::Different, anyhow!("{message}"))

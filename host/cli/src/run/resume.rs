@@ -43,7 +43,8 @@ pub(super) fn resume(
 fn check(report: RunReport, job: &Job) -> Result<Vec<TaskReport>> {
     if let Some(difference) = job.report.difference(&report.job) {
         bail!(
-            "this is the directory of another job: {difference} differs; name the same job, or start a new run"
+            "this is the directory of another job: {difference} differs; name the same job, or start a new \
+             run"
         );
     }
     let plan = &job.report.plan;
@@ -52,7 +53,8 @@ fn check(report: RunReport, job: &Job) -> Result<Vec<TaskReport>> {
         let states: Vec<Digest> = planned.states.iter().map(|&index| report.tasks[index].state).collect();
         ensure!(
             recorded.id == job.task(&planned, states).id(),
-            "task {} in result.json is not the plan's; it was changed by hand, or by another version: start a new run",
+            "task {} in result.json is not the plan's; it was changed by hand, or by another version: start a \
+             new run",
             planned.index
         );
     }

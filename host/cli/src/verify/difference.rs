@@ -77,7 +77,7 @@ fn first_step(expected: &[TracedStep], found: &[TracedStep]) -> Option<(u64, usi
             return Some((right.step, index));
         }
     }
-    // One went on where the other had ended: the guest saw other numbers in the step after the last common one.
+    // One went on where the other had ended: the guest saw other numbers after the last common step.
     let common = expected.len().min(found.len());
     expected.get(common).or(found.get(common)).map(|step| (step.step, 0))
 }
