@@ -196,7 +196,11 @@ impl GpuExecutor {
     }
 
     /// The slots after all steps; those that were released are empty.
-    fn run(&mut self, plan: &Arc<Plan>, arguments: &Arguments) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
+    fn run(
+        &mut self,
+        plan: &Arc<Plan>,
+        arguments: &Arguments,
+    ) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
         let lowered = self.lowered(plan);
         let mut slots: Vec<Option<Arc<Pooled>>> = Vec::with_capacity(plan.slots.len());
         for value in &arguments.values {
@@ -284,7 +288,8 @@ impl GpuExecutor {
         if launches.is_empty() {
             return Ok(());
         }
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for launch in launches.drain(..) {
             pass.set_pipeline(&launch.pipeline);
@@ -307,7 +312,8 @@ impl GpuExecutor {
             mapped_at_creation: false,
         });
         self.gpu.check()?;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         encoder.copy_buffer_to_buffer(tensor.buffer.buffer(), 0, &staging, 0, bytes);
         self.submit(encoder.finish())?;
         let (sender, receiver) = mpsc::channel();

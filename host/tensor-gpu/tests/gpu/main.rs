@@ -76,36 +76,57 @@ fn samples() -> Vec<(&'static str, Case)> {
     ];
     let mut samples = Vec::new();
     for (name, record) in unary {
-        samples.push((name, recorded(|graph| {
-            let x = rough(graph, &[13, 9], 1)?;
-            Ok(vec![record(graph, &x)?])
-        })));
+        samples.push((
+            name,
+            recorded(|graph| {
+                let x = rough(graph, &[13, 9], 1)?;
+                Ok(vec![record(graph, &x)?])
+            }),
+        ));
     }
     for (name, record) in binary {
-        samples.push((name, recorded(|graph| {
-            let (x, y) = (rough(graph, &[13, 9], 1)?, rough(graph, &[13, 9], 2)?);
-            Ok(vec![record(graph, &x, &y)?])
-        })));
+        samples.push((
+            name,
+            recorded(|graph| {
+                let (x, y) = (rough(graph, &[13, 9], 1)?, rough(graph, &[13, 9], 2)?);
+                Ok(vec![record(graph, &x, &y)?])
+            }),
+        ));
     }
-    samples.push(("sum of many", recorded(|graph| {
-        let x = rough(graph, &[2, 1500], 1)?;
-        Ok(vec![graph.sum(&x, &[1], false)?])
-    })));
+    samples.push((
+        "sum of many",
+        recorded(|graph| {
+            let x = rough(graph, &[2, 1500], 1)?;
+            Ok(vec![graph.sum(&x, &[1], false)?])
+        }),
+    ));
     for (name, columns) in [("matmul", 5), ("matmul of several tiles", 66)] {
-        samples.push((name, recorded(|graph| {
-            let (x, y) = (rough(graph, &[7, 600], 1)?, rough(graph, &[600, columns], 2)?);
-            Ok(vec![graph.matmul(&x, &y, false, false)?])
-        })));
+        samples.push((
+            name,
+            recorded(|graph| {
+                let (x, y) = (rough(graph, &[7, 600], 1)?, rough(graph, &[600, columns], 2)?);
+                Ok(vec![graph.matmul(&x, &y, false, false)?])
+            }),
+        ));
     }
-    samples.push(("adamw", recorded(|graph| {
-        let inputs = [1, 2, 3, 4].map(|stream| rough(graph, &[50], stream));
-        let [parameter, gradient, first, second] = inputs;
-        let options = AdamwOptions {
-            learning_rate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, step: 3,
-        };
-        let (parameter, first, second) = graph.adamw(&parameter?, &gradient?, &first?, &second?, options)?;
-        Ok(vec![parameter, first, second])
-    })));
+    samples.push((
+        "adamw",
+        recorded(|graph| {
+            let inputs = [1, 2, 3, 4].map(|stream| rough(graph, &[50], stream));
+            let [parameter, gradient, first, second] = inputs;
+            let options = AdamwOptions {
+                learning_rate: 0.01,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+                step: 3,
+            };
+            let (parameter, first, second) =
+                graph.adamw(&parameter?, &gradient?, &first?, &second?, options)?;
+            Ok(vec![parameter, first, second])
+        }),
+    ));
     samples
 }
 
