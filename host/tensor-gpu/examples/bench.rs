@@ -25,14 +25,14 @@ struct Work {
 
 /// A backend that can be waited for.
 enum Backend {
-    Cpu(Cpu),
+    Cpu(Box<Cpu>),
     Gpu(Box<GpuExecutor>),
 }
 
 impl Backend {
     fn executor(&mut self) -> &mut dyn Executor {
         match self {
-            Backend::Cpu(cpu) => cpu,
+            Backend::Cpu(cpu) => &mut **cpu,
             Backend::Gpu(gpu) => &mut **gpu,
         }
     }
@@ -115,7 +115,7 @@ fn measure(backend: &mut Backend, work: &Work) -> Result<f64, Box<dyn std::error
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut backends = vec![Backend::Cpu(Cpu::new(threads)?)];
+    let mut backends = vec![Backend::Cpu(Box::new(Cpu::new(threads)?))];
     for adapter in adapters() {
         backends.push(Backend::Gpu(Box::new(GpuExecutor::new(&adapter)?)));
     }

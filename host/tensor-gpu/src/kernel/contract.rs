@@ -131,7 +131,7 @@ fn tiles(
         shader.line("}");
     }
     let offset = if apart { format!("(part * {batch} + batch)") } else { "batch".to_owned() };
-    shader.line(format!("let row = first_row + place_m * 4u;\nlet column = first_column + place_n * 4u;"));
+    shader.line("let row = first_row + place_m * 4u;\nlet column = first_column + place_n * 4u;");
     for row in 0..4 {
         shader.line(format!("if row + {row}u < {m} {{"));
         shader.line(format!("let start = ({offset} * {m} + row + {row}u) * {n} + column;"));

@@ -12,7 +12,7 @@ pub(super) fn lower(fold: &Fold, tuning: Tuning) -> Lowered {
     let combine = Combine { kind: ReduceKind::Sum, dtype: DType::F32 };
     let outputs = n * c * fold.size[0] * fold.size[1];
     let source = |shader: &mut Shader| Box::new(Windows::new(fold, shader)) as Box<dyn Source>;
-    reduction(combine, outputs, kh * kw, &source, fold.out, tuning)
+    reduction(combine, outputs, kh * kw, &source, fold.out, false, tuning)
 }
 
 /// The windows that cover an output element; a kernel position that none reaches gives zero.

@@ -94,6 +94,13 @@ fn samples() -> Vec<(&'static str, Case)> {
         ));
     }
     samples.push((
+        "sum of columns",
+        recorded(|graph| {
+            let x = rough(graph, &[1100, 3], 1)?;
+            Ok(vec![graph.sum(&x, &[0], false)?])
+        }),
+    ));
+    samples.push((
         "sum of many",
         recorded(|graph| {
             let x = rough(graph, &[2, 1500], 1)?;
