@@ -74,14 +74,15 @@ fn reductions_around_blocks() {
                 let wide = rough(graph, &[2, count.min(2100), 19], 2)?;
                 let integers = graph.cast(&rows, DType::I32)?;
                 let mut results: Vec<Tensor> = Vec::new();
-                for (x, axes) in [
-                    (&rows, &[1][..]),
+                let reduced: [(&Tensor, &[usize]); 6] = [
+                    (&rows, &[1]),
                     (&columns, &[0]),
                     (&halves, &[0, 1]),
                     (&tall, &[0]),
                     (&wide, &[1]),
                     (&integers, &[0, 1]),
-                ] {
+                ];
+                for (x, axes) in reduced {
                     results.push(graph.sum(x, axes, false)?);
                     results.push(graph.max(x, axes, false)?);
                     results.push(graph.min(x, axes, true)?);
