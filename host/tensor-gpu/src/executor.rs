@@ -66,19 +66,29 @@ impl GpuExecutor {
     /// Where it does not open, fails, or computes other bits whatever is tried.
     pub fn new(adapter: &Adapter) -> Result<GpuExecutor, GpuError> {
         let invocations = if adapter.info().software { 256 } else { Tuning::default().invocations };
+        let failure = |source| GpuError::Failed { adapter: adapter.info().name.clone(), source };
         let mut failed = String::new();
         for barrier_each_step in [false, true] {
             let tuning = Tuning { barrier_each_step, invocations, ..Tuning::default() };
-            let mut executor = GpuExecutor::unchecked(adapter, tuning)?;
-            let name = || adapter.info().name.clone();
-            match canary::difference(&mut executor) {
-                Ok(None) => return Ok(executor),
-                Ok(Some(difference)) => failed = difference,
-                Err(source) => return Err(GpuError::Failed { adapter: name(), source }),
+            // Large tiles first, which small tensors get only where nobody minds an idle device.
+            let mut executor = GpuExecutor::unchecked(adapter, Tuning { invocations: 1, ..tuning })?;
+            let mut difference = canary::difference(&mut executor).map_err(failure)?;
+            if difference.is_none() {
+                executor.retune(tuning);
+                difference = canary::difference(&mut executor).map_err(failure)?;
             }
-            tracing::info!(adapter = name(), failed, barrier_each_step, "a canary failed");
+            match difference {
+                None => return Ok(executor),
+                Some(difference) => failed = difference,
+            }
+            tracing::info!(adapter = adapter.info().name, failed, barrier_each_step, "a canary failed");
         }
         Err(GpuError::NotCanonical { adapter: adapter.info().name.clone(), failed })
+    }
+
+    fn retune(&mut self, tuning: Tuning) {
+        self.tuning = tuning;
+        self.lowered.clear();
     }
 
     /// Opens an adapter with a tuning of one's own and checks nothing: for tests and measurements.
@@ -207,6 +217,15 @@ impl GpuExecutor {
             slots.push(Some(self.on_device(value)?));
         }
         slots.resize_with(plan.slots.len(), || None);
+        for &target in &plan.targets {
+            // Nothing writes a target without elements, so no step would make its buffer.
+            if plan.slots[target].elements == 0 && slots[target].is_none() {
+                slots[target] = Some(Arc::new(self.gpu.buffer(0)?));
+            }
+        }
+        if lowered.is_empty() {
+            return Ok(slots);
+        }
         let words = Words::new(&lowered, &arguments.scalars, &self.gpu.limits);
         let words_buffer = self.gpu.buffer(words.all.len())?;
         self.gpu.queue.write_buffer(words_buffer.buffer(), 0, bytemuck::cast_slice(&words.all));
@@ -243,12 +262,6 @@ impl GpuExecutor {
             }
         }
         self.encode(&mut launches)?;
-        for &target in &plan.targets {
-            // Nothing writes a target without elements.
-            if slots[target].is_none() {
-                slots[target] = Some(Arc::new(self.gpu.buffer(plan.slots[target].elements)?));
-            }
-        }
         Ok(slots)
     }
 

@@ -17,6 +17,9 @@ pub struct Hostility {
     pub zero_sign: bool,
     /// Rounds the product of an `fma` before the addition.
     pub unfuse: bool,
+    /// Adds the terms of a chain of `fma` in any order. Kernels do not defend against it: the order canary
+    /// finds such a device, and it gets kernels with a barrier after each step.
+    pub reorder_chains: bool,
 }
 
 impl Hostility {
@@ -28,8 +31,9 @@ impl Hostility {
         units_off: 0,
         zero_sign: false,
         unfuse: false,
+        reorder_chains: false,
     };
-    /// Everything, each time at random.
+    /// Everything that kernels defend against, each time at random.
     pub const FULL: Hostility = Hostility {
         contract: true,
         reassociate: true,
@@ -37,6 +41,7 @@ impl Hostility {
         units_off: 6,
         zero_sign: true,
         unfuse: true,
+        reorder_chains: false,
     };
 }
 
@@ -109,6 +114,7 @@ impl Compiler {
             Float::Open(operation) => operation,
         };
         let result = match &**operation {
+            Operation::Fma(..) if self.hostility.reorder_chains => self.chain(float),
             Operation::Fma(a, b, c) => {
                 let (a, b, c) = (self.operand(a), self.operand(b), self.operand(c));
                 if self.sometimes(self.hostility.unfuse) { a * b + c } else { a.mul_add(b, c) }
@@ -147,6 +153,23 @@ impl Compiler {
         }
         let units = self.below(2 * most + 1) as i32 - most as i32;
         f32::from_bits(value.to_bits().wrapping_add_signed(units))
+    }
+
+    /// The terms of a chain in any order, from its beginning.
+    fn chain(&mut self, float: &Float) -> f32 {
+        let (mut terms, mut start) = (Vec::new(), float);
+        while let Float::Open(operation) = start
+            && let Operation::Fma(a, b, c) = &**operation
+        {
+            terms.push((self.operand(a), self.operand(b)));
+            start = c;
+        }
+        let mut total = self.operand(start);
+        while !terms.is_empty() {
+            let (a, b) = terms.swap_remove(self.below(terms.len()));
+            total = a.mul_add(b, total);
+        }
+        total
     }
 
     /// The expression in binary64, without roundings on the way: "fused, at least as accurate".
