@@ -144,13 +144,15 @@ impl Adapter {
 }
 
 impl Gpu {
-    /// Opens an adapter. What it computes is not checked here: see [`crate::GpuExecutor::new`].
+    /// Opens an adapter, for SPIR-V with `NoContraction` where it takes that and the caller wants it. What it
+    /// computes is not checked here: see [`crate::GpuExecutor::new`].
     ///
     /// # Errors
     /// Where the driver refuses.
-    pub fn open(adapter: &Adapter) -> Result<Gpu, GpuError> {
+    pub fn open(adapter: &Adapter, no_contraction: bool) -> Result<Gpu, GpuError> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let passthrough = adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
+        let passthrough = no_contraction
+            && adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
             && adapter.adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
         let features =
             if passthrough { wgpu::Features::PASSTHROUGH_SHADERS } else { wgpu::Features::empty() };

@@ -97,7 +97,7 @@ impl GpuExecutor {
     /// Where it does not open.
     pub fn unchecked(adapter: &Adapter, tuning: Tuning) -> Result<GpuExecutor, GpuError> {
         Ok(GpuExecutor {
-            gpu: Gpu::open(adapter)?,
+            gpu: Gpu::open(adapter, tuning.no_contraction)?,
             tuning,
             plans: PlanCache::default(),
             lowered: HashMap::new(),

@@ -5,6 +5,8 @@ use anneal_tensor::{
     testing::random_graph,
 };
 
+use anneal_tensor_gpu::{GpuExecutor, adapters, kernel::Tuning};
+
 use crate::{cases, check, executors, recorded};
 
 #[test]
@@ -13,6 +15,18 @@ fn random_graphs_give_the_reference_bits() {
         for seed in 0..cases(60) {
             let case = random_graph(seed, 10 + seed as usize % 60);
             check(&format!("seed {seed}"), executor, &case);
+        }
+    }
+}
+
+/// What Metal and DX12 get, as far as a Vulkan device can show it.
+#[test]
+fn plain_wgsl_gives_the_reference_bits() {
+    for adapter in &adapters() {
+        let tuning = Tuning { no_contraction: false, barrier_each_step: true, ..Tuning::default() };
+        let mut executor = GpuExecutor::unchecked(adapter, tuning).unwrap();
+        for seed in 0..cases(60) / 4 {
+            check(&format!("seed {seed}"), &mut executor, &random_graph(seed, 40));
         }
     }
 }
