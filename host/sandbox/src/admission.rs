@@ -9,7 +9,7 @@ mod wrong_file;
 use std::{fmt, io, path::Path};
 
 use anneal_job::{Digest, Entry};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{files, wasi};
@@ -30,7 +30,7 @@ pub const TABLES_MAX: u32 = 64;
 pub const NESTING_MAX: u32 = 16;
 
 /// What a component is, as far as can be seen without compiling it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComponentInfo {
     /// SHA-256 of its bytes.
     pub digest: Digest,
@@ -51,7 +51,7 @@ pub struct ComponentInfo {
 }
 
 /// A tool that says it took part in making a component.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Producer {
     /// `language`, `processed-by` or `sdk`.
     pub field: String,
@@ -62,7 +62,7 @@ pub struct Producer {
 }
 
 /// The worlds of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum World {
     /// A job that trains.

@@ -59,7 +59,6 @@ fn restrict(config: &mut Config) {
         .wasm_shared_everything_threads(false)
         .wasm_stack_switching(false)
         .wasm_component_model(true)
-        .wasm_component_model_async(false)
         .wasm_component_model_more_async_builtins(false)
         .wasm_component_model_async_stackful(false)
         .wasm_component_model_threading(false)

@@ -1,1 +1,29 @@
-//! To be written.
+//! The sandbox: runs a guest's component in wasmtime, within limits, against the tensor engine.
+//!
+//! The way of a component: its bytes are looked at ([`admission`]), compiled by a process of its own
+//! ([`compile`]), and run, one task at a time ([`run`]), on a machine ([`machine`]): a [`worker`] process per
+//! attempt, or this process. What a run says is an [`Event`]; what becomes of it, an `anneal_job::Outcome`.
+//! Tensors are computed by an executor that the caller brings; this crate names no backend.
+
+pub mod admission;
+mod child;
+pub mod compile;
+mod confine;
+mod ending;
+mod engine;
+mod event;
+pub mod files;
+mod host;
+pub mod limits;
+pub mod machine;
+pub mod run;
+mod state;
+mod wasi;
+pub mod worker;
+
+pub use compile::CompiledComponent;
+pub use event::{Event, Observer, Panic, Trace, TracedOperation, TracedStep, TracedTensor};
+pub use machine::{AttemptRequest, InProcessMachine, Machine};
+pub use run::{RunOptions, StopFlag, run_task};
+pub use state::{Inputs, MismatchError, NamedValue, State, StateError, check_task};
+pub use worker::{BackendRequest, WorkerMachine};

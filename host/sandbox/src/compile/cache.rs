@@ -1,0 +1,112 @@
+//! Starts the compiling process and keeps what it makes, by the component's digest, in a folder that nobody
+//! else can write.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use anneal_job::Digest;
+use cap_std::fs::Dir;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CompileError, CompileLimits, cache_key, new_engine,
+    service::{Answer, Request},
+};
+use crate::{
+    admission::{self, ComponentInfo},
+    child::{Child, ChildError},
+    files,
+};
+
+/// Bytes of compiled code: some ten times the component's.
+const CODE_BYTES_MAX: u64 = 512 << 20;
+
+/// A component compiled to a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompiledFile {
+    /// For [`super::CompiledComponent::load`].
+    pub path: PathBuf,
+    /// What the component is.
+    pub info: ComponentInfo,
+}
+
+/// What is kept beside the code.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    info: ComponentInfo,
+    code: Digest,
+}
+
+/// Compiles the component in this file by a process of its own, or finds it compiled already in `cache`, a
+/// folder that is made where it is missing.
+///
+/// `command` is a program and its arguments that calls [`super::serve`]; it gets an empty environment.
+///
+/// # Errors
+/// Where the file is no component, or is refused, invalid, or over the limits; and the machine's.
+pub fn run(
+    command: &[OsString],
+    component: &Path,
+    cache: &Path,
+    limits: CompileLimits,
+) -> Result<CompiledFile, CompileError> {
+    let bytes = admission::read(component)?;
+    let digest = Digest::of(&bytes);
+    let key = cache_key(digest, &new_engine()?);
+    let unusable = |error: io::Error| CompileError::Cache {
+        path: cache.display().to_string(),
+        message: error.to_string(),
+    };
+    let folder = files::private_folder(cache).map_err(unusable)?;
+    let path = cache.join(format!("{key}.cwasm"));
+    if let Some(info) = kept(&folder, &key) {
+        tracing::debug!(%digest, "compiled before");
+        return Ok(CompiledFile { path, info });
+    }
+    let (info, code) = compile(command, &bytes, limits)?;
+    keep(&folder, &key, &info, &code).map_err(unusable)?;
+    Ok(CompiledFile { path, info })
+}
+
+/// What was compiled before, where all of it is still there.
+fn kept(folder: &Dir, key: &str) -> Option<ComponentInfo> {
+    let kept = files::read_bounded_in(folder, format!("{key}.json").as_ref(), 1 << 20).ok()?;
+    let kept: Kept = serde_json::from_slice(&kept).ok()?;
+    let code = files::read_bounded_in(folder, format!("{key}.cwasm").as_ref(), CODE_BYTES_MAX).ok()?;
+    (Digest::of(&code) == kept.code).then_some(kept.info)
+}
+
+fn keep(folder: &Dir, key: &str, info: &ComponentInfo, code: &[u8]) -> io::Result<()> {
+    let kept = Kept { info: info.clone(), code: Digest::of(code) };
+    files::write_whole(folder, format!("{key}.cwasm").as_ref(), code)?;
+    files::write_whole(folder, format!("{key}.json").as_ref(), &serde_json::to_vec(&kept)?)
+}
+
+fn compile(
+    command: &[OsString],
+    component: &[u8],
+    limits: CompileLimits,
+) -> Result<(ComponentInfo, Vec<u8>), CompileError> {
+    let failed = |error: ChildError| match error {
+        ChildError::TimeOut | ChildError::Killed { .. } => CompileError::Limits(limits),
+        error => CompileError::Process(error.to_string()),
+    };
+    let request = Request::new(limits, component.len() as u64);
+    let mut request = serde_json::to_vec(&request).map_err(|error| CompileError::Process(error.to_string()))?;
+    request.push(b'\n');
+    request.extend_from_slice(component);
+    let child = Child::start(command, &[], CODE_BYTES_MAX).map_err(failed)?;
+    child.send(request);
+    let answer = child.all(limits.time).map_err(failed)?;
+    let line = answer.iter().position(|&byte| byte == b'\n').unwrap_or(answer.len());
+    match serde_json::from_slice(&answer[..line]) {
+        Ok(Answer::Compiled { info, bytes }) if answer.len() as u64 == line as u64 + 1 + bytes => {
+            Ok((*info, answer[line + 1..].to_vec()))
+        }
+        Ok(Answer::Refused { message }) => Err(CompileError::Refused(message)),
+        _ => Err(CompileError::Process("its answer is incomplete".to_owned())),
+    }
+}

@@ -1,0 +1,139 @@
+//! Why a run ended without a result, and whose it is: the guest's, on every machine, or this machine's.
+//!
+//! Host functions and limits raise an [`Ending`] as the error of a trap; here such an error, or one of
+//! wasmtime's own, becomes an outcome.
+
+use anneal_job::{FailureCode, FaultCode, GuestFailure, HostFault, Outcome};
+use anneal_tensor::{Exhausted, ExecutorError};
+use thiserror::Error;
+use wasmtime::{Trap, WasmBacktrace};
+
+/// A run's end without a result. As an error of a host function, it traps the guest.
+#[derive(Clone, Debug, Error)]
+pub(crate) enum Ending {
+    /// The guest's.
+    #[error("{}", .0.message)]
+    Failure(GuestFailure),
+    /// This machine's.
+    #[error("{}", .0.message)]
+    Fault(HostFault),
+}
+
+impl Ending {
+    pub(crate) fn failure(code: FailureCode, message: impl Into<String>) -> Ending {
+        Ending::Failure(GuestFailure { code, message: message.into() })
+    }
+
+    pub(crate) fn fault(code: FaultCode, message: impl Into<String>) -> Ending {
+        Ending::Fault(HostFault { code, message: message.into() })
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        match self {
+            Ending::Failure(failure) => Outcome::GuestFailure(failure),
+            Ending::Fault(fault) => Outcome::HostFault(fault),
+        }
+    }
+}
+
+/// Where in a run an error came up: the same error means other things there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Memories and instances are being made: an unknown error is the machine's.
+    Instantiation,
+    /// The guest's code runs: an unknown error is about what it handed over.
+    Call,
+}
+
+/// What an error of a run means; `panic` is what the guest reported before it trapped.
+pub(crate) fn classify(error: &wasmtime::Error, phase: Phase, limit_gas: u64, panic: Option<String>) -> Ending {
+    if let Some(ending) = error.downcast_ref::<Ending>() {
+        return ending.clone();
+    }
+    if error.is::<wasmtime::OutOfMemory>() {
+        return Ending::fault(FaultCode::OutOfMemory, "the machine has no memory left for the guest; try again");
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Exhausted::Gas { limit: limit_gas }.into(),
+        Some(Trap::StackOverflow) => stack_overflow(),
+        Some(Trap::Interrupt) => Ending::fault(FaultCode::TimeOut, "the attempt was interrupted"),
+        Some(trap) => match panic {
+            Some(message) => Ending::failure(FailureCode::Panic, message),
+            None => Ending::failure(FailureCode::Trap, trap_message(*trap)),
+        },
+        None if phase == Phase::Call => handed_over(error),
+        None => {
+            let message = format!("the guest could not be started on this machine: {}", chain(error));
+            Ending::fault(FaultCode::Internal, message)
+        }
+    }
+}
+
+/// The frames of the guest at the time of an error, innermost first, for the developer.
+pub(crate) fn backtrace(error: &wasmtime::Error) -> Option<String> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
+    (!backtrace.frames().is_empty()).then(|| backtrace.to_string())
+}
+
+fn stack_overflow() -> Ending {
+    let message = "the guest's calls went deeper than the native stack allows, which differs between machines, so \
+                   it is no result; look for a recursion without end, or make it a loop";
+    Ending::fault(FaultCode::StackOverflow, message)
+}
+
+fn trap_message(trap: Trap) -> String {
+    let what = trap.to_string();
+    let what = what.strip_prefix("wasm trap: ").unwrap_or(&what);
+    let advice = match trap {
+        Trap::UnreachableCodeReached => {
+            "the guest aborted without a message; use the SDK's macro, which reports panics with file and line"
+        }
+        Trap::MemoryOutOfBounds => {
+            "the guest reached outside its memory: unsafe code, or a stack that ran over (deep recursion, large \
+             arrays on the stack)"
+        }
+        _ => "see the frames in the log",
+    };
+    format!("the guest trapped: {what}; {advice}")
+}
+
+/// An error in what the guest gave to the host: an invalid string, a handle it does not have, too much at once.
+fn handed_over(error: &wasmtime::Error) -> Ending {
+    let message = chain(error);
+    // wasmtime gives this error no public type; a test holds its words.
+    if message.contains("fuel allocated for hostcalls has been exhausted") {
+        let message = "the guest handed over too much data in one call: split it";
+        return Ending::failure(FailureCode::Limit, message);
+    }
+    Ending::failure(FailureCode::Trap, format!("the guest broke the contract's calling convention: {message}"))
+}
+
+/// An error and what it came from, without backtraces, in one line.
+pub(crate) fn chain(error: &wasmtime::Error) -> String {
+    let parts: Vec<String> = error.chain().map(ToString::to_string).filter(|part| !part.contains('\n')).collect();
+    parts.join(": ")
+}
+
+impl From<Exhausted> for Ending {
+    fn from(exhausted: Exhausted) -> Ending {
+        let code = match exhausted {
+            Exhausted::TensorBytes { .. } => FailureCode::TensorMemory,
+            Exhausted::StepNodes { .. } => FailureCode::StepNodes,
+            Exhausted::Gas { .. } => FailureCode::Gas,
+        };
+        Ending::failure(code, exhausted.to_string())
+    }
+}
+
+impl From<ExecutorError> for Ending {
+    fn from(error: ExecutorError) -> Ending {
+        let (code, advice) = match error {
+            ExecutorError::DeviceLost(_) => (FaultCode::DeviceLost, "; try again, or use --backend cpu"),
+            ExecutorError::OutOfMemory(_) => {
+                (FaultCode::OutOfMemory, "; close other programs, use smaller batches, or use --backend cpu")
+            }
+            ExecutorError::ForeignValue(_) => (FaultCode::Internal, ""),
+        };
+        Ending::fault(code, format!("{error}{advice}"))
+    }
+}

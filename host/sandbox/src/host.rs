@@ -1,0 +1,246 @@
+//! The host's side of the contract: what a guest's store holds, and what its calls do to it.
+//!
+//! Every function checks, charges and answers or traps; none panics on what a guest gives. The arithmetic and
+//! the checks of tensors are `anneal_tensor`'s; how a run begins and ends is `run`.
+
+pub(crate) mod bindings;
+mod clock;
+mod context;
+mod data;
+mod memory;
+mod reports;
+mod tensors;
+mod trace;
+
+use std::sync::mpsc::SyncSender;
+
+use anneal_job::{FailureCode, Limits, Task};
+use anneal_tensor::{CallErrorCode, Executor, ExecutorError, Exhausted, Graph, Meter, RecordError, Tensor};
+use wasmtime::{
+    CallHook, StoreContextMut,
+    component::{Resource, ResourceTable, ResourceTableError},
+};
+
+pub use clock::StopFlag;
+pub(crate) use clock::Clock;
+pub(crate) use context::task as context_task;
+pub(crate) use memory::MemoryLimiter;
+pub(crate) use reports::{Reports, shown};
+pub(crate) use trace::value as evaluated;
+
+use crate::{
+    ending::Ending,
+    event::{Event, Trace},
+    limits,
+    state::{Inputs, State},
+    wasi::Wasi,
+};
+use bindings::tensors as wit;
+
+/// What a guest's store holds.
+pub(crate) struct Host {
+    /// Records what the guest asks for.
+    pub graph: Graph,
+    /// Computes it.
+    pub executor: Box<dyn Executor>,
+    /// The guest's handles: tensors, and the streams of WASI.
+    pub table: ResourceTable,
+    /// How many of them are tensors.
+    pub tensors: u32,
+    /// The task.
+    pub task: Task,
+    /// The job's inputs.
+    pub inputs: Inputs,
+    /// The states that `open-state` gives, each once.
+    pub states: Vec<Option<State>>,
+    /// Commits.
+    pub steps: u64,
+    /// What the guest reported.
+    pub reports: Reports,
+    /// The limit on linear memory.
+    pub memory: MemoryLimiter,
+    /// The machine that WASI shows.
+    pub wasi: Wasi,
+    /// When to stop.
+    pub clock: Clock,
+    /// What is traced.
+    pub trace: Trace,
+}
+
+/// What a new store is made of.
+pub(crate) struct HostParts {
+    pub task: Task,
+    pub inputs: Inputs,
+    pub states: Vec<State>,
+    pub executor: Box<dyn Executor>,
+    pub events: SyncSender<Event>,
+    pub clock: Clock,
+    pub trace: Trace,
+}
+
+/// Why a call of the contract gave no value: the guest hears of a wrong call, anything else ends the run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The guest's mistake.
+    Call(wit::Error),
+    /// The run's end.
+    End(wasmtime::Error),
+}
+
+impl Host {
+    pub(crate) fn new(parts: HostParts) -> Host {
+        let HostParts { task, inputs, states, executor, events, clock, trace } = parts;
+        let Limits { memory_bytes, tensor_bytes, handles, .. } = task.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX) + limits::OTHER_HANDLES_MAX);
+        Host {
+            graph: Graph::new(task.seed(), Meter::new(tensor_bytes)),
+            executor,
+            table,
+            tensors: 0,
+            inputs,
+            states: states.into_iter().map(Some).collect(),
+            steps: 0,
+            reports: Reports::new(events),
+            memory: MemoryLimiter::new(memory_bytes),
+            wasi: Wasi::new(task.seed()),
+            clock,
+            trace,
+            task,
+        }
+    }
+
+    /// Charges gas that is not an operation's.
+    pub(crate) fn charge(&self, gas: u64) {
+        self.graph.meter().charge_gas(gas);
+    }
+
+    /// A handle for the guest.
+    pub(crate) fn hand_out(&mut self, tensor: Tensor) -> Result<Resource<Tensor>, Refusal> {
+        let limit = self.task.limits.handles;
+        if self.tensors >= limit {
+            let message = format!(
+                "the guest holds {limit} tensors, its limit: drop handles that are not needed, or raise \
+                 limits.handles in job.toml"
+            );
+            return Err(Ending::failure(FailureCode::Handles, message).into());
+        }
+        let handle = self.table.push(tensor)?;
+        self.tensors += 1;
+        Ok(handle)
+    }
+
+    /// Handles for the guest.
+    pub(crate) fn hand_out_all(&mut self, tensors: Vec<Tensor>) -> Result<Vec<Resource<Tensor>>, Refusal> {
+        tensors.into_iter().map(|tensor| self.hand_out(tensor)).collect()
+    }
+
+    /// The tensor behind a handle.
+    pub(crate) fn tensor(&self, handle: &Resource<Tensor>) -> Result<&Tensor, Refusal> {
+        Ok(self.table.get(handle)?)
+    }
+
+    /// The tensors behind handles.
+    pub(crate) fn all(&self, handles: &[Resource<Tensor>]) -> Result<Vec<Tensor>, Refusal> {
+        handles.iter().map(|handle| self.tensor(handle).cloned()).collect()
+    }
+
+    /// The tensor behind a handle that the guest gives up.
+    pub(crate) fn take_back(&mut self, handle: Resource<Tensor>) -> Result<Tensor, Ending> {
+        let tensor = self.table.delete(handle)?;
+        self.tensors = self.tensors.saturating_sub(1);
+        Ok(tensor)
+    }
+
+    /// The guest goes on only while its budget covers what its last call recorded.
+    pub(crate) fn collect_gas(mut store: StoreContextMut<'_, Host>, hook: CallHook) -> wasmtime::Result<()> {
+        if !matches!(hook, CallHook::ReturningFromHost) {
+            return Ok(());
+        }
+        let gas = store.data().graph.meter().take_gas();
+        if gas == 0 {
+            return Ok(());
+        }
+        match store.get_fuel()?.checked_sub(gas) {
+            Some(rest) => store.set_fuel(rest),
+            None => {
+                let limit = store.data().task.limits.gas;
+                Err(Ending::from(Exhausted::Gas { limit }).into())
+            }
+        }
+    }
+}
+
+impl From<Ending> for Refusal {
+    fn from(ending: Ending) -> Refusal {
+        Refusal::End(ending.into())
+    }
+}
+
+impl From<RecordError> for Refusal {
+    fn from(error: RecordError) -> Refusal {
+        let error = match error {
+            RecordError::Call(error) => error,
+            RecordError::Exhausted(exhausted) => return Ending::from(exhausted).into(),
+        };
+        let code = match error.code {
+            CallErrorCode::Shape => wit::ErrorCode::Shape,
+            CallErrorCode::DType => wit::ErrorCode::Dtype,
+            CallErrorCode::Argument => wit::ErrorCode::Argument,
+            CallErrorCode::Limit => wit::ErrorCode::Limit,
+            CallErrorCode::NoGradient => wit::ErrorCode::NoGradient,
+            CallErrorCode::NotFound => wit::ErrorCode::NotFound,
+            CallErrorCode::Overflow => wit::ErrorCode::Overflow,
+        };
+        Refusal::Call(wit::Error { code, message: error.to_string() })
+    }
+}
+
+impl From<ExecutorError> for Refusal {
+    fn from(error: ExecutorError) -> Refusal {
+        Ending::from(error).into()
+    }
+}
+
+impl From<ResourceTableError> for Ending {
+    fn from(error: ResourceTableError) -> Ending {
+        let code = match error {
+            ResourceTableError::Full => FailureCode::Handles,
+            _ => FailureCode::Trap,
+        };
+        Ending::failure(code, format!("the guest used a handle that the host does not accept: {error}"))
+    }
+}
+
+impl From<ResourceTableError> for Refusal {
+    fn from(error: ResourceTableError) -> Refusal {
+        Ending::from(error).into()
+    }
+}
+
+impl From<Refusal> for wasmtime::Error {
+    /// For calls that have no error of their own.
+    fn from(refusal: Refusal) -> wasmtime::Error {
+        match refusal {
+            Refusal::Call(error) => Ending::failure(FailureCode::Trap, error.message).into(),
+            Refusal::End(error) => error,
+        }
+    }
+}
+
+/// Sizes and axes as the engine counts them.
+pub(crate) fn sizes(words: &[u32]) -> Vec<usize> {
+    words.iter().map(|&word| size(word)).collect()
+}
+
+/// A size as the engine counts it.
+pub(crate) fn size(word: u32) -> usize {
+    const { assert!(usize::BITS >= 64, "the host's memory layout needs a 64-bit machine") };
+    word as usize
+}
+
+/// A size as the guest counts it; the engine's checked shapes that are larger cannot be held by the guest.
+pub(crate) fn word(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+

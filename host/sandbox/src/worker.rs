@@ -1,0 +1,59 @@
+//! A worker: a process that makes one attempt and ends. A crash of a driver, a kill or an escape costs that
+//! attempt and nothing else.
+//!
+//! [`serve`] is the process, behind a hidden subcommand; [`WorkerMachine`] starts it. Between them: the request
+//! as one line of JSON on its stdin (whose end, or a line `stop`, stops it), events and at last the outcome as
+//! lines of JSON on its stdout.
+
+mod service;
+mod supervisor;
+
+use anneal_job::Outcome;
+use serde::{Deserialize, Serialize};
+
+pub use service::serve;
+pub use supervisor::WorkerMachine;
+
+use crate::{event::Event, machine::AttemptRequest};
+
+/// Variables of the environment that loaders of GPU drivers read: what a worker may inherit of its parent's,
+/// besides those that begin with a prefix of [`ENVIRONMENT_PREFIXES`].
+pub const ENVIRONMENT_KEPT: [&str; 9] = [
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_DIRS",
+    "XDG_RUNTIME_DIR",
+];
+/// See [`ENVIRONMENT_KEPT`].
+pub const ENVIRONMENT_PREFIXES: [&str; 9] =
+    ["VK_", "MESA_", "LP_", "LIBGL_", "EGL_", "GALLIUM_", "WGPU_", "NVIDIA_", "__EGL_"];
+
+/// The backend that a worker is to compute with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendRequest {
+    /// `cpu`, `gpu`, `reference`.
+    pub backend: String,
+    /// Threads of the CPU; `None` takes all.
+    pub threads: Option<usize>,
+}
+
+/// What a worker is told.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    backend: BackendRequest,
+    memory_bytes: Option<u64>,
+    attempt: AttemptRequest,
+}
+
+/// What a worker says.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Event(Event),
+    Outcome(Outcome),
+}
