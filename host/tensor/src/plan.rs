@@ -234,3 +234,6 @@ pub struct ScatterAdd {
     /// Contiguous over before, the indexed axis, after.
     pub out: Slot,
 }
+
+#[cfg(test)]
+mod tests;
