@@ -2,7 +2,11 @@
 //!
 //! Both worlds share one set of imports. The exports (and the component type that names them) are written
 //! by the macros `export_training!` and `export_function!`, so a job has those of its own world only.
-#![allow(missing_docs, reason = "generated; the documentation is that of the WIT")]
+#![allow(
+    missing_docs,
+    clippy::too_many_arguments,
+    reason = "generated; the documentation is that of the WIT"
+)]
 
 pub use wit_bindgen::rt;
 

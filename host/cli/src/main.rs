@@ -1,2 +1,7 @@
-//! To be written.
-fn main() {}
+//! The binary `anneal`: all of it is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    anneal_cli::main(std::env::args_os())
+}

@@ -15,6 +15,9 @@ struct Misbehave;
 /// A misdeed: what it returns becomes the state.
 type Deed = fn(&Task) -> Result<State>;
 
+/// One of `evaluate`.
+type Judgement = fn() -> Result<Metrics>;
+
 const IN_TRAIN: &[(&str, Deed)] = &[
     ("ok", |_| Ok(states::good())),
     // calls that the contract refuses
@@ -78,7 +81,7 @@ const IN_MERGE: &[(&str, Deed)] = &[
     ("merge-none", |_| Ok(states::good())),
 ];
 
-const IN_EVALUATE: &[(&str, fn() -> Result<Metrics>)] = &[
+const IN_EVALUATE: &[(&str, Judgement)] = &[
     ("evaluate-nan", || Ok(Metrics::from([("accuracy", f64::NAN)]))),
     ("evaluate-overflow", || Ok(Metrics::from([("accuracy", 1e300)]))),
     ("evaluate-duplicate", || Ok(Metrics::from([("accuracy", 0.0), ("accuracy", 1.0)]))),

@@ -1,0 +1,193 @@
+//! Small files of every format, whole and broken.
+
+use std::io::Write;
+
+use flate2::{Compression, write::GzEncoder};
+use proptest::prelude::*;
+
+use super::*;
+
+fn check(bytes: &[u8], format: InputFormat, dtype: DType, sizes: &[usize], expected: Elements) {
+    let parts = read(bytes, format).expect("a good file");
+    assert_eq!(parts.len(), 1);
+    let value = &parts[0].value;
+    assert_eq!((value.dtype, &*value.shape), (dtype, sizes));
+    assert_eq!(**value.elements().expect("in host memory"), expected);
+}
+
+fn check_error(bytes: &[u8], format: InputFormat, expected: &str) {
+    let error = read(bytes, format).err().expect("a bad file");
+    let message = format!("{error:#}");
+    assert!(message.contains(expected), "got {message}\nwant {expected}");
+}
+
+fn npy(descr: &str, fortran: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), elements].concat()
+}
+
+fn little<const N: usize>(elements: impl IntoIterator<Item = [u8; N]>) -> Vec<u8> {
+    elements.into_iter().flatten().collect()
+}
+
+#[test]
+fn csv_files() {
+    let six = Elements::F32(vec![1.0, 2.5, -3.0, 4.0, 5.0, 6.0]);
+    let rows = "1, 2.5\n-3,4\r\n5,6";
+    check(rows.as_bytes(), InputFormat::Csv, DType::F32, &[3, 2], six.clone());
+    check(format!("x,\"y z\"\n{rows}\n").as_bytes(), InputFormat::Csv, DType::F32, &[3, 2], six);
+    check(b"", InputFormat::Csv, DType::F32, &[0, 0], Elements::F32(vec![]));
+    check_error(b"1,2\n3,nan\n", InputFormat::Csv, "line 2, column 2: NaN or infinity");
+    check_error(b"1,2\n3,1e39\n", InputFormat::Csv, "line 2, column 2: NaN or infinity");
+    check_error(b"1,2\n3,\n", InputFormat::Csv, "line 2, column 2: an empty field");
+    check_error(b"1,2\nthree,4\n", InputFormat::Csv, "line 2, column 1: \"three\" is no number");
+    check_error(b"1,2\n3\n", InputFormat::Csv, "line 2 has 1 columns, the first has 2");
+    check_error(b"1,x\n", InputFormat::Csv, "line 1, column 2: \"x\" is no number");
+    check_error(b"\xff\xfe\n1\n\xff", InputFormat::Csv, "line 3, column 1");
+}
+
+#[test]
+fn npy_files() {
+    let six = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let bytes = little(six.map(f32::to_le_bytes));
+    check(
+        &npy("<f4", "False", "(2, 3)", &bytes),
+        InputFormat::Npy,
+        DType::F32,
+        &[2, 3],
+        Elements::F32(six.to_vec()),
+    );
+    let columns = Elements::F32(vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+    check(&npy("<f4", "True", "(2, 3)", &bytes), InputFormat::Npy, DType::F32, &[2, 3], columns);
+    let longs = little([7i64, -8].map(i64::to_le_bytes));
+    check(
+        &npy("<i8", "False", "(2,)", &longs),
+        InputFormat::Npy,
+        DType::I32,
+        &[2],
+        Elements::I32(vec![7, -8]),
+    );
+    let doubles = little([0.1f64].map(f64::to_le_bytes));
+    check(
+        &npy("<f8", "False", "(1,)", &doubles),
+        InputFormat::Npy,
+        DType::F32,
+        &[1],
+        Elements::F32(vec![0.1]),
+    );
+    check(&npy("|u1", "False", "()", &[9]), InputFormat::Npy, DType::U8, &[], Elements::U8(vec![9]));
+
+    let nan = little([1.0f32, 2.0, 3.0, f32::NAN].map(f32::to_le_bytes));
+    check_error(&npy("<f4", "False", "(2, 2)", &nan), InputFormat::Npy, "row 1, column 1: NaN or infinity");
+    let big = little([1i64 << 31].map(i64::to_le_bytes));
+    check_error(&npy("<i8", "False", "(1,)", &big), InputFormat::Npy, "row 0: 2147483648 does not fit i32");
+    let huge = little([1e300f64].map(f64::to_le_bytes));
+    check_error(&npy("<f8", "False", "(1,)", &huge), InputFormat::Npy, "row 0: 1e300 does not fit f32");
+    check_error(&npy("|b1", "False", "(1,)", &[2]), InputFormat::Npy, "the boolean 2 is neither 0 nor 1");
+    check_error(&npy("<f4", "False", "(2, 3)", &bytes[1..]), InputFormat::Npy, "needs 24 bytes of elements");
+    check_error(&npy("<f4", "True", "(2, 3)", &bytes[1..]), InputFormat::Npy, "cut off");
+    check_error(&npy("<f4", "False", "(1,1,1,1,1,1,1,1,1)", &[]), InputFormat::Npy, "at most 8 axes");
+    check_error(&npy("<f4", "False", "(4294967296, 0)", &[]), InputFormat::Npy, "cannot have the shape");
+    check_error(b"PK\x03\x04", InputFormat::Npy, "this is no NPY file");
+}
+
+#[test]
+fn idx_files() {
+    check(
+        &[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 1, 5, 6],
+        InputFormat::Idx,
+        DType::U8,
+        &[2, 1],
+        Elements::U8(vec![5, 6]),
+    );
+    check(
+        &[0, 0, 12, 1, 0, 0, 0, 1, 0, 0, 1, 2],
+        InputFormat::Idx,
+        DType::I32,
+        &[1],
+        Elements::I32(vec![258]),
+    );
+    check_error(&[0, 0, 8, 1, 0, 0, 0, 2, 5], InputFormat::Idx, "needs 2 bytes of elements, the file has 1");
+    check_error(&[0, 0, 8, 3, 0, 0], InputFormat::Idx, "cut off within its sizes");
+    check_error(b"text", InputFormat::Idx, "begins with 74 65");
+    check_error(&[0, 0, 1, 0], InputFormat::Idx, "no element type 0x01");
+}
+
+#[test]
+fn safetensors_files() {
+    let one = little([3i64].map(i64::to_le_bytes));
+    let view = |name: &str| {
+        (
+            name.to_owned(),
+            ::safetensors::tensor::TensorView::new(::safetensors::Dtype::I64, vec![1], &one).expect("a view"),
+        )
+    };
+    let file = ::safetensors::serialize([view("only")], None).expect("a file");
+    check(&file, InputFormat::Safetensors, DType::I32, &[1], Elements::I32(vec![3]));
+    let file = ::safetensors::serialize([view("b"), view("a")], None).expect("a file");
+    let names: Vec<Option<String>> = read(&file, InputFormat::Safetensors)
+        .expect("two tensors")
+        .into_iter()
+        .map(|part| part.name)
+        .collect();
+    assert_eq!(names, [Some("a".to_owned()), Some("b".to_owned())]);
+    check_error(&file[..file.len() - 1], InputFormat::Safetensors, "no safetensors file, or it is cut off");
+    check_error(b"hello, world", InputFormat::Safetensors, "no safetensors file");
+}
+
+#[test]
+fn formats_follow_from_names() {
+    for (name, format, packed) in [
+        ("a.csv", InputFormat::Csv, false),
+        ("A.CSV.gz", InputFormat::Csv, true),
+        ("train-images-idx3-ubyte.gz", InputFormat::Idx, true),
+        ("train-images.idx3-ubyte", InputFormat::Idx, false),
+        ("x.idx", InputFormat::Idx, false),
+        ("w.safetensors", InputFormat::Safetensors, false),
+        ("w.npy", InputFormat::Npy, false),
+        ("text.txt", InputFormat::Raw, false),
+        ("blob.gz", InputFormat::Raw, false),
+    ] {
+        assert_eq!(resolve(Path::new(name), InputFormat::Auto).expect(name), (format, packed), "{name}");
+    }
+    assert!(resolve(Path::new("x.npz"), InputFormat::Auto).is_err());
+}
+
+#[test]
+fn files_are_read_unpacked_and_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("x.csv.gz");
+    let mut encoder = GzEncoder::new(std::fs::File::create(&path).expect("a file"), Compression::fast());
+    encoder.write_all(b"1,2\n").expect("written");
+    encoder.finish().expect("written");
+    let imported = import("x", &path, InputFormat::Auto).expect("a good file");
+    assert_eq!((imported[0].name.as_str(), &*imported[0].value.shape), ("x", &[1, 2][..]));
+    let raw = import("x", &path, InputFormat::Raw).expect("any file");
+    assert_eq!(raw[0].value.dtype, DType::U8);
+
+    let missing = import("x", &directory.path().join("none.csv"), InputFormat::Auto).expect_err("no file");
+    assert!(format!("{missing:#}").starts_with("input `x` from "), "{missing:#}");
+    assert!(import("x", directory.path(), InputFormat::Auto).is_err());
+}
+
+#[test]
+fn a_bomb_stops_at_its_limit() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![0; 1 << 20]).expect("written");
+    let bomb = encoder.finish().expect("written");
+    assert!(bomb.len() < 4096);
+    let error = gzip::unpack(&bomb, 1000).expect_err("too large");
+    assert!(error.to_string().contains("more than 1000 bytes"), "{error}");
+    assert!(gzip::unpack(&bomb[..100], 1 << 21).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), which in 0usize..5) {
+        let format = InputFormat::NAMES[which + 1].1;
+        let _ = read(&bytes, format);
+        let _ = read(&[b"\x93NUMPY\x01\x00\x40\x00", &bytes[..]].concat(), InputFormat::Npy);
+        let _ = read(&[&[0, 0, 8][..], &bytes].concat(), InputFormat::Idx);
+    }
+}

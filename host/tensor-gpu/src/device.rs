@@ -1,0 +1,366 @@
+//! Adapters and devices: which GPUs there are, what opened one, what went wrong on it, and its compiled
+//! kernels. Nothing here knows about tensors; `executor` does.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use anneal_tensor::{DeviceInfo, ExecutorError};
+use thiserror::Error;
+
+use crate::{
+    kernel::Kernel,
+    pool::{Pool, Pooled},
+    spirv,
+};
+
+/// Why an adapter cannot be used.
+#[derive(Debug, Error)]
+pub enum GpuError {
+    /// The driver refused to open it.
+    #[error("{adapter} cannot be opened: {message}; update its driver or use the CPU")]
+    Open {
+        /// Its name.
+        adapter: String,
+        /// What the driver said.
+        message: String,
+    },
+    /// It computes other bits than the reference, whatever is tried: it can never earn.
+    #[error("{adapter} does not compute canonical results ({failed}); update its driver or use the CPU")]
+    NotCanonical {
+        /// Its name.
+        adapter: String,
+        /// What differed.
+        failed: String,
+    },
+    /// It failed while it was tried.
+    #[error("{adapter} failed its first computation")]
+    Failed {
+        /// Its name.
+        adapter: String,
+        /// How.
+        #[source]
+        source: ExecutorError,
+    },
+}
+
+/// A GPU (or a program that plays one) that can be opened.
+#[derive(Debug)]
+pub struct Adapter {
+    adapter: wgpu::Adapter,
+    info: DeviceInfo,
+}
+
+/// An open device.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    /// Distinguishes tensors of this device from those of others.
+    pub(crate) id: u64,
+    pub(crate) limits: wgpu::Limits,
+    info: DeviceInfo,
+    faults: Arc<Mutex<Option<Fault>>>,
+    pool: Pool,
+    passthrough: bool,
+    layouts: HashMap<Vec<bool>, Layout>,
+    pipelines: HashMap<String, Pipeline>,
+}
+
+/// A compiled kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) bindings: wgpu::BindGroupLayout,
+}
+
+#[derive(Clone, Debug)]
+struct Layout {
+    bindings: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
+}
+
+/// What a device's callbacks reported.
+#[derive(Clone, Debug)]
+enum Fault {
+    Lost(String),
+    Memory(String),
+}
+
+/// Every adapter, real GPUs first. One GPU behind two drivers (Vulkan and DX12) is listed once.
+pub fn adapters() -> Vec<Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY,
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut found = now(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    let order = |adapter: &wgpu::Adapter| {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => 2,
+            wgpu::DeviceType::Cpu => 3,
+        };
+        (kind, info.backend == wgpu::Backend::Dx12)
+    };
+    found.sort_by_key(order);
+    let mut seen = Vec::new();
+    found.retain(|adapter| {
+        let info = adapter.get_info();
+        let again = info.backend == wgpu::Backend::Dx12 && seen.contains(&(info.vendor, info.device));
+        seen.push((info.vendor, info.device));
+        !again
+    });
+    found.into_iter().map(Adapter::new).collect()
+}
+
+impl Adapter {
+    fn new(adapter: wgpu::Adapter) -> Adapter {
+        let found = adapter.get_info();
+        let info = DeviceInfo {
+            backend: "gpu",
+            name: found.name.clone(),
+            driver: format!("{} {} ({:?})", found.driver, found.driver_info, found.backend),
+            threads: 0,
+            memory_bytes: None,
+            software: found.device_type == wgpu::DeviceType::Cpu,
+        };
+        Adapter { adapter, info }
+    }
+
+    /// What it is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter. What it computes is not checked here: see [`crate::GpuExecutor::new`].
+    ///
+    /// # Errors
+    /// Where the driver refuses.
+    pub fn open(adapter: &Adapter) -> Result<Gpu, GpuError> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let passthrough = adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
+            && adapter.adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
+        let features = if passthrough { wgpu::Features::PASSTHROUGH_SHADERS } else { wgpu::Features::empty() };
+        let limits = adapter.adapter.limits();
+        let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("anneal"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..wgpu::DeviceDescriptor::default()
+        });
+        let (device, queue) = now(request).map_err(|error| GpuError::Open {
+            adapter: adapter.info.name.clone(),
+            message: error.to_string(),
+        })?;
+        let faults = Arc::new(Mutex::new(None));
+        listen(&device, &faults);
+        Ok(Gpu {
+            device,
+            queue,
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            limits,
+            info: adapter.info.clone(),
+            faults,
+            pool: Pool::default(),
+            passthrough,
+            layouts: HashMap::new(),
+            pipelines: HashMap::new(),
+        })
+    }
+
+    /// What it is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// How many kernels were compiled: a step that should reuse them must not raise it.
+    pub fn kernels_compiled(&self) -> usize {
+        self.pipelines.len()
+    }
+
+    /// The first thing that went wrong since the last check.
+    ///
+    /// # Errors
+    /// That thing. A lost device stays lost; memory may be there again later.
+    pub(crate) fn check(&self) -> Result<(), ExecutorError> {
+        let mut fault = lock(&self.faults);
+        match fault.clone() {
+            None => Ok(()),
+            Some(Fault::Lost(message)) => Err(ExecutorError::DeviceLost(message)),
+            Some(Fault::Memory(message)) => {
+                *fault = None;
+                Err(ExecutorError::OutOfMemory(message))
+            }
+        }
+    }
+
+    /// A storage buffer of at least this many words.
+    ///
+    /// # Errors
+    /// Where it would be larger than a binding may be, or the device has no memory.
+    pub(crate) fn buffer(&self, words: usize) -> Result<Pooled, ExecutorError> {
+        let bytes = words as u64 * 4;
+        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        if bytes > most {
+            return Err(ExecutorError::OutOfMemory(format!(
+                "a tensor of {words} elements takes {bytes} bytes on {}, whose buffers hold at most {most} \
+                 (every element is 4 bytes there): use smaller tensors or the CPU",
+                self.info.name
+            )));
+        }
+        let create = |size| {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_DST
+                    | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            })
+        };
+        let buffer = self.pool.take(bytes, create);
+        match self.check() {
+            Err(ExecutorError::OutOfMemory(_)) => {
+                // The refused buffer is not to be used again, and unused ones may make room.
+                drop(buffer);
+                self.pool.clear();
+                let buffer = self.pool.take(bytes, create);
+                self.check().map(|()| buffer)
+            }
+            other => other.map(|()| buffer),
+        }
+    }
+
+    /// The compiled kernel.
+    ///
+    /// # Errors
+    /// Where the device or its compiler fails.
+    pub(crate) fn pipeline(&mut self, kernel: &Kernel) -> Result<Pipeline, ExecutorError> {
+        if let Some(pipeline) = self.pipelines.get(&kernel.text) {
+            return Ok(pipeline.clone());
+        }
+        let module = self.module(&kernel.text)?;
+        let layout = self.layout(&kernel.written);
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: Some(&layout.pipeline),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..wgpu::PipelineCompilationOptions::default()
+            },
+            cache: None,
+        });
+        self.check()?;
+        let pipeline = Pipeline { pipeline, bindings: layout.bindings };
+        self.pipelines.insert(kernel.text.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    #[expect(unsafe_code, reason = "wgpu offers NoContraction and unbounded loops through unsafe calls only")]
+    fn module(&self, text: &str) -> Result<wgpu::ShaderModule, ExecutorError> {
+        if !self.passthrough {
+            let mut checks = wgpu::ShaderRuntimeChecks::checked();
+            // A loop counter in every loop costs up to a hundredfold; ours end by construction.
+            checks.force_loop_bounding = false;
+            let descriptor =
+                wgpu::ShaderModuleDescriptor { label: None, source: wgpu::ShaderSource::Wgsl(text.into()) };
+            // SAFETY: every loop of a generated kernel counts up to a size (the hostile interpreter runs them
+            // all); the other checks stay on.
+            return Ok(unsafe { self.device.create_shader_module_trusted(descriptor, checks) });
+        }
+        let words =
+            spirv::compile(text).map_err(|error| ExecutorError::DeviceLost(format!("internal error: {error}")))?;
+        let entry = wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (1, 1, 1) };
+        let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
+            entry_points: vec![entry].into(),
+            spirv: Some(words.into()),
+            ..wgpu::ShaderModuleDescriptorPassthrough::default()
+        };
+        // SAFETY: the words are naga's own output for a module that naga validated, plus decorations that
+        // change no type; the bindings are dense and match the layout given to the pipeline.
+        Ok(unsafe { self.device.create_shader_module_passthrough(descriptor) })
+    }
+
+    fn layout(&mut self, written: &[bool]) -> Layout {
+        if let Some(layout) = self.layouts.get(written) {
+            return layout.clone();
+        }
+        let read_only = std::iter::once(true).chain(written.iter().map(|&written| !written));
+        let entries: Vec<_> = read_only
+            .enumerate()
+            .map(|(binding, read_only)| wgpu::BindGroupLayoutEntry {
+                binding: binding as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let bindings = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+        let pipeline = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&bindings)],
+            immediate_size: 0,
+        });
+        let layout = Layout { bindings, pipeline };
+        self.layouts.insert(written.to_vec(), layout.clone());
+        layout
+    }
+}
+
+/// Keeps what the driver reports; wgpu's own handler would panic.
+fn listen(device: &wgpu::Device, faults: &Arc<Mutex<Option<Fault>>>) {
+    let errors = Arc::clone(faults);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let fault = match error {
+            wgpu::Error::OutOfMemory { source } => Fault::Memory(source.to_string()),
+            other => Fault::Lost(other.to_string()),
+        };
+        tracing::debug!(?fault, "the device reported an error");
+        let mut first = lock(&errors);
+        if !matches!(*first, Some(Fault::Lost(_))) {
+            *first = Some(fault);
+        }
+    }));
+    let losses = Arc::clone(faults);
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            *lock(&losses) = Some(Fault::Lost(message));
+        }
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The result of a future that native wgpu completes at once.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
+}

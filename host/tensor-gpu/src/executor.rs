@@ -1,0 +1,389 @@
+//! The executor: walks a plan, binds buffers, launches kernels, and moves elements in and out.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Weak, mpsc},
+};
+
+use anneal_tensor::{
+    DType, DeviceInfo, Elements, Executor, ExecutorError, Storage, Tensor, Value,
+    plan::{Arguments, PLANS_MAX, Plan, PlanCache},
+};
+
+use crate::{
+    canary,
+    device::{Adapter, Gpu, GpuError, adapters},
+    kernel::{self, Buffer, Dispatch, Lowered, Tuning},
+    pool::Pooled,
+};
+
+/// Launches that are handed to the device at once.
+const LAUNCHES_PER_SUBMISSION: usize = 256;
+/// Submissions that wait on the device before the host waits for them.
+const SUBMISSIONS_MAX: usize = 8;
+
+/// A GPU as a backend.
+///
+/// Every element takes four bytes on the device whatever its dtype, so a `u8` tensor needs four times its
+/// logical size there; one that exceeds the device's buffer limit is [`ExecutorError::OutOfMemory`].
+#[derive(Debug)]
+pub struct GpuExecutor {
+    gpu: Gpu,
+    tuning: Tuning,
+    plans: PlanCache,
+    /// Launches by plan; the plan is held so that its address stays its own.
+    lowered: HashMap<usize, (Arc<Plan>, Arc<[Lowered]>)>,
+    /// Device copies of host values that are still alive, by address.
+    uploads: HashMap<usize, (Weak<Elements>, Arc<Pooled>)>,
+    submissions: VecDeque<wgpu::SubmissionIndex>,
+}
+
+/// A tensor on a device.
+#[derive(Debug)]
+struct DeviceTensor {
+    device: u64,
+    elements: usize,
+    buffer: Arc<Pooled>,
+}
+
+impl GpuExecutor {
+    /// Every device that opens and computes canonical results, real GPUs first. The others are logged.
+    pub fn all() -> Vec<GpuExecutor> {
+        let open = |adapter: &Adapter| match GpuExecutor::new(adapter) {
+            Ok(executor) => Some(executor),
+            Err(error) => {
+                tracing::warn!(adapter = adapter.info().name, %error, "a GPU is not used");
+                None
+            }
+        };
+        adapters().iter().filter_map(open).collect()
+    }
+
+    /// Opens an adapter and checks on small inputs that it computes canonical results; where its compiler
+    /// rearranges fma chains, with a barrier after each of their steps, which is slower.
+    ///
+    /// # Errors
+    /// Where it does not open, fails, or computes other bits whatever is tried.
+    pub fn new(adapter: &Adapter) -> Result<GpuExecutor, GpuError> {
+        let invocations = if adapter.info().software { 256 } else { Tuning::default().invocations };
+        let mut failed = String::new();
+        for barrier_each_step in [false, true] {
+            let tuning = Tuning { barrier_each_step, invocations, ..Tuning::default() };
+            let mut executor = GpuExecutor::unchecked(adapter, tuning)?;
+            let name = || adapter.info().name.clone();
+            match canary::difference(&mut executor) {
+                Ok(None) => return Ok(executor),
+                Ok(Some(difference)) => failed = difference,
+                Err(source) => return Err(GpuError::Failed { adapter: name(), source }),
+            }
+            tracing::info!(adapter = name(), failed, barrier_each_step, "a canary failed");
+        }
+        Err(GpuError::NotCanonical { adapter: adapter.info().name.clone(), failed })
+    }
+
+    /// Opens an adapter with a tuning of one's own and checks nothing: for tests and measurements.
+    ///
+    /// # Errors
+    /// Where it does not open.
+    pub fn unchecked(adapter: &Adapter, tuning: Tuning) -> Result<GpuExecutor, GpuError> {
+        Ok(GpuExecutor {
+            gpu: Gpu::open(adapter)?,
+            tuning,
+            plans: PlanCache::default(),
+            lowered: HashMap::new(),
+            uploads: HashMap::new(),
+            submissions: VecDeque::new(),
+        })
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// How kernels are cut for it.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// Waits until everything that was launched is done.
+    ///
+    /// # Errors
+    /// Where the device failed.
+    pub fn finish(&mut self) -> Result<(), ExecutorError> {
+        self.submissions.clear();
+        self.wait(None)
+    }
+
+    fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), ExecutorError> {
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.gpu.device.poll(poll);
+        self.gpu.check()?;
+        polled.map(drop).map_err(|error| ExecutorError::DeviceLost(error.to_string()))
+    }
+
+    fn submit(&mut self, commands: wgpu::CommandBuffer) -> Result<(), ExecutorError> {
+        self.submissions.push_back(self.gpu.queue.submit([commands]));
+        self.gpu.check()?;
+        if self.submissions.len() > SUBMISSIONS_MAX {
+            let oldest = self.submissions.pop_front();
+            self.wait(oldest)?;
+        }
+        // The place for the governor: the device has this work and no more.
+        Ok(())
+    }
+
+    fn lowered(&mut self, plan: &Arc<Plan>) -> Arc<[Lowered]> {
+        let address = Arc::as_ptr(plan) as usize;
+        if let Some((_, lowered)) = self.lowered.get(&address) {
+            return Arc::clone(lowered);
+        }
+        if self.lowered.len() >= PLANS_MAX {
+            // A plan that only this map holds was dropped from the cache of plans.
+            self.lowered.retain(|_, (plan, _)| Arc::strong_count(plan) > 1);
+        }
+        let tuning = self.tuning;
+        let lowered: Arc<[Lowered]> =
+            plan.steps.iter().map(|step| kernel::lower(&step.kind, &plan.slots, tuning)).collect();
+        self.lowered.insert(address, (Arc::clone(plan), Arc::clone(&lowered)));
+        lowered
+    }
+
+    /// The elements on the device.
+    fn on_device(&mut self, value: &Value) -> Result<Arc<Pooled>, ExecutorError> {
+        match &value.storage {
+            Storage::Device(tensor) => Ok(Arc::clone(&self.open(tensor)?.buffer)),
+            Storage::Host(elements) => self.upload(elements),
+        }
+    }
+
+    fn open<'a>(
+        &self,
+        tensor: &'a Arc<dyn std::any::Any + Send + Sync>,
+    ) -> Result<&'a DeviceTensor, ExecutorError> {
+        tensor
+            .downcast_ref::<DeviceTensor>()
+            .filter(|tensor| tensor.device == self.gpu.id)
+            .ok_or(ExecutorError::ForeignValue("a GPU"))
+    }
+
+    fn upload(&mut self, elements: &Arc<Elements>) -> Result<Arc<Pooled>, ExecutorError> {
+        let address = Arc::as_ptr(elements) as usize;
+        if let Some((_, buffer)) = self.uploads.get(&address) {
+            return Ok(Arc::clone(buffer));
+        }
+        let buffer = Arc::new(self.gpu.buffer(elements.len())?);
+        let wide: Vec<u32>;
+        let bytes: &[u8] = match &**elements {
+            Elements::F32(elements) => bytemuck::cast_slice(elements),
+            Elements::I32(elements) => bytemuck::cast_slice(elements),
+            Elements::U8(elements) => {
+                wide = elements.iter().map(|&element| u32::from(element)).collect();
+                bytemuck::cast_slice(&wide)
+            }
+            Elements::U16(elements) => {
+                wide = elements.iter().map(|&element| u32::from(element)).collect();
+                bytemuck::cast_slice(&wide)
+            }
+        };
+        if !bytes.is_empty() {
+            self.gpu.queue.write_buffer(buffer.buffer(), 0, bytes);
+        }
+        self.gpu.check()?;
+        // The weak reference keeps the address from being used again.
+        self.uploads.insert(address, (Arc::downgrade(elements), Arc::clone(&buffer)));
+        Ok(buffer)
+    }
+
+    /// The slots after all steps; those that were released are empty.
+    fn run(&mut self, plan: &Arc<Plan>, arguments: &Arguments) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
+        let lowered = self.lowered(plan);
+        let mut slots: Vec<Option<Arc<Pooled>>> = Vec::with_capacity(plan.slots.len());
+        for value in &arguments.values {
+            slots.push(Some(self.on_device(value)?));
+        }
+        slots.resize_with(plan.slots.len(), || None);
+        let words = Words::new(&lowered, &arguments.scalars, &self.gpu.limits);
+        let words_buffer = self.gpu.buffer(words.all.len())?;
+        self.gpu.queue.write_buffer(words_buffer.buffer(), 0, bytemuck::cast_slice(&words.all));
+
+        let mut launches: Vec<Launch> = Vec::new();
+        let mut starts = words.starts.iter();
+        for (at, step) in lowered.iter().enumerate() {
+            for slot in plan.steps[at].kind.writes() {
+                if slots[slot].is_none() {
+                    slots[slot] = Some(Arc::new(self.gpu.buffer(plan.slots[slot].elements)?));
+                }
+            }
+            let temporaries: Vec<Arc<Pooled>> = step
+                .temporaries
+                .iter()
+                .map(|&elements| self.gpu.buffer(elements).map(Arc::new))
+                .collect::<Result<_, _>>()?;
+            for dispatch in &step.dispatches {
+                let start = *starts.next().expect("each dispatch has its words");
+                let bound = |buffer: &Buffer| match *buffer {
+                    Buffer::Slot(slot) => slots[slot].as_ref().expect("a step's slots are held"),
+                    Buffer::Temporary(number) => &temporaries[number],
+                };
+                let buffers: Vec<&Pooled> = dispatch.buffers.iter().map(|buffer| &**bound(buffer)).collect();
+                launches.push(self.launch(dispatch, (&words_buffer, start), &buffers)?);
+            }
+            for &slot in &plan.releases[at] {
+                slots[slot] = None;
+            }
+            if launches.len() >= LAUNCHES_PER_SUBMISSION {
+                self.encode(&mut launches)?;
+            }
+        }
+        self.encode(&mut launches)?;
+        Ok(slots)
+    }
+
+    fn launch(
+        &mut self,
+        dispatch: &Dispatch,
+        (words, start): (&Pooled, u64),
+        buffers: &[&Pooled],
+    ) -> Result<Launch, ExecutorError> {
+        let pipeline = self.gpu.pipeline(&dispatch.kernel)?;
+        let binding = |buffer, offset, size| {
+            let size = wgpu::BufferSize::new(size);
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
+        };
+        let words = binding(words.buffer(), start, dispatch.arguments.len() as u64 * 4);
+        let most = self.gpu.limits.max_storage_buffer_binding_size;
+        let buffers = buffers.iter().map(|buffer| {
+            let buffer = buffer.buffer();
+            binding(buffer, 0, buffer.size().min(most))
+        });
+        let entries: Vec<wgpu::BindGroupEntry> = std::iter::once(words)
+            .chain(buffers)
+            .enumerate()
+            .map(|(at, resource)| wgpu::BindGroupEntry { binding: at as u32, resource })
+            .collect();
+        let bindings = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.bindings,
+            entries: &entries,
+        });
+        let grid = kernel::grid(dispatch.workgroups);
+        Ok(Launch { pipeline: pipeline.pipeline, bindings, grid })
+    }
+
+    /// One command buffer with one pass; wgpu orders launches that touch the same buffer.
+    fn encode(&mut self, launches: &mut Vec<Launch>) -> Result<(), ExecutorError> {
+        if launches.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for launch in launches.drain(..) {
+            pass.set_pipeline(&launch.pipeline);
+            pass.set_bind_group(0, &launch.bindings, &[]);
+            pass.dispatch_workgroups(launch.grid.0, launch.grid.1, 1);
+        }
+        drop(pass);
+        self.submit(encoder.finish())
+    }
+
+    fn download(&mut self, tensor: &DeviceTensor, dtype: DType) -> Result<Elements, ExecutorError> {
+        if tensor.elements == 0 {
+            return Ok(Elements::zeros(dtype, 0));
+        }
+        let bytes = tensor.elements as u64 * 4;
+        let staging = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.check()?;
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        encoder.copy_buffer_to_buffer(tensor.buffer.buffer(), 0, &staging, 0, bytes);
+        self.submit(encoder.finish())?;
+        let (sender, receiver) = mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _nobody_waits_any_more = sender.send(result);
+        });
+        self.finish()?;
+        let lost = |error: String| ExecutorError::DeviceLost(error);
+        match receiver.try_recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(lost(error.to_string())),
+            Err(error) => return Err(lost(error.to_string())),
+        }
+        let mapped = staging.get_mapped_range(..).map_err(|error| lost(error.to_string()))?;
+        let words = mapped.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Ok(Elements::from_words(dtype, words))
+    }
+}
+
+impl Executor for GpuExecutor {
+    fn device(&self) -> &DeviceInfo {
+        self.gpu.info()
+    }
+
+    fn evaluate(&mut self, targets: &[Tensor]) -> Result<Vec<Value>, ExecutorError> {
+        self.uploads.retain(|_, (elements, _)| elements.strong_count() > 0);
+        let (plan, arguments) = self.plans.plan(targets);
+        let slots = self.run(&plan, &arguments)?;
+        let value = |(target, &slot): (&Tensor, &usize)| {
+            let (dtype, shape) = (target.dtype(), *target.shape());
+            if let Some(given) = arguments.values.get(slot) {
+                return Value { dtype, shape, storage: given.storage.clone() };
+            }
+            let buffer = Arc::clone(slots[slot].as_ref().expect("targets are never released"));
+            let tensor = DeviceTensor { device: self.gpu.id, elements: shape.elements(), buffer };
+            Value { dtype, shape, storage: Storage::Device(Arc::new(tensor)) }
+        };
+        Ok(targets.iter().zip(&plan.targets).map(value).collect())
+    }
+
+    fn read(&mut self, value: &Value) -> Result<Arc<Elements>, ExecutorError> {
+        match &value.storage {
+            Storage::Host(elements) => Ok(Arc::clone(elements)),
+            Storage::Device(tensor) => {
+                let tensor = self.open(tensor)?;
+                self.download(tensor, value.dtype).map(Arc::new)
+            }
+        }
+    }
+
+    fn place(&mut self, value: Value) -> Result<Value, ExecutorError> {
+        let buffer = self.on_device(&value)?;
+        let tensor = DeviceTensor { device: self.gpu.id, elements: value.shape.elements(), buffer };
+        Ok(Value { storage: Storage::Device(Arc::new(tensor)), ..value })
+    }
+
+    fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
+        self.plans.plan(targets).0.group_of(target)
+    }
+}
+
+/// One launch with everything it needs.
+struct Launch {
+    pipeline: wgpu::ComputePipeline,
+    bindings: wgpu::BindGroup,
+    grid: (u32, u32),
+}
+
+/// The argument words of all launches of a run, in one buffer.
+struct Words {
+    all: Vec<u32>,
+    /// Where each launch's begin, in bytes.
+    starts: Vec<u64>,
+}
+
+impl Words {
+    fn new(lowered: &[Lowered], scalars: &[u32], limits: &wgpu::Limits) -> Words {
+        let alignment = (limits.min_storage_buffer_offset_alignment as usize / 4).max(1);
+        let mut words = Words { all: Vec::new(), starts: Vec::new() };
+        for dispatch in lowered.iter().flat_map(|step| &step.dispatches) {
+            words.all.resize(words.all.len().next_multiple_of(alignment), 0);
+            words.starts.push(words.all.len() as u64 * 4);
+            words.all.extend(dispatch.bound(scalars));
+        }
+        words
+    }
+}
