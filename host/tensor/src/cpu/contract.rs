@@ -1,8 +1,8 @@
 //! Sums of products by rule 4: packed panels, a register tile, chunks of 256 terms.
 //!
 //! Operands are rounded to 12 bits while they are packed, so every product is exact. A tile sums one chunk
-//! from zero, then the chunk sum is added to the output in the order of k. Tiling over m and n decides where a
-//! sum is computed, never its order.
+//! from zero, then the chunk sum is added to the output in the order of k. Tiling over m and n decides where
+//! a sum is computed, never its order.
 
 use super::{
     instruction_set::Kernel,

@@ -1,5 +1,5 @@
-//! What holds for every plan: steps in a legal order, limits kept, one plan per structure; and layouts against
-//! naive index maps.
+//! What holds for every plan: steps in a legal order, limits kept, one plan per structure; and layouts
+//! against naive index maps.
 
 use super::{
     layout::{Layout, collapse},
@@ -197,6 +197,9 @@ fn a_group_is_named() {
     assert_eq!(plan.group_of(2), "the value was given, nothing is computed");
 }
 
+/// From an output index to the input index it shows.
+type IndexMap = Box<dyn Fn(&[usize]) -> Vec<usize>>;
+
 /// A small generator of numbers for the tests of layouts.
 struct Draw(u64);
 
@@ -212,8 +215,8 @@ impl Draw {
         Shape::of(&sizes)
     }
 
-    /// A view of a shape, and for each output index the input index it shows.
-    fn view(&mut self, from: Shape) -> (ViewOp, Shape, Box<dyn Fn(&[usize]) -> Vec<usize>>) {
+    /// A view of a shape, its shape, and for each output index the input index it shows.
+    fn view(&mut self, from: Shape) -> (ViewOp, Shape, IndexMap) {
         let rank = from.rank();
         match self.below(6) {
             0 => {
