@@ -68,7 +68,9 @@ fn walk(function: UnaryFunction, share: u64) -> WorstCase {
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, |threads| threads.get());
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        handles.into_iter().fold(WorstCase::NONE, |worst, handle| worst.merge(handle.join().expect("no panic")))
+        handles
+            .into_iter()
+            .fold(WorstCase::NONE, |worst, handle| worst.merge(handle.join().expect("no panic")))
     })
 }
 
