@@ -219,9 +219,8 @@ const CONTRACT_INTERFACES: [&str; 4] =
     ["anneal:job/tensors", "anneal:job/data", "anneal:job/report", "anneal:job/context"];
 
 fn check_import(import: &str) -> Result<(), AdmissionError> {
-    let refuse = |reason: &str| {
-        Err(AdmissionError::Import { import: import.to_owned(), reason: reason.to_owned() })
-    };
+    let refuse =
+        |reason: &str| Err(AdmissionError::Import { import: import.to_owned(), reason: reason.to_owned() });
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     if CONTRACT_INTERFACES.contains(&interface) {
         return match version.starts_with("0.1.") {
@@ -236,7 +235,9 @@ fn check_import(import: &str) -> Result<(), AdmissionError> {
         };
     }
     if interface.starts_with("wasi:sockets/") || interface.starts_with("wasi:http/") {
-        return refuse("but a job has no network; give it data as inputs of the manifest, and remove the networking code");
+        return refuse(
+            "but a job has no network; give it data as inputs of the manifest, and remove the networking code",
+        );
     }
     if interface.starts_with("wasi:") {
         return refuse("an interface of WASI that no job gets; remove the code that needs it");

@@ -55,7 +55,8 @@ impl Child {
             program: command.first().map(|program| program.display().to_string()).unwrap_or_default(),
             source,
         };
-        let (program, arguments) = command.split_first().ok_or_else(|| start(io::ErrorKind::NotFound.into()))?;
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| start(io::ErrorKind::NotFound.into()))?;
         let mut process = Command::new(program)
             .args(arguments)
             .env_clear()
@@ -129,7 +130,9 @@ impl Child {
     fn ended(&mut self) -> ChildError {
         let status = self.reap();
         let said = match self.stderr.lock() {
-            Ok(stderr) if !stderr.is_empty() => format!("; it said: {}", String::from_utf8_lossy(&stderr).trim()),
+            Ok(stderr) if !stderr.is_empty() => {
+                format!("; it said: {}", String::from_utf8_lossy(&stderr).trim())
+            }
             _ => String::new(),
         };
         match status.map(|status| (status, signal(status))) {

@@ -18,8 +18,8 @@ pub use service::serve;
 
 use crate::{
     admission::{self, AdmissionError, ComponentInfo},
-    engine::engine,
     ending::chain,
+    engine::engine,
     run::linker,
 };
 
@@ -65,7 +65,9 @@ pub enum CompileError {
     #[error("the compiling process failed: {0}; try again, and report it if it happens again")]
     Process(String),
     /// A folder or file of the cache.
-    #[error("the folder of compiled components, {path}, cannot be used ({message}); check that it can be written")]
+    #[error(
+        "the folder of compiled components, {path}, cannot be used ({message}); check that it can be written"
+    )]
     Cache {
         /// The folder or file.
         path: String,
@@ -79,8 +81,11 @@ pub enum CompileError {
 
 impl CompileLimits {
     /// Generous for 16 MiB of code.
-    pub const DEFAULT: CompileLimits =
-        CompileLimits { time: Duration::from_secs(120), cpu: Duration::from_secs(240), memory_bytes: 8 << 30 };
+    pub const DEFAULT: CompileLimits = CompileLimits {
+        time: Duration::from_secs(120),
+        cpu: Duration::from_secs(240),
+        memory_bytes: 8 << 30,
+    };
 }
 
 impl CompiledComponent {
@@ -102,7 +107,10 @@ impl CompiledComponent {
     /// Where the file is missing, or was made for another engine.
     pub fn load(file: &Path) -> Result<CompiledComponent, CompileError> {
         let engine = new_engine()?;
-        #[expect(unsafe_code, reason = "compiled code is trusted by its origin: nobody else writes the folder")]
+        #[expect(
+            unsafe_code,
+            reason = "compiled code is trusted by its origin: nobody else writes the folder"
+        )]
         // SAFETY: the file was written by a process of this program that ran `serve`, into a folder that only
         // this user can write (mode 0700, checked when it is opened); wasmtime checks version and settings.
         let component = unsafe { Component::deserialize_file(&engine, file) };

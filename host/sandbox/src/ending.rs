@@ -4,7 +4,7 @@
 //! wasmtime's own, becomes an outcome.
 
 use anneal_job::{FailureCode, FaultCode, GuestFailure, HostFault, Outcome};
-use anneal_tensor::{Exhausted, ExecutorError};
+use anneal_tensor::{ExecutorError, Exhausted};
 use thiserror::Error;
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -46,12 +46,20 @@ pub(crate) enum Phase {
 }
 
 /// What an error of a run means; `panic` is what the guest reported before it trapped.
-pub(crate) fn classify(error: &wasmtime::Error, phase: Phase, limit_gas: u64, panic: Option<String>) -> Ending {
+pub(crate) fn classify(
+    error: &wasmtime::Error,
+    phase: Phase,
+    limit_gas: u64,
+    panic: Option<String>,
+) -> Ending {
     if let Some(ending) = error.downcast_ref::<Ending>() {
         return ending.clone();
     }
     if error.is::<wasmtime::OutOfMemory>() {
-        return Ending::fault(FaultCode::OutOfMemory, "the machine has no memory left for the guest; try again");
+        return Ending::fault(
+            FaultCode::OutOfMemory,
+            "the machine has no memory left for the guest; try again",
+        );
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Exhausted::Gas { limit: limit_gas }.into(),
@@ -105,12 +113,16 @@ fn handed_over(error: &wasmtime::Error) -> Ending {
         let message = "the guest handed over too much data in one call: split it";
         return Ending::failure(FailureCode::Limit, message);
     }
-    Ending::failure(FailureCode::Trap, format!("the guest broke the contract's calling convention: {message}"))
+    Ending::failure(
+        FailureCode::Trap,
+        format!("the guest broke the contract's calling convention: {message}"),
+    )
 }
 
 /// An error and what it came from, without backtraces, in one line.
 pub(crate) fn chain(error: &wasmtime::Error) -> String {
-    let parts: Vec<String> = error.chain().map(ToString::to_string).filter(|part| !part.contains('\n')).collect();
+    let parts: Vec<String> =
+        error.chain().map(ToString::to_string).filter(|part| !part.contains('\n')).collect();
     parts.join(": ")
 }
 

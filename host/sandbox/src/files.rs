@@ -5,7 +5,7 @@
 
 mod whole;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 use anneal_tensor::{DType, ImportError, Shape, Value, limits};
 use cap_std::fs::Dir;
@@ -105,16 +105,19 @@ fn write<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a Value)>,
 ) -> Result<(), FileError> {
     let file = || name.display().to_string();
-    let bytes: Vec<(&str, &Value, Vec<u8>)> = tensors
+    let bytes: Vec<(Cow<'_, str>, &Value, Vec<u8>)> = tensors
         .map(|(name, value)| {
             let elements = value.elements().expect("states and inputs were checked to be in host memory");
-            (name, value, elements.to_bytes())
+            (name_in_file(name), value, elements.to_bytes())
         })
         .collect();
-    let format = |error: safetensors::SafeTensorError| FileError::Format { file: file(), message: error.to_string() };
+    let format =
+        |error: safetensors::SafeTensorError| FileError::Format { file: file(), message: error.to_string() };
     let views = bytes
         .iter()
-        .map(|(name, value, bytes)| Ok((*name, TensorView::new(file_dtype(value.dtype), value.shape.to_vec(), bytes)?)))
+        .map(|(name, value, bytes)| {
+            Ok((name, TensorView::new(file_dtype(value.dtype), value.shape.to_vec(), bytes)?))
+        })
         .collect::<Result<Vec<_>, _>>()
         .map_err(format)?;
     let whole = safetensors::serialize(views, None).map_err(format)?;
@@ -128,9 +131,12 @@ fn read(folder: &Dir, name: &Path, bytes_max: u64) -> Result<Vec<NamedValue>, Fi
     let tensors = SafeTensors::deserialize(&bytes)
         .map_err(|error| FileError::Format { file: file.clone(), message: error.to_string() })?;
     let named = tensors.iter().map(|(tensor, view)| {
-        let value = import(&view)
-            .map_err(|message| FileError::Tensor { file: file.clone(), tensor: tensor.to_owned(), message })?;
-        Ok(NamedValue { name: tensor.to_owned(), value })
+        let value = import(&view).map_err(|message| FileError::Tensor {
+            file: file.clone(),
+            tensor: tensor.to_owned(),
+            message,
+        })?;
+        Ok(NamedValue { name: name_from_file(tensor).to_owned(), value })
     });
     named.collect()
 }
@@ -151,7 +157,24 @@ fn import(view: &TensorView<'_>) -> Result<Value, String> {
         )
     };
     let shape = Shape::new(view.shape()).ok_or_else(too_large)?;
-    Value::import(dtype, shape, view.data()).map_err(|error: ImportError| format!("is not canonical: {error}"))
+    Value::import(dtype, shape, view.data())
+        .map_err(|error: ImportError| format!("is not canonical: {error}"))
+}
+
+/// safetensors keeps this name for itself.
+const RESERVED_NAME: &str = "__metadata__";
+
+/// The reserved name is a legal one of the contract: a zero character before it keeps them apart.
+fn name_in_file(name: &str) -> Cow<'_, str> {
+    match name.trim_start_matches('\0') {
+        RESERVED_NAME => Cow::Owned(format!("\0{name}")),
+        _ => Cow::Borrowed(name),
+    }
+}
+
+fn name_from_file(name: &str) -> &str {
+    let inner = name.strip_prefix('\0').unwrap_or(name);
+    if inner.trim_start_matches('\0') == RESERVED_NAME { inner } else { name }
 }
 
 fn file_dtype(dtype: DType) -> Dtype {

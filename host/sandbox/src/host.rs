@@ -21,8 +21,8 @@ use wasmtime::{
     component::{Resource, ResourceTable, ResourceTableError},
 };
 
-pub use clock::StopFlag;
 pub(crate) use clock::Clock;
+pub use clock::StopFlag;
 pub(crate) use context::task as context_task;
 pub(crate) use memory::MemoryLimiter;
 pub(crate) use reports::{Reports, shown};
@@ -243,4 +243,3 @@ pub(crate) fn size(word: u32) -> usize {
 pub(crate) fn word(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
-

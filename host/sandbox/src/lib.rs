@@ -18,6 +18,8 @@ pub mod limits;
 pub mod machine;
 pub mod run;
 mod state;
+#[cfg(test)]
+mod testing;
 mod wasi;
 pub mod worker;
 

@@ -90,8 +90,7 @@ impl InProcessMachine {
         let inputs = read_inputs(request.inputs.as_deref())?;
         let states = request.states.iter().map(|path| read_state(path)).collect::<Result<Vec<State>, _>>()?;
         check_task(&request.task, &inputs, &states).map_err(io_fault)?;
-        let options =
-            RunOptions { time: request.time, stop: request.stop.clone(), trace: request.trace };
+        let options = RunOptions { time: request.time, stop: request.stop.clone(), trace: request.trace };
         let (outcome, state) =
             run_task(&component, &request.task, &inputs, states, &mut self.executor, observer, options);
         if let (Some(state), Some(path)) = (state, &request.output) {

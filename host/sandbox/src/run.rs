@@ -5,6 +5,8 @@
 //! A third thread looks at the time and the stop flag, and ends the guest by an epoch.
 
 mod entry;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -145,7 +147,8 @@ fn run(component: &CompiledComponent, parts: HostParts) -> (Ended, Option<Box<dy
     host.reports.flush();
     let ended = ended.map_err(|(error, phase)| {
         let panic = host.reports.panic.as_ref();
-        let panic = panic.map(|panic| format!("{} at {}:{}:{}", panic.message, panic.file, panic.line, panic.column));
+        let panic =
+            panic.map(|panic| format!("{} at {}:{}:{}", panic.message, panic.file, panic.line, panic.column));
         let ending = classify(&error, phase, gas, panic);
         if let Some(frames) = backtrace(&error) {
             host.reports.log_by_host(&format!("{ending}\n{frames}"));
@@ -254,4 +257,3 @@ impl Executor for Absent {
         Err(ExecutorError::DeviceLost("it was lent to a run that did not give it back".to_owned()))
     }
 }
-

@@ -11,8 +11,6 @@ use thiserror::Error;
 pub const STATE_TENSORS_MAX: usize = 4096;
 /// Bytes of a tensor's name.
 pub const NAME_BYTES_MAX: usize = 256;
-/// A name that the file format keeps for itself.
-const RESERVED_NAME: &str = "__metadata__";
 
 /// A tensor with its name.
 #[derive(Clone, Debug)]
@@ -50,9 +48,6 @@ pub enum StateError {
         /// Its length.
         bytes: usize,
     },
-    /// Reserved by the file format.
-    #[error("a tensor is named \"{RESERVED_NAME}\", which safetensors keeps for itself: choose another name")]
-    NameReserved,
     /// Given twice.
     #[error("two tensors are named \"{name}\": a state has unique names")]
     NameRepeated {
@@ -112,7 +107,7 @@ impl State {
     /// The state of these tensors, in any order.
     ///
     /// # Errors
-    /// Where a name is empty, too long, reserved or repeated, or there are too many tensors.
+    /// Where a name is empty, too long or repeated, or there are too many tensors.
     pub fn new(mut tensors: Vec<NamedValue>) -> Result<State, StateError> {
         check_names(tensors.iter().map(|tensor| tensor.name.as_str()))?;
         if let Some(tensor) = tensors.iter().find(|tensor| tensor.value.elements().is_none()) {
@@ -205,9 +200,6 @@ pub(crate) fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> 
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             let beginning = name.chars().take(32).collect();
             return Err(StateError::NameLength { name: beginning, bytes: name.len() });
-        }
-        if name == RESERVED_NAME {
-            return Err(StateError::NameReserved);
         }
         if !seen.insert(name) {
             return Err(StateError::NameRepeated { name: name.to_owned() });

@@ -6,7 +6,8 @@ use wasmparser::{
 };
 
 use super::{
-    AdmissionError, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, INSTANCES_MAX, MEMORIES_MAX, NESTING_MAX, Producer, TABLES_MAX,
+    AdmissionError, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, INSTANCES_MAX, MEMORIES_MAX, NESTING_MAX, Producer,
+    TABLES_MAX,
 };
 
 /// Producers that are kept; more is noise.
@@ -86,7 +87,8 @@ impl Survey {
 
     /// Keeps what a producers section says; one that cannot be read says nothing.
     fn producers(&mut self, data: &[u8], offset: u64) {
-        let Ok(fields): Result<ProducersSectionReader<'_>, _> = SectionLimited::new(BinaryReader::new(data, offset))
+        let Ok(fields): Result<ProducersSectionReader<'_>, _> =
+            SectionLimited::new(BinaryReader::new(data, offset))
         else {
             return;
         };
@@ -94,7 +96,11 @@ impl Survey {
             for value in field.values.into_iter().flatten() {
                 if self.producers.len() < PRODUCERS_MAX {
                     let (field, name, version) = (field.name, value.name, value.version);
-                    self.producers.push(Producer { field: short(field), name: short(name), version: short(version) });
+                    self.producers.push(Producer {
+                        field: short(field),
+                        name: short(name),
+                        version: short(version),
+                    });
                 }
             }
         }

@@ -34,7 +34,10 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), AdmissionError> {
         return refuse("a WebAssembly core module".to_owned(), BUILD);
     }
     if version.len() < 4 {
-        return refuse(format!("a WebAssembly file cut off after {} bytes", bytes.len()), "build or copy it again");
+        return refuse(
+            format!("a WebAssembly file cut off after {} bytes", bytes.len()),
+            "build or copy it again",
+        );
     }
     refuse(format!("WebAssembly of an unknown version ({})", hex(&version[..4])), BUILD)
 }
@@ -65,7 +68,9 @@ fn describe(bytes: &[u8]) -> String {
 fn text(head: &[u8]) -> Option<&str> {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
+        }
         Err(_) => return None,
     };
     let printable = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');

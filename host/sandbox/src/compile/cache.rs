@@ -95,7 +95,8 @@ fn compile(
         error => CompileError::Process(error.to_string()),
     };
     let request = Request::new(limits, component.len() as u64);
-    let mut request = serde_json::to_vec(&request).map_err(|error| CompileError::Process(error.to_string()))?;
+    let mut request =
+        serde_json::to_vec(&request).map_err(|error| CompileError::Process(error.to_string()))?;
     request.push(b'\n');
     request.extend_from_slice(component);
     let child = Child::start(command, &[], CODE_BYTES_MAX).map_err(failed)?;

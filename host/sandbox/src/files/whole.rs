@@ -99,7 +99,8 @@ pub fn private_folder(path: &Path) -> io::Result<Dir> {
     let metadata = std::fs::metadata(path)?;
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if !ours || metadata.mode() & 0o077 != 0 {
-        let message = "others than you can enter it, and compiled code is executed; remove it, or chmod 700 it";
+        let message =
+            "others than you can enter it, and compiled code is executed; remove it, or chmod 700 it";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     Dir::open_ambient_dir(path, ambient_authority())

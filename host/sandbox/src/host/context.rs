@@ -13,7 +13,9 @@ impl context::Host for Host {
             return Err(not_found(format!("open-state: there is no state {worker}; the task has {count}")));
         };
         let Some(state) = slot.take() else {
-            return Err(not_found(format!("open-state: state {worker} was opened before; each is opened once")));
+            return Err(not_found(format!(
+                "open-state: state {worker} was opened before; each is opened once"
+            )));
         };
         self.open(&state)
     }
@@ -48,7 +50,11 @@ pub(crate) fn task(task: &Task) -> context::Task {
         segments: task.place.segments,
         worker: task.place.worker,
         workers: task.place.workers,
-        parameters: task.parameters.iter().map(|(name, parameter)| (name.clone(), value(parameter))).collect(),
+        parameters: task
+            .parameters
+            .iter()
+            .map(|(name, parameter)| (name.clone(), value(parameter)))
+            .collect(),
     }
 }
 

@@ -43,13 +43,15 @@ impl data::Host for Host {
         self.charge(limits::CALL_GAS + u64::from(length));
         let value = self.input("bytes", &name)?;
         if length > limits::DATA_BYTES_MAX {
-            let message = format!("{length} bytes at once; at most {}: read in pieces", limits::DATA_BYTES_MAX);
+            let message =
+                format!("{length} bytes at once; at most {}: read in pieces", limits::DATA_BYTES_MAX);
             return Err(refuse(CallErrorCode::Limit, "bytes", message));
         }
         let total = (value.shape.elements() * value.dtype.byte_size()) as u64;
         let end = offset.checked_add(u64::from(length)).filter(|&end| end <= total);
         let (Some(end), Ok(start)) = (end, usize::try_from(offset)) else {
-            let message = format!("{length} bytes from {offset} of the input \"{name}\", which has {total} bytes");
+            let message =
+                format!("{length} bytes from {offset} of the input \"{name}\", which has {total} bytes");
             return Err(refuse(CallErrorCode::Argument, "bytes", message));
         };
         Ok(part(host_elements(value), value.dtype, start, end as usize))
@@ -61,7 +63,9 @@ impl Host {
         self.inputs.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.inputs.iter().map(|(name, _)| name).collect();
             let message = match names[..] {
-                [] => format!("there is no input \"{name}\"; the job has none: name it in job.toml under [inputs]"),
+                [] => format!(
+                    "there is no input \"{name}\"; the job has none: name it in job.toml under [inputs]"
+                ),
                 _ => format!("there is no input \"{name}\"; the job has {}", names.join(", ")),
             };
             refuse(CallErrorCode::NotFound, operation, message)
@@ -105,7 +109,8 @@ fn rows_shape(name: &str, shape: &Shape, indices: &[u32]) -> Result<Shape, Refus
 fn check_bytes(operation: &'static str, bytes: u64) -> Result<(), Refusal> {
     let limit = anneal_tensor::limits::TENSOR_BYTES_MAX as u64;
     if bytes > limit {
-        let message = format!("the tensor would hold {bytes} bytes, at most {limit} are allowed; take fewer rows");
+        let message =
+            format!("the tensor would hold {bytes} bytes, at most {limit} are allowed; take fewer rows");
         return Err(refuse(CallErrorCode::Limit, operation, message));
     }
     Ok(())

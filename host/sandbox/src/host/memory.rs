@@ -49,7 +49,8 @@ impl ResourceLimiter for MemoryLimiter {
             return Ok(());
         }
         // The size was granted above, so this is the operating system's refusal: never a result.
-        let message = format!("the machine gave the guest no memory: {error}; close other programs and try again");
+        let message =
+            format!("the machine gave the guest no memory: {error}; close other programs and try again");
         Err(Ending::fault(FaultCode::OutOfMemory, message).into())
     }
 

@@ -98,7 +98,8 @@ impl Reports {
             return fail(FailureCode::Limit, message);
         }
         if self.metrics.len() >= limits::METRICS_MAX {
-            let message = format!("more than {} metrics were reported: report fewer steps", limits::METRICS_MAX);
+            let message =
+                format!("more than {} metrics were reported: report fewer steps", limits::METRICS_MAX);
             return fail(FailureCode::Limit, message);
         }
         if !value.is_finite() || value.abs() >= f64::from(numerics::MAX) {
@@ -152,7 +153,8 @@ impl report::Host for Host {
         self.charge(limits::CALL_GAS);
         if self.reports.panic.is_none() {
             let message = shown(&message, limits::LOG_LINE_BYTES_MAX);
-            let panic = Panic { message, file: shown(&file, limits::METRIC_NAME_BYTES_MAX * 4), line, column };
+            let panic =
+                Panic { message, file: shown(&file, limits::METRIC_NAME_BYTES_MAX * 4), line, column };
             self.reports.panic = Some(panic.clone());
             self.reports.send(Event::Panic(panic));
         }

@@ -2,7 +2,8 @@
 //! refuses, is written there.
 
 use anneal_tensor::{
-    AdamwOptions, CallErrorCode, Conv2dAttributes, DType, Pool2dOptions, RecordError, SgdOptions, Tensor, limits,
+    AdamwOptions, CallErrorCode, Conv2dAttributes, DType, Pool2dOptions, RecordError, SgdOptions, Tensor,
+    limits,
 };
 use wasmtime::component::Resource;
 
@@ -241,7 +242,8 @@ impl wit::Host for Host {
         let wit::SgdOptions { learning_rate, momentum, weight_decay, nesterov } = options;
         let options = SgdOptions { learning_rate, momentum, weight_decay, nesterov };
         let (parameter, gradient) = (self.table.get(&parameter)?, self.table.get(&gradient)?);
-        let (parameter, velocity) = self.graph.sgd(parameter, gradient, self.table.get(&velocity)?, options)?;
+        let (parameter, velocity) =
+            self.graph.sgd(parameter, gradient, self.table.get(&velocity)?, options)?;
         Ok((self.hand_out(parameter)?, self.hand_out(velocity)?))
     }
 

@@ -84,7 +84,8 @@ impl Host {
         if !self.traces_operations() {
             return vec![None; tensors.len()];
         }
-        let waiting: Vec<Tensor> = tensors.iter().filter(|tensor| tensor.value().is_none()).cloned().collect();
+        let waiting: Vec<Tensor> =
+            tensors.iter().filter(|tensor| tensor.value().is_none()).cloned().collect();
         let group = |tensor: &Tensor| {
             let at = waiting.iter().position(|other| other.same(tensor))?;
             Some(self.executor.group_of(&waiting, at))
@@ -120,6 +121,10 @@ fn shapes(node: &Tensor) -> String {
     let inputs: Vec<String> = node.inputs().iter().map(of).collect();
     match node.op() {
         Op::Leaf => of(node),
-        _ => format!("{} from {}", of(node), if inputs.is_empty() { "nothing".to_owned() } else { inputs.join(", ") }),
+        _ => format!(
+            "{} from {}",
+            of(node),
+            if inputs.is_empty() { "nothing".to_owned() } else { inputs.join(", ") }
+        ),
     }
 }

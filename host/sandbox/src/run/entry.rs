@@ -9,11 +9,7 @@ use wasmtime::{
 
 use crate::{
     ending::Ending,
-    host::{
-        Host,
-        bindings::context::NamedTensor,
-        context_task, evaluated, shown,
-    },
+    host::{Host, bindings::context::NamedTensor, context_task, evaluated, shown},
     limits,
     state::{NamedValue, State, check_names, saturated},
 };
@@ -87,8 +83,9 @@ fn unwrap<T>(returned: Result<T, String>) -> Result<T, Ending> {
 
 /// What was returned as a state in host memory: evaluated, checked.
 pub(super) fn state(host: &mut Host, mut returned: Vec<NamedTensor>) -> Result<State, Ending> {
-    let not_a_state =
-        |error| Ending::failure(FailureCode::State, format!("what {} returned is no state: {error}", host.task.entry));
+    let not_a_state = |error| {
+        Ending::failure(FailureCode::State, format!("what {} returned is no state: {error}", host.task.entry))
+    };
     check_names(returned.iter().map(|tensor| tensor.name.as_str())).map_err(not_a_state)?;
     returned.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut names = Vec::with_capacity(returned.len());

@@ -4,8 +4,8 @@ use anneal_job::FailureCode;
 use wasmtime::{
     StoreContextMut,
     component::{
-        Component, ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
-        types::ComponentItem,
+        Component, ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource,
+        ResourceType, types::ComponentItem,
     },
 };
 
@@ -100,7 +100,8 @@ where
 
 /// Defines a function that no job can need: it traps.
 fn refuse(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
-    let message = format!("the guest called {name} of WASI, which no job gets: there are no files, and no waiting");
+    let message =
+        format!("the guest called {name} of WASI, which no job gets: there are no files, and no waiting");
     instance.func_new(name, move |_, _, _, _| Err(Ending::failure(FailureCode::Trap, message.clone()).into()))
 }
 
@@ -125,9 +126,9 @@ fn input(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
                 Ok((Err(StreamError::Closed),))
             })
         }
-        "skip" | "blocking-skip" => {
-            define(instance, name, |_, _: Read| -> wasmtime::Result<Answer<u64>> { Ok((Err(StreamError::Closed),)) })
-        }
+        "skip" | "blocking-skip" => define(instance, name, |_, _: Read| -> wasmtime::Result<Answer<u64>> {
+            Ok((Err(StreamError::Closed),))
+        }),
         "subscribe" => define(instance, name, |_, _: (Resource<InputStream>,)| Ok((ready(),))),
         _ => refuse(instance, name),
     }
@@ -181,15 +182,19 @@ fn wall(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
 
 fn random(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
     match name {
-        "get-random-bytes" | "get-insecure-random-bytes" => define(instance, name, |host, (count,): (u64,)| {
-            if count > limits::RANDOM_BYTES_MAX {
-                let message =
-                    format!("{count} random bytes at once, at most {} are given", limits::RANDOM_BYTES_MAX);
-                return Err(Ending::failure(FailureCode::Limit, message).into());
-            }
-            host.charge(count);
-            Ok((host.wasi.random.bytes(count as usize),))
-        }),
+        "get-random-bytes" | "get-insecure-random-bytes" => {
+            define(instance, name, |host, (count,): (u64,)| {
+                if count > limits::RANDOM_BYTES_MAX {
+                    let message = format!(
+                        "{count} random bytes at once, at most {} are given",
+                        limits::RANDOM_BYTES_MAX
+                    );
+                    return Err(Ending::failure(FailureCode::Limit, message).into());
+                }
+                host.charge(count);
+                Ok((host.wasi.random.bytes(count as usize),))
+            })
+        }
         "get-random-u64" | "get-insecure-random-u64" => {
             define(instance, name, |host, (): ()| Ok((host.wasi.random.word(),)))
         }
@@ -209,7 +214,8 @@ fn command(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
         "initial-cwd" => define(instance, name, |_, (): ()| Ok((None::<String>,))),
         "exit" => define(instance, name, |_, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
             let how = if status.is_ok() { "success" } else { "failure" };
-            let message = format!("the guest called exit ({how}) instead of returning; return a value or an error");
+            let message =
+                format!("the guest called exit ({how}) instead of returning; return a value or an error");
             Err(Ending::failure(FailureCode::Trap, message).into())
         }),
         "get-stdin" => define(instance, name, |_, (): ()| Ok((Resource::<InputStream>::new_own(0),))),

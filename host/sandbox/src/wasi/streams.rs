@@ -15,7 +15,6 @@ pub(super) enum IoError {}
 #[component(variant)]
 pub(super) enum StreamError {
     #[component(name = "last-operation-failed")]
-    #[expect(dead_code, reason = "the contract of WASI has it; nothing here fails")]
     LastOperationFailed(Resource<IoError>),
     #[component(name = "closed")]
     Closed,
