@@ -10,7 +10,7 @@ use std::{
 };
 
 use anneal_job::{
-    ByteCount, Completed, Digest, FailureCode, FaultCode, Outcome as TaskOutcome, PlannedTask, job_result,
+    Completed, Digest, FailureCode, FaultCode, Outcome as TaskOutcome, PlannedTask, job_result,
     report::{DeviceReport, ErrorKind, RunReport, TaskReport},
 };
 use anneal_sandbox::{Machine, StopFlag};
@@ -278,12 +278,7 @@ fn describe(report: &RunReport) -> String {
     if let Some(out) = &report.out {
         lines.push(format!("out         {out}"));
     }
-    let memory = ByteCount(report.job.limits.tensor_bytes);
-    lines.push(format!(
-        "gas         {:.3e} in {} tasks (tensor memory up to {memory})",
-        report.gas as f64,
-        report.tasks.len()
-    ));
+    lines.push(format!("gas         {:.3e} in {} tasks", report.gas as f64, report.tasks.len()));
     lines.push(format!("time        {:.1} s on {}", report.seconds, report.device.name));
     lines.join("\n")
 }
