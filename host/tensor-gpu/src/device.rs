@@ -152,7 +152,8 @@ impl Gpu {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let passthrough = adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
             && adapter.adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
-        let features = if passthrough { wgpu::Features::PASSTHROUGH_SHADERS } else { wgpu::Features::empty() };
+        let features =
+            if passthrough { wgpu::Features::PASSTHROUGH_SHADERS } else { wgpu::Features::empty() };
         let limits = adapter.adapter.limits();
         let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("anneal"),
@@ -282,8 +283,8 @@ impl Gpu {
             // all); the other checks stay on.
             return Ok(unsafe { self.device.create_shader_module_trusted(descriptor, checks) });
         }
-        let words =
-            spirv::compile(text).map_err(|error| ExecutorError::DeviceLost(format!("internal error: {error}")))?;
+        let words = spirv::compile(text)
+            .map_err(|error| ExecutorError::DeviceLost(format!("internal error: {error}")))?;
         let entry = wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (1, 1, 1) };
         let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
             entry_points: vec![entry].into(),

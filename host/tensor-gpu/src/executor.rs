@@ -196,7 +196,11 @@ impl GpuExecutor {
     }
 
     /// The slots after all steps; those that were released are empty.
-    fn run(&mut self, plan: &Arc<Plan>, arguments: &Arguments) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
+    fn run(
+        &mut self,
+        plan: &Arc<Plan>,
+        arguments: &Arguments,
+    ) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
         let lowered = self.lowered(plan);
         let mut slots: Vec<Option<Arc<Pooled>>> = Vec::with_capacity(plan.slots.len());
         for value in &arguments.values {
@@ -210,7 +214,9 @@ impl GpuExecutor {
         let mut launches: Vec<Launch> = Vec::new();
         let mut starts = words.starts.iter();
         for (at, step) in lowered.iter().enumerate() {
-            for slot in plan.steps[at].kind.writes() {
+            let kind = &plan.steps[at].kind;
+            // What is read was written, or has no elements.
+            for slot in kind.writes().into_iter().chain(kind.reads()) {
                 if slots[slot].is_none() {
                     slots[slot] = Some(Arc::new(self.gpu.buffer(plan.slots[slot].elements)?));
                 }
@@ -237,6 +243,12 @@ impl GpuExecutor {
             }
         }
         self.encode(&mut launches)?;
+        for &target in &plan.targets {
+            // Nothing writes a target without elements.
+            if slots[target].is_none() {
+                slots[target] = Some(Arc::new(self.gpu.buffer(plan.slots[target].elements)?));
+            }
+        }
         Ok(slots)
     }
 
@@ -276,7 +288,8 @@ impl GpuExecutor {
         if launches.is_empty() {
             return Ok(());
         }
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for launch in launches.drain(..) {
             pass.set_pipeline(&launch.pipeline);
@@ -299,7 +312,8 @@ impl GpuExecutor {
             mapped_at_creation: false,
         });
         self.gpu.check()?;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         encoder.copy_buffer_to_buffer(tensor.buffer.buffer(), 0, &staging, 0, bytes);
         self.submit(encoder.finish())?;
         let (sender, receiver) = mpsc::channel();

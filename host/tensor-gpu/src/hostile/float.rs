@@ -30,8 +30,14 @@ impl Hostility {
         unfuse: false,
     };
     /// Everything, each time at random.
-    pub const FULL: Hostility =
-        Hostility { contract: true, reassociate: true, flush: true, units_off: 6, zero_sign: true, unfuse: true };
+    pub const FULL: Hostility = Hostility {
+        contract: true,
+        reassociate: true,
+        flush: true,
+        units_off: 6,
+        zero_sign: true,
+        unfuse: true,
+    };
 }
 
 /// A float in an invocation.
@@ -68,7 +74,8 @@ impl Compiler {
 
     /// A number below `bound`.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.random >> 33) as usize) % bound
     }
 
@@ -82,6 +89,12 @@ impl Compiler {
             Float::Known(bits) => *bits,
             Float::Open(_) => self.value(float).to_bits(),
         }
+    }
+
+    /// The bits of a float as a word.
+    pub(super) fn float_bits(&mut self, float: &Float) -> u32 {
+        let bits = self.bits(float);
+        self.cast(bits)
     }
 
     /// What a bitcast from or to float gives.

@@ -66,11 +66,16 @@ impl Source for Windows {
     fn element(&self, shader: &mut Shader, _: &[String], position: &str) -> String {
         let (ky, kx) = (shader.name("ky"), shader.name("kx"));
         let [_, _, stride_oy, stride_ox, stride_ky, stride_kx] = &self.strides;
-        shader.line(format!("let {ky} = {position} / {0};\nlet {kx} = {position} - {ky} * {0};", self.kernel_columns));
-        let mut terms = vec!["plane_offset".to_owned(), format!("{ky} * {stride_ky}"), format!("{kx} * {stride_kx}")];
+        shader.line(format!(
+            "let {ky} = {position} / {0};\nlet {kx} = {position} - {ky} * {0};",
+            self.kernel_columns
+        ));
+        let mut terms =
+            vec!["plane_offset".to_owned(), format!("{ky} * {stride_ky}"), format!("{kx} * {stride_kx}")];
         let mut reached = Vec::new();
         for (axis, tap, at, stride) in [(0, &ky, "row", stride_oy), (1, &kx, "column", stride_ox)] {
-            let (shift, distance, window) = (shader.name("shift"), shader.name("distance"), shader.name("window"));
+            let (shift, distance, window) =
+                (shader.name("shift"), shader.name("distance"), shader.name("window"));
             let (step, windows) = (&self.stride[axis], &self.windows[axis]);
             shader.line(format!("let {shift} = {tap} * {};", self.dilation[axis]));
             shader.line(format!("let {distance} = {at} - {shift};\nlet {window} = {distance} / {step};"));

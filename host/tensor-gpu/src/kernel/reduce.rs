@@ -126,7 +126,8 @@ fn blockwise(
     shader.emitted();
     shader.line(format!("lanes[lane] = {next};\n}}\nworkgroupBarrier();\n}}"));
     shader.line("if lane == 0u {");
-    let last = if blocks == 1 { combine.finish(&mut shader.emitter, "lanes[0]") } else { "lanes[0]".to_owned() };
+    let last =
+        if blocks == 1 { combine.finish(&mut shader.emitter, "lanes[0]") } else { "lanes[0]".to_owned() };
     shader.emitted();
     shader.line(format!("{to}[group] = {last};\n}}"));
     shader.launch(SUM_LANES as u32, outputs * blocks)

@@ -8,8 +8,8 @@ mod lint;
 mod shapes;
 
 use anneal_tensor::{
-    AdamwOptions, DType, Executor, Graph, Meter, Recorded, Reference, Tensor,
-    testing::{Case, check_equal},
+    AdamwOptions, DType, Elements, Executor, Graph, Meter, Recorded, Reference, Shape, Tensor, Value,
+    testing::{Case, check_equal, values::Random},
 };
 use anneal_tensor_gpu::{GpuExecutor, adapters};
 
@@ -76,43 +76,68 @@ fn samples() -> Vec<(&'static str, Case)> {
     ];
     let mut samples = Vec::new();
     for (name, record) in unary {
-        samples.push((name, recorded(|graph| {
-            let x = rough(graph, &[13, 9], 1)?;
-            Ok(vec![record(graph, &x)?])
-        })));
+        samples.push((
+            name,
+            recorded(|graph| {
+                let x = rough(graph, &[13, 9], 1)?;
+                Ok(vec![record(graph, &x)?])
+            }),
+        ));
     }
     for (name, record) in binary {
-        samples.push((name, recorded(|graph| {
-            let (x, y) = (rough(graph, &[13, 9], 1)?, rough(graph, &[13, 9], 2)?);
-            Ok(vec![record(graph, &x, &y)?])
-        })));
+        samples.push((
+            name,
+            recorded(|graph| {
+                let (x, y) = (rough(graph, &[13, 9], 1)?, rough(graph, &[13, 9], 2)?);
+                Ok(vec![record(graph, &x, &y)?])
+            }),
+        ));
     }
-    samples.push(("sum of many", recorded(|graph| {
-        let x = rough(graph, &[2, 1500], 1)?;
-        Ok(vec![graph.sum(&x, &[1], false)?])
-    })));
+    samples.push((
+        "sum of many",
+        recorded(|graph| {
+            let x = rough(graph, &[2, 1500], 1)?;
+            Ok(vec![graph.sum(&x, &[1], false)?])
+        }),
+    ));
     for (name, columns) in [("matmul", 5), ("matmul of several tiles", 66)] {
-        samples.push((name, recorded(|graph| {
-            let (x, y) = (rough(graph, &[7, 600], 1)?, rough(graph, &[600, columns], 2)?);
-            Ok(vec![graph.matmul(&x, &y, false, false)?])
-        })));
+        samples.push((
+            name,
+            recorded(|graph| {
+                let (x, y) = (rough(graph, &[7, 600], 1)?, rough(graph, &[600, columns], 2)?);
+                Ok(vec![graph.matmul(&x, &y, false, false)?])
+            }),
+        ));
     }
-    samples.push(("adamw", recorded(|graph| {
-        let inputs = [1, 2, 3, 4].map(|stream| rough(graph, &[50], stream));
-        let [parameter, gradient, first, second] = inputs;
-        let options = AdamwOptions {
-            learning_rate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, step: 3,
-        };
-        let (parameter, first, second) = graph.adamw(&parameter?, &gradient?, &first?, &second?, options)?;
-        Ok(vec![parameter, first, second])
-    })));
+    samples.push((
+        "adamw",
+        recorded(|graph| {
+            let inputs = [1, 2, 3, 4].map(|stream| rough(graph, &[50], stream));
+            let [parameter, gradient, first, second] = inputs;
+            let options = AdamwOptions {
+                learning_rate: 0.01,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+                step: 3,
+            };
+            let (parameter, first, second) =
+                graph.adamw(&parameter?, &gradient?, &first?, &second?, options)?;
+            Ok(vec![parameter, first, second])
+        }),
+    ));
     samples
 }
 
 /// f32 values of many magnitudes, so that every order of additions has its own bits.
-fn rough(graph: &mut Graph, sizes: &[usize], stream: u64) -> Recorded {
-    let normal = graph.normal(sizes, stream)?;
-    let exponent = graph.normal(sizes, stream + 1000)?;
-    let scale = graph.exp(&exponent)?;
-    graph.mul(&normal, &scale)
+fn rough(graph: &mut Graph, sizes: &[usize], seed: u64) -> Recorded {
+    let shape = Shape::of(sizes);
+    let mut random = Random::new(seed);
+    let elements = (0..shape.elements()).map(|_| {
+        let word = random.word();
+        // A sign, eight exponents from 2^-5 to 2^2 and any fraction.
+        f32::from_bits(word & 0x8000_0000 | (122 + (word >> 24) % 8) << 23 | word & 0x007f_ffff)
+    });
+    graph.leaf(Value::host(DType::F32, shape, Elements::F32(elements.collect())))
 }

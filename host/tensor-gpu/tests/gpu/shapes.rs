@@ -34,8 +34,17 @@ fn check_against_cpu(executor: &mut dyn Executor, case: &Case) {
 #[test]
 fn matmuls_around_tiles_and_chunks() {
     let sizes = [
-        (1, 1, 1), (1, 300, 1), (3, 17, 130), (130, 16, 3), (33, 255, 31), (64, 256, 64), (65, 257, 63),
-        (40, 515, 9), (2, 1030, 70), (129, 33, 65), (5, 0, 4),
+        (1, 1, 1),
+        (1, 300, 1),
+        (3, 17, 130),
+        (130, 16, 3),
+        (33, 255, 31),
+        (64, 256, 64),
+        (65, 257, 63),
+        (40, 515, 9),
+        (2, 1030, 70),
+        (129, 33, 65),
+        (5, 0, 4),
     ];
     for (at, executor) in tuned().iter_mut().enumerate() {
         for (m, k, n) in sizes {
@@ -63,7 +72,9 @@ fn reductions_around_blocks() {
                 let halves = graph.reshape(&rows, &[3, count, 1])?;
                 let integers = graph.cast(&rows, DType::I32)?;
                 let mut results: Vec<Tensor> = Vec::new();
-                for (x, axes) in [(&rows, &[1][..]), (&columns, &[0]), (&halves, &[0, 1]), (&integers, &[0, 1])] {
+                for (x, axes) in
+                    [(&rows, &[1][..]), (&columns, &[0]), (&halves, &[0, 1]), (&integers, &[0, 1])]
+                {
                     results.push(graph.sum(x, axes, false)?);
                     results.push(graph.max(x, axes, false)?);
                     results.push(graph.min(x, axes, true)?);

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Elements of a tile: a few live registers of it fit the first-level cache.
-const TILE: usize = 512;
+const TILE: usize = 1024;
 
 /// Where a register's lanes are during a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
