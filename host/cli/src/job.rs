@@ -266,3 +266,23 @@ fn plan(manifest: &Manifest, info: &ComponentInfo) -> Result<PlanSpec> {
 fn input_report(value: &anneal_tensor::Value, digest: Digest) -> InputReport {
     InputReport { digest, dtype: value.dtype.name().to_owned(), shape: value.shape.to_vec() }
 }
+
+#[cfg(test)]
+impl Job {
+    /// A job without a component, for machines that need none.
+    pub(crate) fn of_plan(plan: PlanSpec) -> Job {
+        let report = JobReport {
+            component: Digest::of(b"component"),
+            seed: 7,
+            plan,
+            parameters: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            entry: None,
+            limits: anneal_job::Limits::DEFAULT,
+            versions: VERSIONS,
+        };
+        let folder = tempfile::tempdir().expect("a directory");
+        let manifest = Manifest::default();
+        Job { report, manifest, compiled: PathBuf::new(), inputs: None, digests: BTreeMap::new(), folder }
+    }
+}

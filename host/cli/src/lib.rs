@@ -9,6 +9,8 @@ pub mod backends;
 pub mod build;
 pub mod devices;
 pub mod failure;
+#[cfg(test)]
+mod fake;
 pub mod host;
 pub mod import;
 pub mod inspect;

@@ -10,8 +10,8 @@ use std::{
 };
 
 use anneal_job::{
-    ByteCount, Completed, Digest, FailureCode, FaultCode, Outcome as TaskOutcome, PlannedTask, job_result,
-    report::{ErrorKind, RunReport, TaskReport},
+    Completed, Digest, FailureCode, FaultCode, Outcome as TaskOutcome, PlannedTask, job_result,
+    report::{DeviceReport, ErrorKind, RunReport, TaskReport},
 };
 use anneal_sandbox::{Machine, StopFlag};
 use anyhow::{Context, anyhow};
@@ -35,6 +35,10 @@ pub fn run(
     terminal: &Terminal,
 ) -> (Option<RunReport>, Option<Failure>) {
     match prepare(arguments, host, terminal) {
+        Err(_) if stop.is_stopped() => {
+            let error = anyhow!("interrupted before the first task began");
+            (None, Some(Failure::new(ErrorKind::Interrupted, error)))
+        }
         Err(failure) => (None, Some(failure)),
         Ok(mut prepared) => {
             let failure = prepared.run(stop, terminal).err();
@@ -76,34 +80,44 @@ fn prepare(arguments: &arguments::Run, host: &Host, terminal: &Terminal) -> Outc
     let choice = arguments.backend.map_or(job.manifest.requirements.backend, Into::into);
     let backend = Backend::choose(choice, &job.manifest.requirements)?;
     terminal.note(format!("computing on {}", backend.name()));
-    let digest = job.report.digest();
     let (out, finished) = match &arguments.resume {
         Some(path) => resume::resume(path, &job, terminal)?,
         None => {
-            let path = arguments.out.clone().unwrap_or_else(|| out::default_path(&digest));
+            let path = arguments.out.clone().unwrap_or_else(|| out::default_path(&job.report.digest()));
             let out = OutDirectory::open(&path)?;
             out::check_replaceable(&out, &job.report)?;
             out.clear().map_err(Failure::host)?;
             (out, Vec::new())
         }
     };
-    let mut report = RunReport {
-        result: None,
-        metrics: BTreeMap::new(),
-        state: None,
-        tasks_planned: if matches!(tasks, Tasks::Plan) { job.report.plan.task_count() } else { 1 },
-        job: job.report.clone(),
-        tasks: Vec::new(),
-        gas: 0,
-        device: backend.device.clone(),
-        seconds: 0.0,
-        out: Some(out.path().display().to_string()),
-    };
-    finished.into_iter().for_each(|task| add(&mut report, task));
-    Ok(Run { machine: host.machine(&backend), job, out, report, tasks })
+    Ok(Run::new(job, host.machine(&backend), backend.device, tasks, out, finished))
 }
 
 impl Run {
+    fn new(
+        job: Job,
+        machine: Box<dyn Machine>,
+        device: DeviceReport,
+        tasks: Tasks,
+        out: OutDirectory,
+        finished: Vec<TaskReport>,
+    ) -> Run {
+        let mut report = RunReport {
+            result: None,
+            metrics: BTreeMap::new(),
+            state: None,
+            tasks_planned: if matches!(tasks, Tasks::Plan) { job.report.plan.task_count() } else { 1 },
+            job: job.report.clone(),
+            tasks: Vec::new(),
+            gas: 0,
+            device,
+            seconds: 0.0,
+            out: Some(out.path().display().to_string()),
+        };
+        finished.into_iter().for_each(|task| add(&mut report, task));
+        Run { job, machine, out, report, tasks }
+    }
+
     fn run(&mut self, stop: &StopFlag, terminal: &Terminal) -> Outcome<()> {
         let mut progress = Progress::new(terminal);
         let result = self.tasks(stop, &mut progress);
@@ -264,12 +278,10 @@ fn describe(report: &RunReport) -> String {
     if let Some(out) = &report.out {
         lines.push(format!("out         {out}"));
     }
-    let memory = ByteCount(report.job.limits.tensor_bytes);
-    lines.push(format!(
-        "gas         {:.3e} in {} tasks (tensor memory up to {memory})",
-        report.gas as f64,
-        report.tasks.len()
-    ));
+    lines.push(format!("gas         {:.3e} in {} tasks", report.gas as f64, report.tasks.len()));
     lines.push(format!("time        {:.1} s on {}", report.seconds, report.device.name));
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

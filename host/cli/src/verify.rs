@@ -106,12 +106,12 @@ pub fn failure(difference: &DifferenceReport, tasks: usize) -> Failure {
         );
     } else if let Some(group) = &difference.fused_group {
         message += &format!(
-            "; no single operation differs when each is looked at, so the fault is in computing these together: \
-             {group}"
+            "; no single operation differs when each is looked at, so the fault is in computing these \
+             together: {group}"
         );
     } else {
-        message += "; the difference did not show when the task was traced, so this machine does not even repeat \
-                    itself";
+        message += "; the difference did not show when the task was traced, so this machine does not even \
+                    repeat itself";
     }
     message += &format!(". Task results: expected {expected}, found {found}");
     Failure::new(ErrorKind::Different, anyhow!("{message}"))
@@ -228,3 +228,6 @@ fn attempt(machine: &mut dyn Machine, request: &AttemptRequest, stop: &StopFlag)
     }
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,8 +53,8 @@ fn check(report: RunReport, job: &Job) -> Result<Vec<TaskReport>> {
         let states: Vec<Digest> = planned.states.iter().map(|&index| report.tasks[index].state).collect();
         ensure!(
             recorded.id == job.task(&planned, states).id(),
-            "task {} in result.json is not the plan's; it was changed by hand, or by another version: start a \
-             new run",
+            "task {} in result.json is not the plan's; it was changed by hand, or by another version: start \
+             a new run",
             planned.index
         );
     }
