@@ -15,7 +15,7 @@ mod reduce;
 
 use std::sync::Arc;
 
-pub(crate) use linear::{check_terms, conv2d_shape};
+pub(crate) use linear::{check_terms, check_workspace, conv2d_shape};
 pub(crate) use movement::window_shape;
 pub use optimise::{AdamwOptions, SgdOptions};
 

@@ -6,6 +6,9 @@ pub const RANK_MAX: usize = 8;
 pub const TENSOR_BYTES_MAX: usize = 128 << 20;
 /// Terms of one sum of products in a matmul or convolution: keeps every partial sum finite.
 pub const CONTRACTION_TERMS_MAX: usize = 1 << 22;
+/// Bytes of the padded or spread image that a convolution or its gradient makes on the way: eight tensors, which
+/// leaves room for the gradient of a stride of 2 and its padding.
+pub const CONVOLUTION_WORKSPACE_BYTES_MAX: usize = 8 * TENSOR_BYTES_MAX;
 /// Tensors of one concat.
 pub const CONCAT_INPUTS_MAX: usize = 64;
 /// Bytes of one read into the guest.

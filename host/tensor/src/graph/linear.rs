@@ -1,7 +1,7 @@
 //! Sums of products: matmul and 2-D convolution.
 
 use super::{Graph, Recorded, argument_error, check_dtype, movement::windows_along, shape_error, shape_of};
-use crate::{Conv2dAttributes, DType, Op, Shape, Tensor, limits};
+use crate::{CallErrorCode, Conv2dAttributes, DType, Op, RecordError, Shape, Tensor, limits};
 
 impl Graph {
     /// Batched matrix product; batch axes are broadcast.
@@ -65,6 +65,8 @@ impl Graph {
             return shape_error("conv2d", message);
         };
         check_terms("conv2d", weight.shape()[1..].iter().product())?;
+        let [n, c, h, w] = x.shape()[..] else { unreachable!("conv2d_shape takes rank 4") };
+        check_workspace("conv2d", [n, c, h + 2 * padding[0], w + 2 * padding[1]])?;
         let shape = shape_of("conv2d", &shape)?;
         self.record(Op::Conv2d(attributes), &[x, weight], shape, DType::F32)
     }
@@ -82,6 +84,20 @@ pub fn conv2d_shape(x: &Shape, weight: &Shape, attributes: &Conv2dAttributes) ->
     Some([*n, *o, rows, columns])
 }
 
+/// An image that an executor makes on the way is within its limit: a small result may need a large one.
+pub(crate) fn check_workspace(operation: &'static str, sizes: [usize; 4]) -> Recorded<()> {
+    let bytes = sizes.iter().try_fold(size_of::<f32>(), |bytes, &size| bytes.checked_mul(size));
+    if bytes.is_some_and(|bytes| bytes <= limits::CONVOLUTION_WORKSPACE_BYTES_MAX) {
+        return Ok(());
+    }
+    let message = format!(
+        "needs an image of {sizes:?} on the way, over {} bytes: use less padding, a smaller stride, or split the \
+         batch",
+        limits::CONVOLUTION_WORKSPACE_BYTES_MAX
+    );
+    Err(RecordError::call(CallErrorCode::Limit, operation, message))
+}
+
 /// The number of terms of each sum keeps every partial sum finite (rule 4).
 pub(crate) fn check_terms(operation: &'static str, terms: usize) -> Recorded<()> {
     if terms > limits::CONTRACTION_TERMS_MAX {
@@ -90,4 +106,35 @@ pub(crate) fn check_terms(operation: &'static str, terms: usize) -> Recorded<()>
         return argument_error(operation, message);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{CallErrorCode, Conv2dAttributes, DType, Graph, Meter, RecordError, Tensor};
+
+    fn limit(result: Result<impl Sized, RecordError>) {
+        match result {
+            Err(RecordError::Call(error)) => assert_eq!(error.code, CallErrorCode::Limit, "{error}"),
+            Err(other) => panic!("expected a call error, got {other}"),
+            Ok(_) => panic!("it was recorded"),
+        }
+    }
+
+    #[test]
+    fn a_small_result_of_a_huge_image_is_refused() {
+        let graph = &mut Graph::new(0, Meter::new(1 << 30));
+        let ones = |graph: &mut Graph, sizes: &[usize]| -> Tensor {
+            graph.full(DType::F32, sizes, 1.0).expect("within the limits")
+        };
+        let [x, weight] = [[1, 1, 4, 4], [1, 1, 1, 1]].map(|sizes| ones(graph, &sizes));
+        let far =
+            Conv2dAttributes { stride: [1 << 20; 2], padding: [1 << 20; 2], dilation: [1; 2], groups: 1 };
+        limit(graph.conv2d(&x, &weight, far));
+        // The forward pass fits; spreading its gradient over every channel does not.
+        let [x, weight] = [[1, 1, 3000, 3000], [4096, 1, 1, 1]].map(|sizes| ones(graph, &sizes));
+        let sparse = Conv2dAttributes { stride: [1000; 2], padding: [0; 2], dilation: [1; 2], groups: 1 };
+        let y = graph.conv2d(&x, &weight, sparse).expect("nine pixels a channel");
+        let loss = graph.sum(&y, &[], false).expect("f32");
+        limit(graph.gradients(&loss, &[&x]));
+    }
 }
