@@ -52,12 +52,12 @@ impl Survey {
             Payload::End(_) => self.depth = self.depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if self.depth == 0 => {
                 for import in section {
-                    self.imports.push(import?.name.name.to_owned());
+                    self.imports.push(short(import?.name.name));
                 }
             }
             Payload::ComponentExportSection(section) if self.depth == 0 => {
                 for export in section {
-                    self.exports.push(export?.name.name.to_owned());
+                    self.exports.push(short(export?.name.name));
                 }
             }
             Payload::CodeSectionEntry(body) => {
@@ -122,7 +122,7 @@ fn at_most(what: &'static str, found: u64, limit: u64, remedy: &'static str) -> 
 
 /// Text of the file as it may be shown: short, without control characters.
 fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 impl From<BinaryReaderError> for AdmissionError {
