@@ -7,6 +7,8 @@
 
 mod link;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use link::link;
 

@@ -2,7 +2,8 @@
 //! Judges nothing but its size and shape.
 
 use wasmparser::{
-    BinaryReader, BinaryReaderError, Encoding, Parser, Payload, ProducersSectionReader, SectionLimited,
+    BinaryReader, BinaryReaderError, ComponentTypeRef, Encoding, Parser, Payload, ProducersSectionReader,
+    SectionLimited, TypeBounds,
 };
 
 use super::{
@@ -52,7 +53,11 @@ impl Survey {
             Payload::End(_) => self.depth = self.depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if self.depth == 0 => {
                 for import in section {
-                    self.imports.push(short(import?.name.name));
+                    let import = import?;
+                    // A name for a type of another import is no wish of its own.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        self.imports.push(short(import.name.name));
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if self.depth == 0 => {

@@ -1,7 +1,7 @@
 //! One `check` over files of every kind: what is said about each that is refused.
 
 use super::*;
-use crate::testing::{guest, guest_with};
+use crate::testing::{Guest, guest};
 
 #[track_caller]
 fn check(bytes: &[u8], words: &str) {
@@ -21,12 +21,7 @@ fn wat(text: &str) -> Vec<u8> {
 
 /// A component that imports an empty interface of this name.
 fn importing(name: &str) -> Vec<u8> {
-    guest_with(
-        &format!("(import \"{name}\" (instance))"),
-        "(memory (export \"memory\") 1)",
-        "(i32.const 0)",
-        "",
-    )
+    Guest { imports: &format!("(import \"{name}\" (instance))"), ..Guest::default() }.build()
 }
 
 #[test]

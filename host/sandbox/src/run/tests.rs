@@ -7,7 +7,7 @@ use anneal_job::{FailureCode, FaultCode, Limits, Outcome};
 use super::*;
 use crate::{
     compile::in_process,
-    testing::{guest, guest_with, reference, task},
+    testing::{Guest, guest, reference, task},
 };
 
 /// An answer `ok` without tensors.
@@ -109,7 +109,7 @@ fn linear_memory_runs_out() {
     let limits = Limits { memory_bytes: 1 << 20, ..Limits::DEFAULT };
     let grow = format!("(drop (memory.grow (i32.const 16))) {OK}");
     check_failure(&guest(&grow, ""), limits, FailureCode::Memory, "limits.memory");
-    let large = guest_with("", "(memory (export \"memory\") 17)", OK, "");
+    let large = Guest { memory: "(memory (export \"memory\") 17)", ..Guest::default() }.build();
     check_failure(&large, limits, FailureCode::Memory, "limits.memory");
     // 15 pages more are just the limit.
     check_completed(&guest(&format!("(drop (memory.grow (i32.const 15))) {OK}"), ""), limits);
@@ -121,7 +121,8 @@ fn growing_beyond_the_memory_s_own_type_gives_minus_one() {
         format!("(if (i32.ne (memory.grow (i32.const {pages})) (i32.const -1)) (then (unreachable))) {OK}")
     };
     check_completed(&guest(&body(4096), ""), Limits::DEFAULT);
-    let without_maximum = guest_with("", "(memory (export \"memory\") 1)", &body(65_536), "");
+    let without_maximum =
+        Guest { memory: "(memory (export \"memory\") 1)", body: &body(65_536), ..Guest::default() }.build();
     check_completed(&without_maximum, Limits::DEFAULT);
 }
 
