@@ -8,3 +8,4 @@ mod command;
 mod scaffold;
 mod structure;
 mod training;
+mod verifying;

@@ -22,6 +22,8 @@ struct Settings {
     batch: u32,
     learning_rate: f32,
     weight_decay: f32,
+    /// Whether `evaluate` reports the class it finds for each held-out row.
+    predictions: bool,
     model: model::Settings,
 }
 
@@ -37,6 +39,7 @@ impl Settings {
             "hidden",
             "hidden-2",
             "dropout",
+            "predictions",
         ])?;
         let settings = Settings {
             folds: task.parameter("folds", 5)?,
@@ -45,6 +48,7 @@ impl Settings {
             batch: task.parameter("batch", 64)?,
             learning_rate: task.parameter("learning-rate", 0.003)?,
             weight_decay: task.parameter("weight-decay", 0.01)?,
+            predictions: task.parameter("predictions", false)?,
             model: model::Settings {
                 hidden: [task.parameter("hidden", 256)?, task.parameter("hidden-2", 128)?],
                 dropout: task.parameter("dropout", 0.3)?,
@@ -111,8 +115,15 @@ impl Trainer for Digits {
         let settings = Settings::read(task)?;
         let images = Images::open()?;
         let model = Model::new(&mut Parameters::load(state), &settings.model)?;
-        let accuracy = accuracy(&model, &images, &settings.split(&images).held_out)?;
-        Ok(Metrics::from([("accuracy", accuracy)]))
+        let held_out = settings.split(&images).held_out;
+        if settings.predictions {
+            let (pixels, _labels) = images.batch(&held_out)?;
+            let classes = model.forward(&pixels, Mode::Evaluate).argmax(1).to_vec_i32();
+            for (row, class) in held_out.iter().zip(classes) {
+                report::metric("prediction", *row, class);
+            }
+        }
+        Ok(Metrics::from([("accuracy", accuracy(&model, &images, &held_out)?)]))
     }
 }
 

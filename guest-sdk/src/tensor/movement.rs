@@ -83,8 +83,13 @@ operations! {
         Tensor::from_raw(raw::flip(&self.0, &self.axes("flip", axes)?))
     }
 
-    /// Converted to another dtype. To i32 and u8: truncated, saturated. To boolean: not zero. To f32: exact or
-    /// nearest. To bf16 and f16: nearest, saturated.
+    /// The same tensor as a constant: no gradient flows through it.
+    fn detach / try_detach(self) -> Tensor {
+        Tensor::from_raw(raw::detach(&self.0))
+    }
+
+    /// Converted to another dtype. From floats to i32 and u8: truncated, saturated; from i32 to u8: the low byte.
+    /// To boolean: not zero. To f32: exact or nearest. To bf16 and f16: nearest, saturated.
     fn cast / try_cast(self, dtype: DType) -> Tensor {
         Tensor::from_raw(raw::cast(&self.0, dtype))
     }

@@ -141,8 +141,10 @@ mod tests {
     fn the_artefact_is_the_packages_own() {
         let line = |manifest: &str, kind: &str, file: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"{manifest}","target":{{"crate_types":["{kind}"]}},"filenames":["{file}"]}}"#
+                r#"{{"reason":"compiler-artifact","manifest_path":"{manifest}","filenames":["{file}"],
+                "target":{{"crate_types":["{kind}"]}}}}"#
             )
+            .replace('\n', "")
         };
         let messages = [
             line("/sdk/Cargo.toml", "lib", "/t/libsdk.rlib"),

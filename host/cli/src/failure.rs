@@ -4,7 +4,7 @@ use std::fmt;
 
 use anneal_job::report::{ErrorKind, ErrorReport};
 
-/// An error and whose it is. An `anyhow` error becomes bad input: most things that fail before a task runs are.
+/// An error and whose it is. An `anyhow` error becomes bad input: what fails before a task runs mostly is.
 #[derive(Debug)]
 pub struct Failure {
     /// Whose it is.

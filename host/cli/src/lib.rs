@@ -1,40 +1,55 @@
-//! The command `anneal`, as a library: the only crate that reads the environment, prints, or ends the process.
+//! The command `anneal`, as a library: the only crate that reads the environment, prints, or exits.
 //!
-//! `main` reads the arguments, runs the command and makes an exit status of what came of it. A command gives a
-//! report or a [`failure::Failure`]; it is told to people on stderr and stdout by [`terminal`], or to programs as
-//! one JSON object.
+//! `main` reads the arguments, runs the command and makes an exit status of what came of it. A command gives
+//! a report or a [`failure::Failure`]; it is told to people on stderr and stdout by [`terminal`], or to
+//! programs as one JSON object.
 
 pub mod arguments;
+pub mod backends;
 pub mod build;
+pub mod devices;
 pub mod failure;
+#[cfg(test)]
+mod fake;
+pub mod host;
 pub mod import;
+pub mod inspect;
+pub mod job;
 mod manifest_override;
 pub mod new;
+pub mod out;
+pub mod progress;
+pub mod run;
 pub mod terminal;
 pub mod toolchain;
+pub mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use anneal_job::report::Envelope;
+use anneal_job::report::{Envelope, RunReport, VerifyReport};
+use anneal_sandbox::StopFlag;
+use anyhow::Context;
 use clap::Parser;
-use schemars::JsonSchema;
 use serde::Serialize;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, SchemaOf};
+use backends::Backend;
 use failure::{Failure, Outcome};
+use host::Host;
+use job::Job;
 use terminal::Terminal;
 
 /// Runs the command that the arguments name; the first argument is the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match Arguments::try_parse_from(&arguments) {
-        Ok(parsed) => ExitCode::from(dispatch(parsed.command)),
+        Ok(parsed) => dispatch(parsed.command),
         Err(error) => ExitCode::from(usage(&error, &arguments)),
     }
 }
 
-fn dispatch(command: Command) -> u8 {
-    match command {
+fn dispatch(command: Command) -> ExitCode {
+    let status = match command {
         Command::New { directory, output } => tell("new", output.json, |terminal| {
             let report = new::new(&directory)?;
             terminal.data(new::describe(&report));
@@ -45,40 +60,103 @@ fn dispatch(command: Command) -> u8 {
             terminal.data(build::describe(&report));
             Ok(report)
         }),
-        _ => 2,
-    }
+        Command::Inspect { component, output } => tell("inspect", output.json, |terminal| {
+            let report = inspect::inspect(&component)?;
+            terminal.data(inspect::describe(&report));
+            Ok(report)
+        }),
+        Command::Devices { output } => tell("devices", output.json, |terminal| {
+            let report = devices::devices();
+            terminal.data(devices::describe(&report));
+            Ok(report)
+        }),
+        Command::Selftest { output } => tell_both("selftest", output.json, |terminal| {
+            let (report, failure) = devices::selftest(terminal);
+            (Some(report), failure)
+        }),
+        Command::Run(arguments) => tell_both("run", arguments.output.json, |terminal| {
+            match Host::here().map_err(Failure::host).and_then(|host| Ok((host, stop_flag()?))) {
+                Ok((host, stop)) => run::run(&arguments, &host, &stop, terminal),
+                Err(failure) => (None, Some(failure)),
+            }
+        }),
+        Command::Verify(arguments) => {
+            tell_both("verify", arguments.output.json, |terminal| match verified(&arguments, terminal) {
+                Ok(report) => {
+                    let tasks = report.job.plan.task_count();
+                    let failure = report.difference.as_ref().map(|found| verify::failure(found, tasks));
+                    (Some(report), failure)
+                }
+                Err(failure) => (None, Some(failure)),
+            })
+        }
+        Command::Schema { of } => {
+            Terminal::new(false).print(schema(of));
+            0
+        }
+        Command::Worker => return anneal_sandbox::worker::serve(backends::executor),
+        Command::Compile => return anneal_sandbox::compile::serve(),
+    };
+    ExitCode::from(status)
+}
+
+fn verified(arguments: &arguments::Verify, terminal: &Terminal) -> Outcome<VerifyReport> {
+    let host = Host::here().map_err(Failure::host)?;
+    let stop = stop_flag()?;
+    let job = Job::load(&arguments.job, &host, terminal)?;
+    let backends = Backend::to_verify(arguments.hardware_only, arguments.reference);
+    let machines = backends.iter().map(|backend| host.machine(backend)).collect();
+    verify::verify(&job, machines, &stop, &mut |line| terminal.data(line))
+}
+
+/// Ctrl-C raises it; what runs then ends by itself, and keeps what is finished.
+fn stop_flag() -> Outcome<StopFlag> {
+    let stop = StopFlag::default();
+    let raised = stop.clone();
+    let set = ctrlc::set_handler(move || raised.stop());
+    set.context("cannot listen to Ctrl-C").map_err(Failure::host)?;
+    Ok(stop)
+}
+
+fn schema(of: SchemaOf) -> String {
+    let schema = match of {
+        SchemaOf::Job => anneal_job::manifest::schema(),
+        SchemaOf::Run => schemars::schema_for!(Envelope<RunReport>),
+        SchemaOf::Verify => schemars::schema_for!(Envelope<VerifyReport>),
+    };
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON")
 }
 
 /// Runs a command and tells its report or its failure; the exit status.
-fn tell<T: Serialize + JsonSchema>(
-    command: &str,
-    json: bool,
-    act: impl FnOnce(&Terminal) -> Outcome<T>,
-) -> u8 {
-    let terminal = Terminal::new(json);
-    let (report, failure) = match act(&terminal) {
+fn tell<T: Serialize>(command: &str, json: bool, act: impl FnOnce(&Terminal) -> Outcome<T>) -> u8 {
+    tell_both(command, json, |terminal| match act(terminal) {
         Ok(report) => (Some(report), None),
         Err(failure) => (None, Some(failure)),
-    };
-    finish(&terminal, command, report, failure)
+    })
 }
 
-fn finish<T: Serialize + JsonSchema>(
-    terminal: &Terminal,
+/// As [`tell`], for commands that have something to report although they failed.
+fn tell_both<T: Serialize>(
     command: &str,
-    report: Option<T>,
-    failure: Option<Failure>,
+    json: bool,
+    act: impl FnOnce(&Terminal) -> (Option<T>, Option<Failure>),
 ) -> u8 {
+    let terminal = Terminal::new(json);
+    let (report, failure) = act(&terminal);
     if let Some(failure) = &failure {
         terminal.error(failure);
     }
-    terminal.object(&Envelope {
+    terminal.object(&envelope(command, report, failure.as_ref()));
+    failure.map_or(0, |failure| failure.exit_status())
+}
+
+fn envelope<T>(command: &str, report: Option<T>, failure: Option<&Failure>) -> Envelope<T> {
+    Envelope {
         command: command.to_owned(),
         anneal: env!("CARGO_PKG_VERSION").to_owned(),
-        error: failure.as_ref().map(Failure::report),
+        error: failure.map(Failure::report),
         report,
-    });
-    failure.map_or(0, |failure| failure.exit_status())
+    }
 }
 
 /// Help and version are data; everything else that the parser says is a usage error.
@@ -93,11 +171,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     }
     terminal.note(&text);
     let words = text.trim().strip_prefix("error: ").unwrap_or(&text).to_owned();
-    terminal.object::<()>(&Envelope {
-        command: arguments.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-        anneal: env!("CARGO_PKG_VERSION").to_owned(),
-        error: Some(Failure::bad_input(words).report()),
-        report: None,
-    });
+    let command = arguments.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    terminal.object::<()>(&envelope(&command, None, Some(&Failure::bad_input(words))));
     2
 }

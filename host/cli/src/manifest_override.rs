@@ -131,7 +131,8 @@ mod tests {
     }
 
     fn manifest() -> Manifest {
-        let text = "[plan]\nkind = \"train\"\nsegments = 3\n[parameters]\nrate = 0.5\nepochs = 3\nfast = true\nname = \"a\"\n[inputs]\nx = \"x\"";
+        let text = "[plan]\nkind = \"train\"\nsegments = 3\n[inputs]\nx = \"x\"\n\
+                    [parameters]\nrate = 0.5\nepochs = 3\nfast = true\nname = \"a\"";
         Manifest::parse(text).expect("a manifest")
     }
 

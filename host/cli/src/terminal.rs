@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 
 use anneal_job::report::Envelope;
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -60,7 +59,7 @@ impl Terminal {
     }
 
     /// The command's object, where `--json` asks for it.
-    pub fn object<T: Serialize + JsonSchema>(&self, envelope: &Envelope<T>) {
+    pub fn object<T: Serialize>(&self, envelope: &Envelope<T>) {
         if self.json {
             let text =
                 serde_json::to_string_pretty(envelope).expect("a report holds nothing that JSON cannot");

@@ -42,8 +42,8 @@ impl Toolchain {
             (Some(GUEST_TOOLCHAIN.to_owned()), guest)
         } else {
             bail!(
-                "{} cannot compile for {TARGET}; run `rustup target add {TARGET}`, or tests/setup of the Anneal \
-                 sources where rustup cannot download it",
+                "{} cannot compile for {TARGET}; run `rustup target add {TARGET}`, or tests/setup of the \
+                 Anneal sources where rustup cannot download it",
                 default.version
             );
         };
@@ -100,7 +100,8 @@ fn linker(directory: &Path, compilers: &[&Compiler]) -> Result<(PathBuf, PathBuf
         }
     }
     bail!(
-        "no Rust toolchain here carries wasm-component-ld (looked in {}); run `rustup toolchain install stable`",
+        "no Rust toolchain here carries wasm-component-ld (looked in {}); run `rustup toolchain install \
+         stable`",
         folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
     )
 }

@@ -1,11 +1,12 @@
 //! How a job unrolls into tasks: pure arithmetic over indices. What a task depends on is only ever earlier.
 //!
 //! - `single`: one `run`.
-//! - `train` with one worker: `init`, each segment's `train` from the state before it, `evaluate` of the last.
+//! - `train` with one worker: `init`, each segment's `train` from the state before it, `evaluate` of the
+//!   last.
 //! - `train` with W workers: in each round, W `train` tasks from the round's start and one `merge` of their
 //!   states; a round is one segment per worker, so there are as many rounds as segments.
-//! - `map`: one `run` per combination of the values in `over`, names ascending, the last varying fastest. Each
-//!   is the very task that `single` would be with these parameters, so it keeps its name (and its cached
+//! - `map`: one `run` per combination of the values in `over`, names ascending, the last varying fastest.
+//!   Each is the very task that `single` would be with these parameters, so it keeps its name (and its cached
 //!   result) when other combinations come and go.
 
 use std::collections::BTreeMap;

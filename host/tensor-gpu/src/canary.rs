@@ -39,11 +39,14 @@ fn record(graph: &mut Graph) -> Result<Vec<(&'static str, Tensor)>, RecordError>
         };
         Value::host(DType::F32, shape, Elements::F32((0..shape.elements()).map(next).collect()))
     };
-    let (rows, columns) = (values(&[33, 700]), values(&[700, 35]));
-    let (x, y) = (values(&[4096]), values(&[4096]));
-    let (a, b) = (graph.leaf(rows)?, graph.leaf(columns)?);
-    let product = graph.matmul(&a, &b, false, false)?;
-    let (x, y) = (graph.leaf(x)?, graph.leaf(y)?);
+    // Each kind of tile, one chunk and several.
+    let mut products = Vec::new();
+    for (rows, terms, columns) in [(64, 520, 64), (3, 300, 130), (130, 40, 3), (33, 256, 20)] {
+        let (a, b) = (graph.leaf(values(&[rows, terms]))?, graph.leaf(values(&[terms, columns]))?);
+        let product = graph.matmul(&a, &b, false, false)?;
+        products.push(("the order of a chain of fused multiply-adds", product));
+    }
+    let (x, y) = (graph.leaf(values(&[2048]))?, graph.leaf(values(&[2048]))?);
     let xy = graph.mul(&x, &y)?;
     let fused = graph.add(&xy, &x)?;
     let fused = graph.sub(&fused, &xy)?;
@@ -52,12 +55,45 @@ fn record(graph: &mut Graph) -> Result<Vec<(&'static str, Tensor)>, RecordError>
     let root = graph.sqrt(&square)?;
     let exponential = graph.exp(&y)?;
     let total = graph.sum(&exponential, &[0], false)?;
-    Ok(vec![
-        ("the order of a chain of fused multiply-adds", product),
+    products.extend([
         ("a product followed by sums", fused),
         ("a quotient", quotient),
         ("a square root", root),
         ("an exponential", exponential),
         ("a sum", total),
-    ])
+    ]);
+    Ok(products)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hostile::{Hostile, Hostility},
+        kernel::Tuning,
+    };
+
+    /// What the canary says of a hostile machine with this tuning.
+    fn verdict(hostility: Hostility, tuning: Tuning) -> Option<String> {
+        difference(&mut Hostile::new(hostility, 1, tuning)).unwrap()
+    }
+
+    #[test]
+    fn a_device_that_wgsl_allows_passes() {
+        assert_eq!(verdict(Hostility::FULL, Tuning::default()), None);
+    }
+
+    #[test]
+    fn a_device_that_reorders_chains_is_found_and_gets_barriers() {
+        let hostility = Hostility { reorder_chains: true, ..Hostility::NONE };
+        let found = verdict(hostility, Tuning::default());
+        assert_eq!(found.as_deref(), Some("the order of a chain of fused multiply-adds"));
+        assert_eq!(verdict(hostility, Tuning { barrier_each_step: true, ..Tuning::default() }), None);
+    }
+
+    #[test]
+    fn a_barrier_that_does_not_hold_is_found() {
+        let tuning = Tuning { leave_out_barrier: Some(0), ..Tuning::default() };
+        assert!(verdict(Hostility::FULL, tuning).is_some());
+    }
 }

@@ -144,15 +144,18 @@ impl Adapter {
 }
 
 impl Gpu {
-    /// Opens an adapter. What it computes is not checked here: see [`crate::GpuExecutor::new`].
+    /// Opens an adapter, for SPIR-V with `NoContraction` where it takes that and the caller wants it. What it
+    /// computes is not checked here: see [`crate::GpuExecutor::new`].
     ///
     /// # Errors
     /// Where the driver refuses.
-    pub fn open(adapter: &Adapter) -> Result<Gpu, GpuError> {
+    pub fn open(adapter: &Adapter, no_contraction: bool) -> Result<Gpu, GpuError> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let passthrough = adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
+        let passthrough = no_contraction
+            && adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
             && adapter.adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
-        let features = if passthrough { wgpu::Features::PASSTHROUGH_SHADERS } else { wgpu::Features::empty() };
+        let features =
+            if passthrough { wgpu::Features::PASSTHROUGH_SHADERS } else { wgpu::Features::empty() };
         let limits = adapter.adapter.limits();
         let request = adapter.adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("anneal"),
@@ -282,8 +285,8 @@ impl Gpu {
             // all); the other checks stay on.
             return Ok(unsafe { self.device.create_shader_module_trusted(descriptor, checks) });
         }
-        let words =
-            spirv::compile(text).map_err(|error| ExecutorError::DeviceLost(format!("internal error: {error}")))?;
+        let words = spirv::compile(text)
+            .map_err(|error| ExecutorError::DeviceLost(format!("internal error: {error}")))?;
         let entry = wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (1, 1, 1) };
         let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
             entry_points: vec![entry].into(),

@@ -66,19 +66,29 @@ impl GpuExecutor {
     /// Where it does not open, fails, or computes other bits whatever is tried.
     pub fn new(adapter: &Adapter) -> Result<GpuExecutor, GpuError> {
         let invocations = if adapter.info().software { 256 } else { Tuning::default().invocations };
+        let failure = |source| GpuError::Failed { adapter: adapter.info().name.clone(), source };
         let mut failed = String::new();
         for barrier_each_step in [false, true] {
             let tuning = Tuning { barrier_each_step, invocations, ..Tuning::default() };
-            let mut executor = GpuExecutor::unchecked(adapter, tuning)?;
-            let name = || adapter.info().name.clone();
-            match canary::difference(&mut executor) {
-                Ok(None) => return Ok(executor),
-                Ok(Some(difference)) => failed = difference,
-                Err(source) => return Err(GpuError::Failed { adapter: name(), source }),
+            // Large tiles first, which small tensors get only where nobody minds an idle device.
+            let mut executor = GpuExecutor::unchecked(adapter, Tuning { invocations: 1, ..tuning })?;
+            let mut difference = canary::difference(&mut executor).map_err(failure)?;
+            if difference.is_none() {
+                executor.retune(tuning);
+                difference = canary::difference(&mut executor).map_err(failure)?;
             }
-            tracing::info!(adapter = name(), failed, barrier_each_step, "a canary failed");
+            match difference {
+                None => return Ok(executor),
+                Some(difference) => failed = difference,
+            }
+            tracing::info!(adapter = adapter.info().name, failed, barrier_each_step, "a canary failed");
         }
         Err(GpuError::NotCanonical { adapter: adapter.info().name.clone(), failed })
+    }
+
+    fn retune(&mut self, tuning: Tuning) {
+        self.tuning = tuning;
+        self.lowered.clear();
     }
 
     /// Opens an adapter with a tuning of one's own and checks nothing: for tests and measurements.
@@ -87,7 +97,7 @@ impl GpuExecutor {
     /// Where it does not open.
     pub fn unchecked(adapter: &Adapter, tuning: Tuning) -> Result<GpuExecutor, GpuError> {
         Ok(GpuExecutor {
-            gpu: Gpu::open(adapter)?,
+            gpu: Gpu::open(adapter, tuning.no_contraction)?,
             tuning,
             plans: PlanCache::default(),
             lowered: HashMap::new(),
@@ -196,13 +206,26 @@ impl GpuExecutor {
     }
 
     /// The slots after all steps; those that were released are empty.
-    fn run(&mut self, plan: &Arc<Plan>, arguments: &Arguments) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
+    fn run(
+        &mut self,
+        plan: &Arc<Plan>,
+        arguments: &Arguments,
+    ) -> Result<Vec<Option<Arc<Pooled>>>, ExecutorError> {
         let lowered = self.lowered(plan);
         let mut slots: Vec<Option<Arc<Pooled>>> = Vec::with_capacity(plan.slots.len());
         for value in &arguments.values {
             slots.push(Some(self.on_device(value)?));
         }
         slots.resize_with(plan.slots.len(), || None);
+        for &target in &plan.targets {
+            // Nothing writes a target without elements, so no step would make its buffer.
+            if plan.slots[target].elements == 0 && slots[target].is_none() {
+                slots[target] = Some(Arc::new(self.gpu.buffer(0)?));
+            }
+        }
+        if lowered.is_empty() {
+            return Ok(slots);
+        }
         let words = Words::new(&lowered, &arguments.scalars, &self.gpu.limits);
         let words_buffer = self.gpu.buffer(words.all.len())?;
         self.gpu.queue.write_buffer(words_buffer.buffer(), 0, bytemuck::cast_slice(&words.all));
@@ -210,7 +233,9 @@ impl GpuExecutor {
         let mut launches: Vec<Launch> = Vec::new();
         let mut starts = words.starts.iter();
         for (at, step) in lowered.iter().enumerate() {
-            for slot in plan.steps[at].kind.writes() {
+            let kind = &plan.steps[at].kind;
+            // What is read was written, or has no elements.
+            for slot in kind.writes().into_iter().chain(kind.reads()) {
                 if slots[slot].is_none() {
                     slots[slot] = Some(Arc::new(self.gpu.buffer(plan.slots[slot].elements)?));
                 }
@@ -276,7 +301,8 @@ impl GpuExecutor {
         if launches.is_empty() {
             return Ok(());
         }
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for launch in launches.drain(..) {
             pass.set_pipeline(&launch.pipeline);
@@ -299,7 +325,8 @@ impl GpuExecutor {
             mapped_at_creation: false,
         });
         self.gpu.check()?;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         encoder.copy_buffer_to_buffer(tensor.buffer.buffer(), 0, &staging, 0, bytes);
         self.submit(encoder.finish())?;
         let (sender, receiver) = mpsc::channel();

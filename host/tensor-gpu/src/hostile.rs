@@ -61,7 +61,8 @@ impl Hostile {
     fn run(&mut self, plan: &Plan, scalars: &[u32], slots: &mut [Option<Vec<u32>>]) {
         for step in &plan.steps {
             let lowered = kernel::lower(&step.kind, &plan.slots, self.tuning);
-            for slot in step.kind.writes() {
+            // What is read was written, or has no elements.
+            for slot in step.kind.writes().into_iter().chain(step.kind.reads()) {
                 slots[slot].get_or_insert_with(|| vec![UNWRITTEN; plan.slots[slot].elements.max(1)]);
             }
             let mut temporaries: Vec<Option<Vec<u32>>> =

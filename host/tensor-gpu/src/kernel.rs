@@ -34,6 +34,8 @@ pub const ELEMENTS_MAX: usize = 1 << 27;
 pub struct Tuning {
     /// A barrier after each step of a contraction's chain, for adapters that fail the order canary without.
     pub barrier_each_step: bool,
+    /// SPIR-V with `NoContraction` where the device takes it, else (and everywhere where false) plain WGSL.
+    pub no_contraction: bool,
     /// How many invocations a step should be cut into where there is a choice.
     pub invocations: usize,
     /// Leave out the n-th barrier of each kernel: only for the tests of the lint and of the interpreter.
@@ -42,7 +44,12 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { barrier_each_step: false, invocations: 1 << 14, leave_out_barrier: None }
+        Tuning {
+            barrier_each_step: false,
+            no_contraction: true,
+            invocations: 1 << 14,
+            leave_out_barrier: None,
+        }
     }
 }
 

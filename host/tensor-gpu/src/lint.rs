@@ -106,7 +106,9 @@ impl<'a> Lint<'a> {
     ) -> Result<Option<Kind>, &'static str> {
         use BinaryOperator::{Add, Divide, Modulo, Multiply, Subtract};
         match *expression {
-            Expression::Binary { op: Add | Subtract | Multiply | Divide | Modulo, .. } if self.is_float(handle) => {
+            Expression::Binary { op: Add | Subtract | Multiply | Divide | Modulo, .. }
+                if self.is_float(handle) =>
+            {
                 Ok(Some(Kind::Result))
             }
             Expression::Unary { op: UnaryOperator::Negate, .. } if self.is_float(handle) => {
@@ -130,7 +132,9 @@ impl<'a> Lint<'a> {
         for &usage in &self.uses[value.index()] {
             match usage {
                 Use::Operand(user) => match self.function.expressions[user] {
-                    Expression::As { kind: ScalarKind::Uint, convert: None, .. } => self.barrier(user, reached)?,
+                    Expression::As { kind: ScalarKind::Uint, convert: None, .. } => {
+                        self.barrier(user, reached)?
+                    }
                     Expression::AccessIndex { .. }
                     | Expression::Access { .. }
                     | Expression::Splat { .. }
@@ -169,7 +173,9 @@ impl<'a> Lint<'a> {
     fn variable_behind(&self, pointer: Handle<Expression>) -> Option<Handle<LocalVariable>> {
         match self.function.expressions[pointer] {
             Expression::LocalVariable(variable) => Some(variable),
-            Expression::AccessIndex { base, .. } | Expression::Access { base, .. } => self.variable_behind(base),
+            Expression::AccessIndex { base, .. } | Expression::Access { base, .. } => {
+                self.variable_behind(base)
+            }
             _ => None,
         }
     }
@@ -180,7 +186,9 @@ impl<'a> Lint<'a> {
             return Ok(());
         }
         for &usage in &self.uses[bits.index()] {
-            let Use::Operand(user) = usage else { return Err("has its bits used without the zero word".to_owned()) };
+            let Use::Operand(user) = usage else {
+                return Err("has its bits used without the zero word".to_owned());
+            };
             let protected = match self.function.expressions[user] {
                 Expression::Binary { op: BinaryOperator::InclusiveOr, left, right } => {
                     left == bits && self.is_zero_word(right) || right == bits && self.is_zero_word(left)
@@ -203,7 +211,8 @@ impl<'a> Lint<'a> {
                 Expression::AccessIndex { base, index: 0 } => match expressions[base] {
                     Expression::GlobalVariable(global) => {
                         let global = &self.module.global_variables[global];
-                        let arguments = global.binding.as_ref().is_some_and(|at| (at.group, at.binding) == (0, 0));
+                        let arguments =
+                            global.binding.as_ref().is_some_and(|at| (at.group, at.binding) == (0, 0));
                         arguments && matches!(global.space, AddressSpace::Storage { .. })
                     }
                     _ => false,
@@ -234,7 +243,8 @@ impl<'a> Lint<'a> {
 
     fn statements(&mut self, block: &'a Block) {
         for statement in block.iter() {
-            let mut other = |value: Handle<Expression>, what| self.uses[value.index()].push(Use::Statement(what));
+            let mut other =
+                |value: Handle<Expression>, what| self.uses[value.index()].push(Use::Statement(what));
             match statement {
                 Statement::Emit(_) | Statement::Break | Statement::Continue | Statement::Kill => {}
                 Statement::ControlBarrier(_) | Statement::MemoryBarrier(_) => {}
@@ -259,7 +269,10 @@ impl<'a> Lint<'a> {
                     arguments.iter().for_each(|&argument| other(argument, "a function"));
                 }
                 // Nothing else is generated; whatever it is, no float may reach it.
-                _ => self.uses.iter_mut().for_each(|uses| uses.push(Use::Statement("a statement of another kind"))),
+                _ => self
+                    .uses
+                    .iter_mut()
+                    .for_each(|uses| uses.push(Use::Statement("a statement of another kind"))),
             }
         }
     }

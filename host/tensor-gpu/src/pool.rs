@@ -90,7 +90,9 @@ mod tests {
         }
         for bytes in (1..100_000_000).step_by(999_983) {
             let class = size_class(bytes);
-            assert!(class >= bytes && class % 256 == 0 && (class as f64) < bytes as f64 * 1.26 + 512.0);
+            assert!(
+                class >= bytes && class.is_multiple_of(256) && (class as f64) < bytes as f64 * 1.26 + 512.0
+            );
         }
     }
 }

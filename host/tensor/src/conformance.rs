@@ -126,13 +126,22 @@ fn short(digest: &[u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Reference, testing::Coverage};
+    use crate::{Cpu, Reference, testing::Coverage};
+
+    fn check(executor: &mut dyn Executor) {
+        let failures = run(executor);
+        let shown: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        assert!(shown.is_empty(), "{} of {}:\n{}", shown.len(), vectors().len(), shown.join("\n"));
+    }
 
     #[test]
     fn the_reference_meets_every_vector() {
-        let failures = run(&mut Reference::new());
-        let shown: Vec<String> = failures.iter().map(ToString::to_string).collect();
-        assert!(shown.is_empty(), "{} of {}:\n{}", shown.len(), vectors().len(), shown.join("\n"));
+        check(&mut Reference::new());
+    }
+
+    #[test]
+    fn the_cpu_meets_every_vector() {
+        check(&mut Cpu::new(2).expect("this machine computes as IEEE 754 says"));
     }
 
     #[test]

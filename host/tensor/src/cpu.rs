@@ -110,6 +110,7 @@ impl Executor for Cpu {
     }
 
     fn evaluate(&mut self, targets: &[Tensor]) -> Result<Vec<Value>, ExecutorError> {
+        self.memory.collect();
         let (plan, arguments) = self.plans.plan(targets);
         let slots = held(&plan, &arguments)?;
         let (team, memory) = (&self.team, &mut self.memory);
@@ -229,7 +230,7 @@ impl Run<'_> {
         for &slot in &self.plan.targets {
             let elements = match std::mem::take(&mut self.slots[slot]) {
                 Held::Shared(elements) => elements,
-                Held::Owned(elements) => Arc::new(elements),
+                Held::Owned(elements) => self.memory.lend(elements),
                 Held::Nothing => Arc::new(empty(self.plan.slots[slot].dtype).clone()),
             };
             self.slots[slot] = Held::Shared(Arc::clone(&elements));

@@ -2,8 +2,8 @@
 //!
 //! A plan is built from the nodes that the targets need: views become strides, chains of element operations
 //! become one [`Map`], every sum of products becomes a [`Contract`]. Fusing changes what is stored, never a
-//! bit. Scalars and leaves are arguments of a run, so a learning rate or a new batch reuses the plan. Backends
-//! walk the steps; nothing is computed here.
+//! bit. Scalars and leaves are arguments of a run, so a learning rate or a new batch reuses the plan.
+//! Backends walk the steps; nothing is computed here.
 
 mod build;
 mod cache;
@@ -234,3 +234,6 @@ pub struct ScatterAdd {
     /// Contiguous over before, the indexed axis, after.
     pub out: Slot,
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,8 +70,8 @@ impl fmt::Display for ElementMismatch {
         let asked = if self.fused { "only the targets were asked for" } else { "every node was asked for" };
         write!(
             f,
-            "{} (recorded by {}) differs at {:?}: the reference gives {}, the candidate {}; {} elements differ; \
-             {asked}",
+            "{} (recorded by {}) differs at {:?}: the reference gives {}, the candidate {}; {} elements \
+             differ; {asked}",
             self.node,
             self.label,
             self.index,

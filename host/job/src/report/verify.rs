@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceReport, JobReport};
+use super::JobReport;
 use crate::{Digest, Entry, Place};
 
 /// `anneal verify`.
@@ -22,8 +22,8 @@ pub struct VerifyReport {
 /// One backend's run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendReport {
-    /// What ran it.
-    pub device: DeviceReport,
+    /// What ran it, as text.
+    pub name: String,
     /// Its result digest; null where it did not finish.
     pub result: Option<Digest>,
     /// The digests of its tasks' results, in the plan's order.

@@ -17,6 +17,9 @@ pub struct Hostility {
     pub zero_sign: bool,
     /// Rounds the product of an `fma` before the addition.
     pub unfuse: bool,
+    /// Adds the terms of a chain of `fma` in any order. Kernels do not defend against it: the order canary
+    /// finds such a device, and it gets kernels with a barrier after each step.
+    pub reorder_chains: bool,
 }
 
 impl Hostility {
@@ -28,10 +31,18 @@ impl Hostility {
         units_off: 0,
         zero_sign: false,
         unfuse: false,
+        reorder_chains: false,
     };
-    /// Everything, each time at random.
-    pub const FULL: Hostility =
-        Hostility { contract: true, reassociate: true, flush: true, units_off: 6, zero_sign: true, unfuse: true };
+    /// Everything that kernels defend against, each time at random.
+    pub const FULL: Hostility = Hostility {
+        contract: true,
+        reassociate: true,
+        flush: true,
+        units_off: 6,
+        zero_sign: true,
+        unfuse: true,
+        reorder_chains: false,
+    };
 }
 
 /// A float in an invocation.
@@ -68,7 +79,8 @@ impl Compiler {
 
     /// A number below `bound`.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.random >> 33) as usize) % bound
     }
 
@@ -84,6 +96,12 @@ impl Compiler {
         }
     }
 
+    /// The bits of a float as a word.
+    pub(super) fn float_bits(&mut self, float: &Float) -> u32 {
+        let bits = self.bits(float);
+        self.cast(bits)
+    }
+
     /// What a bitcast from or to float gives.
     pub(super) fn cast(&mut self, bits: u32) -> u32 {
         let subnormal = bits & 0x7f80_0000 == 0 && bits & 0x007f_ffff != 0;
@@ -96,6 +114,7 @@ impl Compiler {
             Float::Open(operation) => operation,
         };
         let result = match &**operation {
+            Operation::Fma(..) if self.hostility.reorder_chains => self.chain(float),
             Operation::Fma(a, b, c) => {
                 let (a, b, c) = (self.operand(a), self.operand(b), self.operand(c));
                 if self.sometimes(self.hostility.unfuse) { a * b + c } else { a.mul_add(b, c) }
@@ -134,6 +153,23 @@ impl Compiler {
         }
         let units = self.below(2 * most + 1) as i32 - most as i32;
         f32::from_bits(value.to_bits().wrapping_add_signed(units))
+    }
+
+    /// The terms of a chain in any order, from its beginning.
+    fn chain(&mut self, float: &Float) -> f32 {
+        let (mut terms, mut start) = (Vec::new(), float);
+        while let Float::Open(operation) = start
+            && let Operation::Fma(a, b, c) = &**operation
+        {
+            terms.push((self.operand(a), self.operand(b)));
+            start = c;
+        }
+        let mut total = self.operand(start);
+        while !terms.is_empty() {
+            let (a, b) = terms.swap_remove(self.below(terms.len()));
+            total = a.mul_add(b, total);
+        }
+        total
     }
 
     /// The expression in binary64, without roundings on the way: "fused, at least as accurate".

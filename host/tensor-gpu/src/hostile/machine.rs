@@ -44,6 +44,8 @@ struct Place {
 #[derive(Clone, Debug)]
 enum Value {
     Word(u32),
+    /// The bits of a float that is still open: drivers see through a bitcast there and back.
+    Bits(Float),
     Integer(i32),
     Truth(bool),
     Float(Float),
@@ -222,6 +224,7 @@ impl<'a> Machine<'a> {
             Pointer::Global { index, element: Some(element), component: None } => {
                 let words: Vec<u32> = match value {
                     Value::Word(word) => vec![word],
+                    Value::Bits(float) => vec![self.compiler.float_bits(&float)],
                     Value::Vector(components) => components
                         .iter()
                         .map(|component| match component {

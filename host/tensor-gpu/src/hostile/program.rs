@@ -101,7 +101,10 @@ fn global(module: &Module, handle: Handle<naga::GlobalVariable>) -> Global {
             Global::Buffer { binding, written: access.contains(naga::StorageAccess::STORE) }
         }
         AddressSpace::WorkGroup => {
-            assert!(matches!(element, Shape::Word | Shape::FloatVector), "workgroup arrays hold words or vectors");
+            assert!(
+                matches!(element, Shape::Word | Shape::FloatVector),
+                "workgroup arrays hold words or vectors"
+            );
             let naga::ArraySize::Constant(elements) = size else { panic!("workgroup arrays have a size") };
             Global::Workgroup { elements: elements.get() as usize, element }
         }

@@ -64,8 +64,10 @@ pub(super) fn lower(contract: &Contract, tuning: Tuning) -> Lowered {
         return Lowered { dispatches: vec![dispatch], temporaries: Vec::new() };
     }
     let partial = Buffer::Temporary(0);
-    let dispatches =
-        vec![tiles(contract, &extent, tile, partial, true, tuning), add_chunks(&extent, partial, out, tuning)];
+    let dispatches = vec![
+        tiles(contract, &extent, tile, partial, true, tuning),
+        add_chunks(&extent, partial, out, tuning),
+    ];
     Lowered { dispatches, temporaries: vec![chunks * extent.outputs()] }
 }
 
@@ -80,13 +82,13 @@ fn tiles(
 ) -> Dispatch {
     let several = extent.chunks() > 1 && !apart;
     let mut shader = Shader::new(tuning);
-    let operand = |shader: &mut Shader, view, rows: &[usize], name| {
-        Operand::new(shader, contract, view, rows, name)
-    };
+    let operand =
+        |shader: &mut Shader, view, rows: &[usize], name| Operand::new(shader, contract, view, rows, name);
     let a = operand(&mut shader, &contract.a, &contract.m, "a");
     let b = operand(&mut shader, &contract.b, &contract.n, "b");
     let to = shader.write(to);
-    let workgroups = tile.workgroups(extent.batch, extent.m, extent.n) * if apart { extent.chunks() } else { 1 };
+    let workgroups =
+        tile.workgroups(extent.batch, extent.m, extent.n) * if apart { extent.chunks() } else { 1 };
     let numbers = [workgroups, extent.m.div_ceil(tile.rows()), extent.n.div_ceil(tile.columns())];
     let [groups, tiles_m, tiles_n] = numbers.map(|number| shader.number(number as isize));
     let [batch, m, n, k] =
@@ -129,7 +131,7 @@ fn tiles(
         shader.line("}");
     }
     let offset = if apart { format!("(part * {batch} + batch)") } else { "batch".to_owned() };
-    shader.line(format!("let row = first_row + place_m * 4u;\nlet column = first_column + place_n * 4u;"));
+    shader.line("let row = first_row + place_m * 4u;\nlet column = first_column + place_n * 4u;");
     for row in 0..4 {
         shader.line(format!("if row + {row}u < {m} {{"));
         shader.line(format!("let start = ({offset} * {m} + row + {row}u) * {n} + column;"));

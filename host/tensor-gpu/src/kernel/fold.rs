@@ -12,7 +12,7 @@ pub(super) fn lower(fold: &Fold, tuning: Tuning) -> Lowered {
     let combine = Combine { kind: ReduceKind::Sum, dtype: DType::F32 };
     let outputs = n * c * fold.size[0] * fold.size[1];
     let source = |shader: &mut Shader| Box::new(Windows::new(fold, shader)) as Box<dyn Source>;
-    reduction(combine, outputs, kh * kw, &source, fold.out, tuning)
+    reduction(combine, outputs, kh * kw, &source, fold.out, false, tuning)
 }
 
 /// The windows that cover an output element; a kernel position that none reaches gives zero.
@@ -66,11 +66,16 @@ impl Source for Windows {
     fn element(&self, shader: &mut Shader, _: &[String], position: &str) -> String {
         let (ky, kx) = (shader.name("ky"), shader.name("kx"));
         let [_, _, stride_oy, stride_ox, stride_ky, stride_kx] = &self.strides;
-        shader.line(format!("let {ky} = {position} / {0};\nlet {kx} = {position} - {ky} * {0};", self.kernel_columns));
-        let mut terms = vec!["plane_offset".to_owned(), format!("{ky} * {stride_ky}"), format!("{kx} * {stride_kx}")];
+        shader.line(format!(
+            "let {ky} = {position} / {0};\nlet {kx} = {position} - {ky} * {0};",
+            self.kernel_columns
+        ));
+        let mut terms =
+            vec!["plane_offset".to_owned(), format!("{ky} * {stride_ky}"), format!("{kx} * {stride_kx}")];
         let mut reached = Vec::new();
         for (axis, tap, at, stride) in [(0, &ky, "row", stride_oy), (1, &kx, "column", stride_ox)] {
-            let (shift, distance, window) = (shader.name("shift"), shader.name("distance"), shader.name("window"));
+            let (shift, distance, window) =
+                (shader.name("shift"), shader.name("distance"), shader.name("window"));
             let (step, windows) = (&self.stride[axis], &self.windows[axis]);
             shader.line(format!("let {shift} = {tap} * {};", self.dilation[axis]));
             shader.line(format!("let {distance} = {at} - {shift};\nlet {window} = {distance} / {step};"));

@@ -18,7 +18,8 @@ pub(super) fn lower(map: &Map, slots: &[SlotInfo], tuning: Tuning) -> Lowered {
     }
     let mut shader = Shader::new(tuning);
     let count = shader.number(total as isize);
-    let views: Vec<_> = map.loads.iter().map(|(view, _)| view).chain(map.stores.iter().map(|(_, view)| view)).collect();
+    let views: Vec<_> =
+        map.loads.iter().map(|(view, _)| view).chain(map.stores.iter().map(|(_, view)| view)).collect();
     let strides: Vec<&[isize]> = views.iter().map(|view| &view.strides[..]).collect();
     let addresses = Axes::merged(&map.shape, &strides).arguments(&mut shader);
     let bases: Vec<String> = views.iter().map(|view| shader.number(view.offset)).collect();

@@ -4,6 +4,8 @@
 //! until one is left. Short ones take one invocation for an output, which adds in the same order: lane l of a
 //! block is element l there, and what the tree adds in its last steps is known while the text is written.
 
+mod columns;
+
 use anneal_tensor::{
     DType, ReduceKind,
     numerics::{
@@ -39,7 +41,10 @@ pub(super) fn lower(reduce: &Reduce, tuning: Tuning) -> Lowered {
             reduced: Axes::merged(&reduce.reduced, &[reduced]).arguments(shader),
         }) as Box<dyn Source>
     };
-    reduction(combine, outputs, count, &source, reduce.out, tuning)
+    let innermost = |strides: &[isize]| strides.iter().rev().find(|&&stride| stride != 0).map(|s| s.abs());
+    let down_columns =
+        innermost(kept).is_some_and(|kept| innermost(reduced).is_none_or(|reduced| kept < reduced));
+    reduction(combine, outputs, count, &source, reduce.out, down_columns, tuning)
 }
 
 /// What is reduced.
@@ -54,13 +59,15 @@ pub(super) trait Source {
 /// Makes the source's arguments and buffers part of a kernel.
 pub(super) type MakeSource<'a> = dyn Fn(&mut Shader) -> Box<dyn Source> + 'a;
 
-/// Launches that reduce `count` elements for each of `outputs`.
+/// Launches that reduce `count` elements for each of `outputs`. `down_columns`: elements of neighbouring
+/// outputs are closer in memory than those of one.
 pub(super) fn reduction(
     combine: Combine,
     outputs: usize,
     count: usize,
     source: &MakeSource,
     out: usize,
+    down_columns: bool,
     tuning: Tuning,
 ) -> Lowered {
     let mut lowered = Lowered::default();
@@ -74,7 +81,8 @@ pub(super) fn reduction(
     }
     let mut blocks = count.div_ceil(SUM_BLOCK);
     let mut to = if blocks == 1 { out } else { Buffer::Temporary(0) };
-    lowered.dispatches.push(blockwise(combine, outputs, count, source, to, tuning));
+    let first = if down_columns { columns::columns } else { blockwise };
+    lowered.dispatches.push(first(combine, outputs, count, source, to, tuning));
     while blocks > 1 {
         let (from, partial) = (to, blocks);
         lowered.temporaries.push(outputs * partial);
@@ -126,7 +134,7 @@ fn blockwise(
     shader.emitted();
     shader.line(format!("lanes[lane] = {next};\n}}\nworkgroupBarrier();\n}}"));
     shader.line("if lane == 0u {");
-    let last = if blocks == 1 { combine.finish(&mut shader.emitter, "lanes[0]") } else { "lanes[0]".to_owned() };
+    let last = combine.last(&mut shader.emitter, "lanes[0]", blocks);
     shader.emitted();
     shader.line(format!("{to}[group] = {last};\n}}"));
     shader.launch(SUM_LANES as u32, outputs * blocks)
@@ -216,6 +224,11 @@ impl Combine {
             };
             emitter.word_name(both)
         }
+    }
+
+    /// The word of a block's result: the output's where there is one block.
+    fn last(self, emitter: &mut Emitter, sum: &str, blocks: usize) -> String {
+        if blocks == 1 { self.finish(emitter, sum) } else { sum.to_owned() }
     }
 
     /// The word of the result: a float sum is clamped once.

@@ -1,8 +1,8 @@
 //! Sums of products by rule 4: packed panels, a register tile, chunks of 256 terms.
 //!
 //! Operands are rounded to 12 bits while they are packed, so every product is exact. A tile sums one chunk
-//! from zero, then the chunk sum is added to the output in the order of k. Tiling over m and n decides where a
-//! sum is computed, never its order.
+//! from zero, then the chunk sum is added to the output in the order of k. Tiling over m and n decides where
+//! a sum is computed, never its order.
 
 use super::{
     instruction_set::Kernel,
@@ -17,8 +17,8 @@ use crate::{
     plan::Contract,
 };
 
-/// Columns that are packed at once: 256 × 512 floats stay in the second-level cache.
-const COLUMNS_MAX: usize = 512;
+/// Columns that are packed at once: 256 × 768 floats stay in the second-level cache.
+const COLUMNS_MAX: usize = 768;
 
 /// Products that take as long as an element operation: what a thread is worth waking for is told in those.
 const PRODUCTS_PER_ELEMENT: usize = 16;
@@ -212,10 +212,18 @@ impl Kernel for Pack<'_> {
                 to[..starts.len()].copy_from_slice(from);
             }
         } else if neighbours(terms) {
-            for (column, &start) in starts.iter().enumerate() {
-                let from = &elements[(start + terms[0]) as usize..][..terms.len()];
-                for (to, &from) in panel.chunks_exact_mut(width).zip(from) {
-                    to[column] = from;
+            let line = |start: isize| &elements[(start + terms[0]) as usize..][..terms.len()];
+            let (fours, rest) = starts.as_chunks::<4>();
+            for (number, starts) in fours.iter().enumerate() {
+                let lines = starts.map(line);
+                for (term, to) in panel.chunks_exact_mut(width).enumerate() {
+                    let to = &mut to[4 * number..4 * number + 4];
+                    to.copy_from_slice(&lines.map(|line| line[term]));
+                }
+            }
+            for (column, &start) in rest.iter().enumerate() {
+                for (to, &from) in panel.chunks_exact_mut(width).zip(line(start)) {
+                    to[4 * fours.len() + column] = from;
                 }
             }
         } else {

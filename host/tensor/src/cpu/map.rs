@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Elements of a tile: a few live registers of it fit the first-level cache.
-const TILE: usize = 512;
+const TILE: usize = 1024;
 
 /// Where a register's lanes are during a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +120,14 @@ impl Schedule {
             let tasks = if is_constant { &mut schedule.constants } else { &mut schedule.tasks };
             tasks.push(Task::Instruct { instruction: number, inputs, to });
             schedule.stores(map, register, &source, &mut uses);
+            for &input in &instruction.inputs {
+                uses[input] -= 1;
+            }
             for &register in instruction.inputs.iter().chain([&register]) {
-                if register != loads + number {
-                    uses[register] -= 1;
-                }
-                if let (0, false, Some(Source::Buffer(buffer))) =
-                    (uses[register], fixed[register], source[register])
-                {
+                let place = source[register].filter(|_| uses[register] == 0 && !fixed[register]);
+                if let Some(Source::Buffer(buffer)) = place {
                     free.push(buffer);
+                    // Once is enough where an operand is named twice.
                     fixed[register] = true;
                 }
             }

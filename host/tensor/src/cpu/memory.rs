@@ -126,6 +126,9 @@ pub fn integers(elements: &Elements) -> &[i32] {
 pub struct Pool {
     free: Vec<Elements>,
     bytes: usize,
+    /// Results that were given out. Once nobody else has one, its buffer comes back: the parameters of a
+    /// training then live in two buffers in turn, and no step waits for fresh pages.
+    lent: Vec<Arc<Elements>>,
 }
 
 impl Pool {
@@ -143,6 +146,23 @@ impl Pool {
                 elements
             }
             None => Elements::zeros(slot.dtype, slot.elements),
+        }
+    }
+
+    /// Gives a buffer out as a result.
+    pub fn lend(&mut self, elements: Elements) -> Arc<Elements> {
+        let elements = Arc::new(elements);
+        self.lent.push(Arc::clone(&elements));
+        elements
+    }
+
+    /// Takes back the results that nobody has any more.
+    pub fn collect(&mut self) {
+        for elements in std::mem::take(&mut self.lent) {
+            match Arc::try_unwrap(elements) {
+                Ok(elements) => self.put(elements),
+                Err(elements) => self.lent.push(elements),
+            }
         }
     }
 

@@ -287,10 +287,14 @@ impl<C: Combine> Kernel for Across<'_, C> {
             for (i, &row) in rows.iter().enumerate() {
                 let lane = &mut lanes[i % SUM_LANES];
                 if contiguous {
-                    let x = &self.x[(kept[0] + row) as usize..][..COLUMNS];
+                    // Whole arrays, so that the loop becomes a few vector instructions.
+                    let x = self.x[(kept[0] + row) as usize..].first_chunk::<COLUMNS>();
+                    let x = x.expect("a view stays inside its slot");
+                    let mut sums = *lane;
                     for column in 0..COLUMNS {
-                        lane[column] = C::combine(lane[column], x[column]);
+                        sums[column] = C::combine(sums[column], x[column]);
                     }
+                    *lane = sums;
                 } else {
                     for (lane, &column) in lane.iter_mut().zip(&kept) {
                         *lane = C::combine(*lane, self.x[(column + row) as usize]);
@@ -309,10 +313,11 @@ fn halve<C: Combine>(lanes: &mut [[C::Element; COLUMNS]; SUM_LANES], count: usiz
     let mut half = SUM_LANES / 2;
     while half > 0 {
         for lane in 0..half.min(count.saturating_sub(half)) {
-            let (low, high) = lanes.split_at_mut(half);
+            let (mut sums, high) = (lanes[lane], lanes[lane + half]);
             for column in 0..COLUMNS {
-                low[lane][column] = C::combine(low[lane][column], high[lane][column]);
+                sums[column] = C::combine(sums[column], high[column]);
             }
+            lanes[lane] = sums;
         }
         half /= 2;
     }

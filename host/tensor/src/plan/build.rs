@@ -187,10 +187,10 @@ impl<'a> Builder<'a> {
                 let inline = inlined(&self.drafts, node, input);
                 let joined = joins(&self.drafts, node, input);
                 let operand = match made.get(&base).filter(|_| inline || joined) {
-                    Some(operand) => operand.clone(),
+                    Some(operand) => *operand,
                     None if inline => {
                         let operand = self.instruction(&mut program, base, Vec::new());
-                        made.entry(base).or_insert(operand).clone()
+                        *made.entry(base).or_insert(operand)
                     }
                     None => self.load(&mut program, input, &shape),
                 };
@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
         for node in stored {
             let view =
                 View { slot: self.own_slot(*node), offset: 0, strides: Layout::contiguous(shape).strides };
-            stores.push((made[node].clone(), view));
+            stores.push((made[node], view));
         }
         let names = nodes.iter().map(|&node| self.recording.nodes[node].op().name()).collect();
         self.finish(program, shape, stores, names);

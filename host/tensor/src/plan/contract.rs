@@ -97,8 +97,8 @@ impl Builder<'_> {
         self.contract(node, sizes, a, b);
     }
 
-    /// `dx[n, c, y, x] = Σ over (o, ky, kx) of w[o, c, ky, kx] · d[n, o, y + p − ky·d, x + p − kx·d]`, where d
-    /// is dy with `stride − 1` zeros between neighbours and zeros around.
+    /// `dx[n, c, y, x] = Σ over (o, ky, kx) of w[o, c, ky, kx] · d[n, o, y + p − ky·d, x + p − kx·d]`, where
+    /// d is dy with `stride − 1` zeros between neighbours and zeros around.
     pub(super) fn conv2d_input_gradient(&mut self, node: usize, inputs: &[usize], conv: &Conv2dAttributes) {
         let [n, c, h, w] = four(&self.shape(node));
         let [o, _, kh, kw] = four(&self.shape(inputs[1]));

@@ -29,6 +29,10 @@ impl Places {
 
     /// The elements that a view of a tensor of shape `from` shows, over the view's own shape `to`.
     pub(crate) fn view(view: &ViewOp, from: &Shape, to: &Shape) -> Places {
+        if to.elements() == 0 {
+            // Nothing is looked up, and its sizes and steps may be anything.
+            return Places::contiguous(to);
+        }
         let Places { offset, mut strides } = Places::contiguous(from);
         match view {
             ViewOp::Reshape | ViewOp::Detach => Places::contiguous(to),
@@ -43,7 +47,7 @@ impl Places {
             ViewOp::Flip { axes } => {
                 let mut offset = offset;
                 for &axis in axes {
-                    // The last element comes first. Of an axis without elements nothing is ever looked up.
+                    // The last element comes first.
                     offset += strides[axis] * (from[axis] as isize - 1);
                     strides[axis] = -strides[axis];
                 }

@@ -249,7 +249,8 @@ impl Generator {
         }
         if !sizes.is_empty() && sizes.len() < 8 {
             let at = self.random.below(sizes.len());
-            let divisor = [2, 3, 5, 7].into_iter().find(|divisor| sizes[at] % divisor == 0).unwrap_or(1);
+            let divisor =
+                [2, 3, 5, 7].into_iter().find(|&divisor| sizes[at].is_multiple_of(divisor)).unwrap_or(1);
             sizes[at] /= divisor;
             sizes.insert(at + self.random.below(2), divisor);
         }

@@ -10,6 +10,7 @@ use crate::{
 type Unary = fn(&mut Graph, &Tensor) -> Recorded;
 type Binary = fn(&mut Graph, &Tensor, &Tensor) -> Recorded;
 type Drawn = fn(&mut Generator) -> Recorded;
+type DrawnTogether = fn(&mut Generator) -> Recorded<Vec<Tensor>>;
 
 /// One way to record something.
 #[derive(Clone, Copy)]
@@ -33,7 +34,7 @@ pub(super) enum Operation {
     /// Everything else.
     Other(Drawn),
     /// What gives several tensors.
-    Several(fn(&mut Generator) -> Recorded<Vec<Tensor>>),
+    Several(DrawnTogether),
 }
 
 /// Every operation of the contract, on every dtype that it takes, once.
@@ -125,7 +126,7 @@ pub(super) fn every() -> Vec<Operation> {
         long_matmul,
     ];
     all.extend(other.map(Operation::Other));
-    let several: [fn(&mut Generator) -> Recorded<Vec<Tensor>>; 3] = [sgd, adamw, gradients];
+    let several: [DrawnTogether; 3] = [sgd, adamw, gradients];
     all.extend(several.map(Operation::Several));
     all
 }

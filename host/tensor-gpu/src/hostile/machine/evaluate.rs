@@ -39,7 +39,8 @@ impl Machine<'_> {
                 Value::Vector(vec![value; *size as usize].into())
             }
             Expression::Access { base, index } => {
-                let index = match of(self, *index) {
+                let index = of(self, *index);
+                let index = match self.settled(index) {
                     Value::Word(word) => word as usize,
                     Value::Integer(integer) => usize::try_from(integer).expect("indices are not negative"),
                     other => panic!("{other:?} is no index"),
@@ -72,9 +73,13 @@ impl Machine<'_> {
                 }
             }
             Expression::Math { fun, arg, arg1, arg2, .. } => {
-                let first = of(self, *arg);
-                let second = arg1.map(|arg| of(self, arg));
-                let third = arg2.map(|arg| of(self, arg));
+                let mut settled = |machine: &mut Self, handle| {
+                    let value = of(machine, handle);
+                    machine.settled(value)
+                };
+                let first = settled(self, *arg);
+                let second = arg1.map(|arg| settled(self, arg));
+                let third = arg2.map(|arg| settled(self, arg));
                 math(*fun, first, second, third)
             }
             Expression::As { expr, kind, convert } => {
@@ -85,8 +90,16 @@ impl Machine<'_> {
         }
     }
 
+    /// The word of an integer operation's operand: here the bits of an open float are needed.
+    fn settled(&mut self, value: Value) -> Value {
+        match value {
+            Value::Bits(float) => Value::Word(self.compiler.float_bits(&float)),
+            other => other,
+        }
+    }
+
     fn binary(&mut self, op: BinaryOperator, left: Value, right: Value) -> Value {
-        match (left, right) {
+        match (self.settled(left), self.settled(right)) {
             (Value::Vector(left), Value::Vector(right)) => {
                 let pairs = left.into_iter().zip(right);
                 Value::Vector(pairs.map(|(left, right)| self.binary(op, left, right)).collect())
@@ -118,10 +131,7 @@ impl Machine<'_> {
             BinaryOperator::Divide => return open(Operation::Divide(a, b)),
             _ => {}
         }
-        let mut known = |float| {
-            let bits = self.compiler.bits(float);
-            f32::from_bits(self.compiler.cast(bits))
-        };
+        let mut known = |float| f32::from_bits(self.compiler.float_bits(float));
         let (a, b) = (known(&a), known(&b));
         Value::Truth(match op {
             BinaryOperator::Equal => a == b,
@@ -140,13 +150,17 @@ impl Machine<'_> {
             let convert = |component| self.convert(component, kind, by_value);
             return Value::Vector(components.into_iter().map(convert).collect());
         }
+        match (&value, kind, by_value) {
+            (Value::Float(float @ Float::Open(_)), ScalarKind::Uint, false) => {
+                return Value::Bits(float.clone());
+            }
+            (Value::Bits(float), ScalarKind::Float, false) => return Value::Float(float.clone()),
+            _ => {}
+        }
         let bits = match &value {
             Value::Word(word) => *word,
             Value::Integer(integer) => *integer as u32,
-            Value::Float(float) => {
-                let bits = self.compiler.bits(float);
-                self.compiler.cast(bits)
-            }
+            Value::Float(float) | Value::Bits(float) => self.compiler.float_bits(float),
             other => panic!("{other:?} is not converted"),
         };
         let known = |float: f32| Value::Float(Float::Known(float.to_bits()));

@@ -1,0 +1,81 @@
+//! `anneal devices` and `anneal selftest`: what there is, and whether it computes what it must.
+
+use std::time::Instant;
+
+use anneal_job::{
+    ByteCount,
+    report::{DeviceReport, DevicesReport, ErrorKind, SelftestBackend, SelftestReport},
+};
+use anneal_sandbox::BackendRequest;
+use anneal_tensor::conformance;
+
+use crate::{
+    backends::{self, Backend},
+    failure::Failure,
+    terminal::{Terminal, table},
+};
+
+/// What this machine can compute on.
+pub fn devices() -> DevicesReport {
+    let cpu = Backend::cpu(None).device;
+    let (programs, real): (Vec<DeviceReport>, Vec<DeviceReport>) =
+        Backend::gpus().into_iter().map(|backend| backend.device).partition(|device| device.software);
+    DevicesReport { devices: real.into_iter().chain([cpu]).chain(programs).collect() }
+}
+
+/// A table of them.
+pub fn describe(report: &DevicesReport) -> String {
+    let row = |device: &DeviceReport| {
+        let memory = device.memory_bytes.map_or_else(|| "-".to_owned(), |bytes| ByteCount(bytes).to_string());
+        let threads = if device.threads > 0 { device.threads.to_string() } else { "-".to_owned() };
+        let kind = if device.software { "program" } else { "hardware" };
+        let driver = if device.driver.is_empty() { "-".to_owned() } else { device.driver.clone() };
+        vec![device.backend.clone(), device.name.clone(), driver, threads, memory, kind.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = report.devices.iter().map(row).collect();
+    table(&["BACKEND", "DEVICE", "DRIVER", "THREADS", "MEMORY", "KIND"], &rows)
+}
+
+/// Runs the conformance vectors on every backend.
+pub fn selftest(terminal: &Terminal) -> (SelftestReport, Option<Failure>) {
+    let mut report = SelftestReport { backends: Vec::new() };
+    for backend in [Backend::reference(), Backend::cpu(None)].into_iter().chain(Backend::gpus()) {
+        let tested = test(&backend);
+        let verdict = match tested.failures.first() {
+            None => format!("ok ({} vectors, {:.1} s)", tested.vectors, tested.seconds),
+            Some(first) => format!("FAILED {} of {}: {first}", tested.failures.len(), tested.vectors),
+        };
+        terminal.data(format!("{:<24} {verdict}", backend.name()));
+        report.backends.push(tested);
+    }
+    let failed: Vec<&str> = report
+        .backends
+        .iter()
+        .filter(|tested| !tested.failures.is_empty())
+        .map(|tested| tested.device.name.as_str())
+        .collect();
+    let failure = (!failed.is_empty()).then(|| {
+        let error = anyhow::anyhow!(
+            "{} computes other bits than the specification, so its results would be rejected; update its \
+             driver, or use another backend",
+            failed.join(" and ")
+        );
+        Failure::new(ErrorKind::Different, error)
+    });
+    (report, failure)
+}
+
+fn test(backend: &Backend) -> SelftestBackend {
+    let start = Instant::now();
+    let request = BackendRequest { backend: backend.address.clone(), threads: backend.threads };
+    let failures = match backends::executor(&request) {
+        Ok(mut executor) => conformance::run(&mut *executor).iter().map(ToString::to_string).collect(),
+        Err(message) => vec![message],
+    };
+    SelftestBackend {
+        device: backend.device.clone(),
+        vectors: conformance::vectors().len(),
+        failures,
+        seconds: start.elapsed().as_secs_f64(),
+    }
+}

@@ -1,0 +1,67 @@
+//! This machine, as jobs need it: the program that plays worker and compiler, its caches, its environment.
+
+use std::{env, ffi::OsString, path::PathBuf};
+
+use anneal_sandbox::{
+    BackendRequest, Machine, WorkerMachine,
+    worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
+};
+use anyhow::{Context, Result};
+
+use crate::backends::Backend;
+
+/// What starts processes and keeps compiled components.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The binary `anneal`.
+    pub program: PathBuf,
+    /// Where compiled components are kept.
+    pub cache: PathBuf,
+    /// What a worker inherits.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Host {
+    /// The host as this process sees it.
+    ///
+    /// # Errors
+    /// Where this program's own file cannot be found.
+    pub fn here() -> Result<Host> {
+        let program = env::current_exe().context("cannot find this program's own file")?;
+        Ok(Host { program, cache: cache_folder().join("components"), environment: environment() })
+    }
+
+    /// The command of the compiling process.
+    pub fn compiler(&self) -> Vec<OsString> {
+        vec![self.program.clone().into(), "__compile".into()]
+    }
+
+    /// A machine that makes each attempt in a process of its own.
+    pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
+        Box::new(WorkerMachine {
+            name: backend.name(),
+            command: vec![self.program.clone().into(), "__worker".into()],
+            environment: self.environment.clone(),
+            backend: BackendRequest { backend: backend.address.clone(), threads: backend.threads },
+            memory_bytes: None,
+        })
+    }
+}
+
+/// The folder for what can be made again.
+fn cache_folder() -> PathBuf {
+    let given = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = given("ANNEAL_CACHE")
+        .or_else(|| given("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal")))
+        .or_else(|| env::home_dir().map(|home| home.join(".cache/anneal")));
+    base.unwrap_or_else(|| env::temp_dir().join("anneal-cache"))
+}
+
+fn environment() -> Vec<(OsString, OsString)> {
+    let kept = |name: &OsString| {
+        let name = name.to_string_lossy();
+        ENVIRONMENT_KEPT.contains(&&*name)
+            || ENVIRONMENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    env::vars_os().filter(|(name, _)| kept(name)).collect()
+}

@@ -1,0 +1,161 @@
+//! What people see of a run while it runs: a bar on a terminal, plain lines elsewhere.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anneal_job::{Entry, Metric, PlannedTask};
+use anneal_sandbox::{Event, Observer};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::terminal::Terminal;
+
+/// Metrics of one name are shown at most this often; the report has them all.
+const METRIC_PAUSE: Duration = Duration::from_millis(200);
+/// Lines of a plain log come no closer than this for mere progress.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
+
+/// Shows one run.
+pub struct Progress {
+    terminal: Terminal,
+    bar: Option<ProgressBar>,
+    task: String,
+    shown: BTreeMap<String, Instant>,
+    progress_shown: Instant,
+}
+
+impl Progress {
+    /// For a run on this terminal.
+    pub fn new(terminal: &Terminal) -> Progress {
+        let bar = terminal.interactive().then(|| {
+            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3}% {elapsed} {msg}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style);
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        let terminal = *terminal;
+        Progress {
+            terminal,
+            bar,
+            task: String::new(),
+            shown: BTreeMap::new(),
+            progress_shown: Instant::now(),
+        }
+    }
+
+    /// A task begins.
+    pub fn begin(&mut self, task: &PlannedTask, tasks: usize) {
+        self.task = describe(task, tasks);
+        self.shown.clear();
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_length(0);
+            bar.set_prefix(self.task.clone());
+            bar.set_message("");
+        }
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.terminal.note(text)),
+            None => self.terminal.note(text),
+        }
+    }
+
+    /// The run is over.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn metric(&mut self, metric: &Metric) {
+        let now = Instant::now();
+        let soon = self.shown.get(&metric.name).is_some_and(|&last| now - last < METRIC_PAUSE);
+        if !soon {
+            self.shown.insert(metric.name.clone(), now);
+            self.line(&format!(
+                "{}  step {:<6} {} {}",
+                self.task,
+                metric.step,
+                metric.name,
+                number(metric.value)
+            ));
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(total);
+                bar.set_position(done.min(total));
+            }
+            None if self.progress_shown.elapsed() >= PROGRESS_PAUSE => {
+                self.progress_shown = Instant::now();
+                self.line(&format!("{}  {done} of {total}", self.task));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: Event) {
+        match event {
+            Event::Progress { done, total } => self.progress(done, total),
+            Event::Metric(metric) => self.metric(&metric),
+            Event::Log { line } => self.line(&format!("{}  | {}", self.task, line.replace('\n', "\n  | "))),
+            Event::Step { steps } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!("{steps} steps"));
+                }
+            }
+            // The outcome repeats it.
+            Event::Panic(_) => {}
+            Event::TracedStep(_) | Event::TracedOperation(_) => {}
+        }
+    }
+}
+
+/// A task in words: `segment 2/3`, `round 1/4 worker 2/2`.
+pub fn describe(task: &PlannedTask, tasks: usize) -> String {
+    let place = &task.place;
+    let (round, rounds) = (place.round + 1, place.segments);
+    match task.entry {
+        Entry::Train if place.workers > 1 => {
+            format!("round {round}/{rounds} worker {}/{}", place.worker + 1, place.workers)
+        }
+        Entry::Train => format!("segment {round}/{rounds}"),
+        Entry::Merge => format!("round {round}/{rounds} merge"),
+        Entry::Run if tasks > 1 => format!("run {}/{tasks}", task.index + 1),
+        entry => entry.name().to_owned(),
+    }
+}
+
+/// A metric as people read it.
+pub fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e6).contains(&magnitude) {
+        let text = format!("{value:.6}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        format!("{value:.4e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in
+            [(0.0, "0"), (0.9777777, "0.977778"), (12.0, "12"), (1e-5, "1.0000e-5"), (-2.5, "-2.5")]
+        {
+            assert_eq!(number(value), text);
+        }
+    }
+}
