@@ -21,7 +21,8 @@ use anneal_sandbox::{
 use testing::{guest, reference, task};
 
 const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
-const CHECKS: [(&str, fn(&Scene)); 9] = [
+type Check = fn(&Scene);
+const CHECKS: [(&str, Check); 9] = [
     ("a component is compiled once, by another process", compiled_once),
     ("a refusal crosses the process", refused),
     ("a compiler that takes too long is given up", compiler_over_time),

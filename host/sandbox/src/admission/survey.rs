@@ -132,6 +132,6 @@ fn short(text: &str) -> String {
 
 impl From<BinaryReaderError> for AdmissionError {
     fn from(error: BinaryReaderError) -> AdmissionError {
-        AdmissionError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() }
+        AdmissionError::Malformed { offset: error.offset(), message: error.message().to_owned() }
     }
 }
