@@ -88,8 +88,8 @@ pub enum AdmissionError {
     },
     /// Over [`COMPONENT_BYTES_MAX`].
     #[error(
-        "it has {bytes} bytes, a component at most {COMPONENT_BYTES_MAX}: build with --release and keep data out of \
-         it (data are inputs of the manifest)"
+        "it has {bytes} bytes, a component at most {COMPONENT_BYTES_MAX}: build with --release and keep data \
+         out of it (data are inputs of the manifest)"
     )]
     TooLarge {
         /// Its size.
@@ -241,7 +241,8 @@ fn check_import(import: &str) -> Result<(), AdmissionError> {
     }
     if interface.starts_with("wasi:sockets/") || interface.starts_with("wasi:http/") {
         return refuse(
-            "but a job has no network; give it data as inputs of the manifest, and remove the networking code",
+            "but a job has no network; give it data as inputs of the manifest, and remove the networking \
+             code",
         );
     }
     if interface.starts_with("wasi:") {

@@ -38,14 +38,15 @@ const PREAMBLE: &str = r#"
 (import "anneal:job/report@0.1.0" (instance $report
   (export "log" (func (param "message" string)))
   (export "metric" (func (param "name" string) (param "step" u64) (param "value" f64)))
-  (export "panic" (func (param "message" string) (param "file" string) (param "line" u32) (param "column" u32)))
+  (export "panic" (func (param "message" string) (param "file" string) (param "line" u32)
+    (param "column" u32)))
 ))
 "#;
 
 /// A guest of world `function` with one core module.
 pub(crate) struct Guest<'a> {
-    /// Core instructions of `run`, ending with the address of the answer. Address 0 holds an answer `ok` without
-    /// tensors.
+    /// Core instructions of `run`, ending with the address of the answer. Address 0 holds an answer `ok`
+    /// without tensors.
     pub body: &'a str,
     /// What lies at 1024.
     pub data: &'a str,

@@ -1,5 +1,5 @@
-//! The processes: this program plays the compiling process, the worker, and workers that go wrong, and watches
-//! itself do so. Without libtest, whose words on stdout are not the protocol's.
+//! The processes: this program plays the compiling process, the worker, and workers that go wrong, and
+//! watches itself do so. Without libtest, whose words on stdout are not the protocol's.
 #![expect(clippy::print_stdout, reason = "a test's program says what it did")]
 
 #[path = "../src/testing.rs"]

@@ -1,5 +1,5 @@
-//! Random calls of the contract: whatever a guest gives, the host answers or traps. Nothing is evaluated here:
-//! what operations compute is the engine's to test.
+//! Random calls of the contract: whatever a guest gives, the host answers or traps. Nothing is evaluated
+//! here: what operations compute is the engine's to test.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -223,7 +223,9 @@ proptest! {
         for call in &calls {
             match make(&mut host, &mut known, call) {
                 Ok(()) => {}
-                Err(Refusal::Call(error)) => prop_assert!(error.message.contains(": ") && error.message.len() < 2000),
+                Err(Refusal::Call(error)) => {
+                    prop_assert!(error.message.contains(": ") && error.message.len() < 2000);
+                },
                 Err(Refusal::End(error)) => prop_assert!(error.is::<Ending>(), "{error}"),
             }
             meter.take_gas();

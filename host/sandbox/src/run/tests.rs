@@ -67,8 +67,8 @@ fn a_result_is_the_same_every_time_with_its_gas() {
     let component = guest(&format!("{FULL} (call $drop (i32.load (i32.const 2052))) {OK}"), "");
     let completed = check_completed(&component, Limits::DEFAULT);
     assert_eq!(completed, check_completed(&component, Limits::DEFAULT));
-    // One operation that writes 4 bytes and computes one element, and the guest's instructions. A change means
-    // another gas version.
+    // One operation that writes 4 bytes and computes one element, and the guest's instructions. A change
+    // means another gas version.
     assert_eq!(completed.gas, 1002 + 25);
 }
 
@@ -196,6 +196,15 @@ fn what_is_handed_over_is_checked() {
     check_failure(&giant, limits, FailureCode::Limit, "too much data");
     let stale = guest(&format!("(call $drop (i32.const 77)) {OK}"), "");
     check_failure(&stale, limits, FailureCode::Trap, "calling convention");
+}
+
+#[test]
+fn handles_of_other_kinds_have_a_limit_too() {
+    // The store's own limit lies above the contract's: a guest meets it only with handles that are no
+    // tensors.
+    let error = wasmtime::Error::msg("cannot allocate another handle: store handle limit exceeded");
+    let Ending::Failure(failure) = classify(&error, Phase::Call, 0, None) else { panic!("{error}") };
+    assert_eq!(failure.code, FailureCode::Handles);
 }
 
 #[test]

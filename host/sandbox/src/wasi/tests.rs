@@ -33,7 +33,8 @@ const IMPORTS: &str = r#"
 "#;
 
 const LOWERED: &str = r#"
-(core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))
+(core func $write (canon lower
+  (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))
 (core func $stdout (canon lower (func $stdout "get-stdout")))
 (core func $random (canon lower (func $random "get-random-u64")))
 (core func $now (canon lower (func $clock "now")))
@@ -42,7 +43,8 @@ const LOWERED: &str = r#"
 "#;
 
 const GIVEN: &str = r#"(export "write" (func $write)) (export "stdout" (func $stdout))
-(export "random" (func $random)) (export "now" (func $now)) (export "exit" (func $exit)) (export "open" (func $open))"#;
+(export "random" (func $random)) (export "now" (func $now))
+(export "exit" (func $exit)) (export "open" (func $open))"#;
 
 const TAKEN: &str = r#"
 (import "host" "write" (func $write (param i32 i32 i32 i32)))
