@@ -4,6 +4,8 @@
 //! file is, what it wants of the host and what it offers, and says so in words when the answer is no.
 
 mod survey;
+#[cfg(test)]
+mod tests;
 mod wrong_file;
 
 use std::{fmt, io, path::Path};
@@ -38,6 +40,8 @@ pub struct ComponentInfo {
     pub bytes: u64,
     /// The worlds whose exports it has, at least one.
     pub worlds: Vec<World>,
+    /// The version of the contract it was built for; none where it imports nothing of it.
+    pub contract: Option<String>,
     /// The interfaces it imports, as it names them.
     pub imports: Vec<String>,
     /// Everything it exports.
@@ -84,8 +88,8 @@ pub enum AdmissionError {
     },
     /// Over [`COMPONENT_BYTES_MAX`].
     #[error(
-        "it has {bytes} bytes, a component at most {COMPONENT_BYTES_MAX}: build with --release and keep data out of \
-         it (data are inputs of the manifest)"
+        "it has {bytes} bytes, a component at most {COMPONENT_BYTES_MAX}: build with --release and keep data \
+         out of it (data are inputs of the manifest)"
     )]
     TooLarge {
         /// Its size.
@@ -160,6 +164,7 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, AdmissionError> {
         digest: Digest::of(bytes),
         bytes: bytes.len() as u64,
         worlds,
+        contract: survey.imports.iter().find_map(|import| contract_version(import)),
         uses_wasi: survey.imports.iter().any(|import| import.starts_with("wasi:")),
         imports: survey.imports,
         exports: survey.exports,
@@ -236,7 +241,8 @@ fn check_import(import: &str) -> Result<(), AdmissionError> {
     }
     if interface.starts_with("wasi:sockets/") || interface.starts_with("wasi:http/") {
         return refuse(
-            "but a job has no network; give it data as inputs of the manifest, and remove the networking code",
+            "but a job has no network; give it data as inputs of the manifest, and remove the networking \
+             code",
         );
     }
     if interface.starts_with("wasi:") {
@@ -246,6 +252,11 @@ fn check_import(import: &str) -> Result<(), AdmissionError> {
         return refuse("an interface this host does not know; update anneal, or build against its SDK");
     }
     refuse("which is not part of the contract (anneal:job and parts of WASI 0.2); remove what imports it")
+}
+
+fn contract_version(import: &str) -> Option<String> {
+    let (interface, version) = import.split_once('@')?;
+    CONTRACT_INTERFACES.contains(&interface).then(|| version.to_owned())
 }
 
 fn worlds(exports: &[String]) -> Result<Vec<World>, AdmissionError> {
@@ -264,5 +275,10 @@ fn worlds(exports: &[String]) -> Result<Vec<World>, AdmissionError> {
 }
 
 fn or_nothing(exports: &[String]) -> String {
-    if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+    const SHOWN: usize = 8;
+    match exports.len() {
+        0 => "nothing".to_owned(),
+        1..=SHOWN => exports.join(", "),
+        more => format!("{} and {} more", exports[..SHOWN].join(", "), more - SHOWN),
+    }
 }

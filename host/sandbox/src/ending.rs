@@ -84,8 +84,8 @@ pub(crate) fn backtrace(error: &wasmtime::Error) -> Option<String> {
 }
 
 fn stack_overflow() -> Ending {
-    let message = "the guest's calls went deeper than the native stack allows, which differs between machines, so \
-                   it is no result; look for a recursion without end, or make it a loop";
+    let message = "the guest's calls went deeper than the native stack allows, which differs between \
+                   machines, so it is no result; look for a recursion without end, or make it a loop";
     Ending::fault(FaultCode::StackOverflow, message)
 }
 
@@ -94,24 +94,30 @@ fn trap_message(trap: Trap) -> String {
     let what = what.strip_prefix("wasm trap: ").unwrap_or(&what);
     let advice = match trap {
         Trap::UnreachableCodeReached => {
-            "the guest aborted without a message; use the SDK's macro, which reports panics with file and line"
+            "the guest aborted without a message; use the SDK's macro, which reports panics with file and \
+             line"
         }
         Trap::MemoryOutOfBounds => {
-            "the guest reached outside its memory: unsafe code, or a stack that ran over (deep recursion, large \
-             arrays on the stack)"
+            "the guest reached outside its memory: unsafe code, or a stack that ran over (deep recursion, \
+             large arrays on the stack)"
         }
         _ => "see the frames in the log",
     };
     format!("the guest trapped: {what}; {advice}")
 }
 
-/// An error in what the guest gave to the host: an invalid string, a handle it does not have, too much at once.
+/// An error in what the guest gave to the host: an invalid string, a handle it does not have, too much at
+/// once.
 fn handed_over(error: &wasmtime::Error) -> Ending {
     let message = chain(error);
-    // wasmtime gives this error no public type; a test holds its words.
+    // wasmtime gives these errors no public type; tests hold their words.
     if message.contains("fuel allocated for hostcalls has been exhausted") {
         let message = "the guest handed over too much data in one call: split it";
         return Ending::failure(FailureCode::Limit, message);
+    }
+    if message.contains("store handle limit exceeded") {
+        let message = "the guest holds too many handles: drop those that are not needed";
+        return Ending::failure(FailureCode::Handles, message);
     }
     Ending::failure(
         FailureCode::Trap,

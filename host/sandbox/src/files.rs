@@ -3,6 +3,8 @@
 //!
 //! Converting other formats and types is the command line's work; here a type the engine lacks is refused.
 
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use std::{borrow::Cow, collections::BTreeMap, path::Path};

@@ -10,6 +10,8 @@ mod data;
 mod memory;
 mod reports;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::sync::mpsc::SyncSender;

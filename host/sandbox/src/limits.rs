@@ -1,5 +1,5 @@
-//! Caps on a run beside the task's own limits: constants of the contract or of this host. All of them end a run
-//! the same way on every machine, save the time.
+//! Caps on a run beside the task's own limits: constants of the contract or of this host. All of them end a
+//! run the same way on every machine, save the time.
 
 /// Bytes that one call may hand from guest to host: a whole tensor and some words about it.
 pub const HOSTCALL_BYTES_MAX: usize = 136 << 20;

@@ -160,7 +160,6 @@ fn run(component: &CompiledComponent, parts: HostParts) -> (Ended, Option<Box<dy
 
 type Raised = (wasmtime::Error, Phase);
 
-#[expect(clippy::result_large_err, reason = "once a run, and the executor must come back")]
 fn store(
     component: &CompiledComponent,
     parts: HostParts,

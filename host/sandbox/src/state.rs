@@ -40,7 +40,8 @@ pub enum StateError {
     },
     /// Empty, or over [`NAME_BYTES_MAX`].
     #[error(
-        "the name \"{name}\" of a tensor has {bytes} bytes; names have 1 to {NAME_BYTES_MAX}: choose another one"
+        "the name \"{name}\" of a tensor has {bytes} bytes; names have 1 to {NAME_BYTES_MAX}: choose another \
+         one"
     )]
     NameLength {
         /// Its beginning.

@@ -32,26 +32,62 @@ const PREAMBLE: &str = r#"
   (type $named' (record (field "name" string) (field "tensor" (own $tensor'))))
   (export "named-tensor" (type $named (eq $named')))
 ))
-(alias export $context "task" (type $task))
+(alias export $context "task" (type $task'))
+(import "task" (type $task (eq $task')))
 (alias export $context "named-tensor" (type $named))
 (import "anneal:job/report@0.1.0" (instance $report
   (export "log" (func (param "message" string)))
   (export "metric" (func (param "name" string) (param "step" u64) (param "value" f64)))
-  (export "panic" (func (param "message" string) (param "file" string) (param "line" u32) (param "column" u32)))
+  (export "panic" (func (param "message" string) (param "file" string) (param "line" u32)
+    (param "column" u32)))
 ))
 "#;
 
-/// A guest of world `function` whose `run` has this body (core instructions, ending with the address of the
-/// answer). Address 0 holds an answer `ok` without tensors; its data begin at 1024.
-pub(crate) fn guest(body: &str, data: &str) -> Vec<u8> {
-    guest_with("", "(memory (export \"memory\") 1 4096)", body, data)
+/// A guest of world `function` with one core module.
+pub(crate) struct Guest<'a> {
+    /// Core instructions of `run`, ending with the address of the answer. Address 0 holds an answer `ok`
+    /// without tensors.
+    pub body: &'a str,
+    /// What lies at 1024.
+    pub data: &'a str,
+    /// The core module's memory.
+    pub memory: &'a str,
+    /// More imports of the component.
+    pub imports: &'a str,
+    /// Core functions made of them; `$memory` and `$realloc` are there.
+    pub lowered: &'a str,
+    /// Those functions as exports of a core instance.
+    pub given: &'a str,
+    /// And as imports `host` of the core module.
+    pub taken: &'a str,
 }
 
-/// [`guest`] with other items of the component and another memory.
-pub(crate) fn guest_with(items: &str, memory: &str, body: &str, data: &str) -> Vec<u8> {
-    let text = format!(
-        r#"(component {PREAMBLE}
-{items}
+impl Default for Guest<'_> {
+    fn default() -> Self {
+        Guest {
+            body: "(i32.const 0)",
+            data: "",
+            memory: "(memory (export \"memory\") 1 4096)",
+            imports: "",
+            lowered: "",
+            given: "",
+            taken: "",
+        }
+    }
+}
+
+/// A guest with this body and these data.
+pub(crate) fn guest(body: &str, data: &str) -> Vec<u8> {
+    Guest { body, data, ..Guest::default() }.build()
+}
+
+impl Guest<'_> {
+    /// The component's bytes.
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let Guest { body, data, memory, imports, lowered, given, taken } = self;
+        let text = format!(
+            r#"(component {PREAMBLE}
+{imports}
 (core module $libc
   {memory}
   (global $next (mut i32) (i32.const 32768))
@@ -70,6 +106,7 @@ pub(crate) fn guest_with(items: &str, memory: &str, body: &str, data: &str) -> V
 (core func $log (canon lower (func $report "log") (memory $memory)))
 (core func $metric (canon lower (func $report "metric") (memory $memory)))
 (core func $panic (canon lower (func $report "panic") (memory $memory)))
+{lowered}
 (core module $guest
   (import "libc" "memory" (memory 1))
   (import "host" "full" (func $full (param i32 i32 i32 f64 i32)))
@@ -79,6 +116,7 @@ pub(crate) fn guest_with(items: &str, memory: &str, body: &str, data: &str) -> V
   (import "host" "log" (func $log (param i32 i32)))
   (import "host" "metric" (func $metric (param i32 i32 i64 f64)))
   (import "host" "panic" (func $panic (param i32 i32 i32 i32 i32 i32)))
+  {taken}
   (data (i32.const 1024) "{data}")
   (func $deep (param i32) (result i32)
     (i32.add (call $deep (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))
@@ -90,11 +128,12 @@ pub(crate) fn guest_with(items: &str, memory: &str, body: &str, data: &str) -> V
   (with "host" (instance
     (export "full" (func $full)) (export "exp" (func $exp)) (export "commit" (func $commit))
     (export "drop" (func $drop)) (export "log" (func $log)) (export "metric" (func $metric))
-    (export "panic" (func $panic))))))
+    (export "panic" (func $panic)) {given}))))
 (func (export "run") (param "task" $task) (result (result (list $named) (error string)))
   (canon lift (core func $guest "run") (memory $memory) (realloc $realloc))))"#
-    );
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("the test's guest is WAT: {error}"))
+        );
+        wat::parse_str(&text).unwrap_or_else(|error| panic!("the test's guest is WAT: {error}"))
+    }
 }
 
 /// A task that calls `run` of a component.

@@ -1,12 +1,14 @@
 //! WASI 0.2 for guests that import it: a machine without files, network or time, the same on every host.
 //!
-//! `cargo component build` makes guests that import WASI whether they use it or not. Clocks count calls, random
-//! bytes follow from the task's seed, what is printed goes to the log, waiting never waits. Nothing of the host
-//! is visible, and nothing here is wasmtime-wasi: that would bring a real machine, an async runtime, and ways
-//! to see both. A function that is not written here traps when it is called.
+//! `cargo component build` makes guests that import WASI whether they use it or not. Clocks count calls,
+//! random bytes follow from the task's seed, what is printed goes to the log, waiting never waits. Nothing of
+//! the host is visible, and nothing here is wasmtime-wasi: that would bring a real machine, an async runtime,
+//! and ways to see both. A function that is not written here traps when it is called.
 
 mod link;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use link::link;
 

@@ -1,9 +1,9 @@
 //! A worker: a process that makes one attempt and ends. A crash of a driver, a kill or an escape costs that
 //! attempt and nothing else.
 //!
-//! [`serve`] is the process, behind a hidden subcommand; [`WorkerMachine`] starts it. Between them: the request
-//! as one line of JSON on its stdin (whose end, or a line `stop`, stops it), events and at last the outcome as
-//! lines of JSON on its stdout.
+//! [`serve`] is the process, behind a hidden subcommand; [`WorkerMachine`] starts it. Between them: the
+//! request as one line of JSON on its stdin (whose end, or a line `stop`, stops it), events and at last the
+//! outcome as lines of JSON on its stdout.
 
 mod service;
 mod supervisor;

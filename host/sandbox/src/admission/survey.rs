@@ -2,7 +2,8 @@
 //! Judges nothing but its size and shape.
 
 use wasmparser::{
-    BinaryReader, BinaryReaderError, Encoding, Parser, Payload, ProducersSectionReader, SectionLimited,
+    BinaryReader, BinaryReaderError, ComponentTypeRef, Encoding, Parser, Payload, ProducersSectionReader,
+    SectionLimited, TypeBounds,
 };
 
 use super::{
@@ -52,12 +53,16 @@ impl Survey {
             Payload::End(_) => self.depth = self.depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if self.depth == 0 => {
                 for import in section {
-                    self.imports.push(import?.name.name.to_owned());
+                    let import = import?;
+                    // A name for a type of another import is no wish of its own.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        self.imports.push(short(import.name.name));
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if self.depth == 0 => {
                 for export in section {
-                    self.exports.push(export?.name.name.to_owned());
+                    self.exports.push(short(export?.name.name));
                 }
             }
             Payload::CodeSectionEntry(body) => {
@@ -122,11 +127,11 @@ fn at_most(what: &'static str, found: u64, limit: u64, remedy: &'static str) -> 
 
 /// Text of the file as it may be shown: short, without control characters.
 fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 impl From<BinaryReaderError> for AdmissionError {
     fn from(error: BinaryReaderError) -> AdmissionError {
-        AdmissionError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() }
+        AdmissionError::Malformed { offset: error.offset(), message: error.message().to_owned() }
     }
 }

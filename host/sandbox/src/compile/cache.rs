@@ -24,6 +24,9 @@ use crate::{
 /// Bytes of compiled code: some ten times the component's.
 const CODE_BYTES_MAX: u64 = 512 << 20;
 
+/// Files of the folder: two a component. Beyond it the oldest go.
+const FILES_MAX: usize = 128;
+
 /// A component compiled to a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompiledFile {
@@ -82,7 +85,24 @@ fn kept(folder: &Dir, key: &str) -> Option<ComponentInfo> {
 fn keep(folder: &Dir, key: &str, info: &ComponentInfo, code: &[u8]) -> io::Result<()> {
     let kept = Kept { info: info.clone(), code: Digest::of(code) };
     files::write_whole(folder, format!("{key}.cwasm").as_ref(), code)?;
-    files::write_whole(folder, format!("{key}.json").as_ref(), &serde_json::to_vec(&kept)?)
+    files::write_whole(folder, format!("{key}.json").as_ref(), &serde_json::to_vec(&kept)?)?;
+    // Another process may be at it too; what it leaves the next one takes.
+    let _kept_for_now = prune(folder);
+    Ok(())
+}
+
+/// Keeps the folder bounded.
+fn prune(folder: &Dir) -> io::Result<()> {
+    let mut found = Vec::new();
+    for entry in folder.entries()? {
+        let entry = entry?;
+        found.push((entry.metadata()?.modified()?.into_std(), entry.file_name()));
+    }
+    found.sort();
+    for (_, name) in &found[..found.len().saturating_sub(FILES_MAX)] {
+        folder.remove_file(name)?;
+    }
+    Ok(())
 }
 
 fn compile(

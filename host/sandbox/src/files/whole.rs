@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use cap_std::{
@@ -65,14 +66,27 @@ pub fn read_bounded_in(folder: &Dir, name: &Path, bytes_max: u64) -> Result<Vec<
 /// # Errors
 /// The operating system's.
 pub fn write_whole(folder: &Dir, name: &Path, contents: &[u8]) -> io::Result<()> {
+    let part = part_name(name)?;
+    let written = write_new(folder, &part, contents).and_then(|()| folder.rename(&part, folder, name));
+    if written.is_err() {
+        let _the_first_error_counts = folder.remove_file(&part);
+    }
+    written
+}
+
+fn write_new(folder: &Dir, name: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = folder.open_with(name, OpenOptions::new().write(true).create_new(true))?;
+    file.write_all(contents)?;
+    file.sync_all()
+}
+
+/// A name for the unfinished file that no other process or thread takes.
+fn part_name(name: &Path) -> io::Result<PathBuf> {
+    static PARTS: AtomicU64 = AtomicU64::new(0);
     let mut part = OsString::from(".");
     part.push(name.file_name().ok_or_else(no_name)?);
-    part.push(".part");
-    let part = name.with_file_name(part);
-    let mut file = folder.open_with(&part, OpenOptions::new().write(true).create(true).truncate(true))?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    folder.rename(&part, folder, name)
+    part.push(format!(".{}-{}.part", std::process::id(), PARTS.fetch_add(1, Ordering::Relaxed)));
+    Ok(name.with_file_name(part))
 }
 
 /// The open folder of a path, and the name in it.

@@ -56,8 +56,8 @@ impl Clock {
 
     pub(crate) fn message(&self) -> String {
         format!(
-            "the attempt took longer than the {} s this host allows: allow more time, do less in a segment, or look \
-             for a loop without end",
+            "the attempt took longer than the {} s this host allows: allow more time, do less in a segment, \
+             or look for a loop without end",
             self.limit.as_secs()
         )
     }

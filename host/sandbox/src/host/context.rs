@@ -1,6 +1,6 @@
 //! Interface `context`: who the task is, and the states of `merge`.
 
-use anneal_job::{ParameterValue, Task};
+use anneal_job::{Entry, ParameterValue, Task};
 
 use super::{Host, Refusal, bindings::context, bindings::tensors as wit};
 use crate::{limits, state::State};
@@ -8,6 +8,10 @@ use crate::{limits, state::State};
 impl context::Host for Host {
     fn open_state(&mut self, worker: u32) -> Result<Vec<context::NamedTensor>, Refusal> {
         self.charge(limits::CALL_GAS);
+        if self.task.entry != Entry::Merge {
+            let message = format!("open-state: {} has no states to open; only merge has", self.task.entry);
+            return Err(not_found(message));
+        }
         let count = self.states.len();
         let Some(slot) = self.states.get_mut(super::size(worker)) else {
             return Err(not_found(format!("open-state: there is no state {worker}; the task has {count}")));

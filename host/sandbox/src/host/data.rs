@@ -152,3 +152,30 @@ fn host_elements(value: &Value) -> &Elements {
 fn refuse(code: CallErrorCode, operation: &'static str, message: String) -> Refusal {
     RecordError::call(code, operation, message).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_in_the_order_of_their_indices() {
+        let table = Elements::I32((0..12).collect());
+        assert_eq!(rows(&table, 4, &[2, 0, 2]), Elements::I32(vec![8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]));
+        assert_eq!(rows(&table, 0, &[5, 6]), Elements::I32(vec![]));
+        let shape = rows_shape("x", &Shape::of(&[3, 4]), &[2, 0]).expect("they are below 3");
+        assert_eq!(shape, Shape::of(&[2, 4]));
+        assert!(rows_shape("x", &Shape::of(&[3, 4]), &[0, 3]).is_err());
+        assert!(rows_shape("x", &Shape::SCALAR, &[]).is_err());
+    }
+
+    #[test]
+    fn a_part_is_what_it_is_of_all_bytes() {
+        let elements = Elements::F32(vec![1.5, -0.0, 3e-5, -7.25]);
+        let all = elements.to_bytes();
+        for start in 0..=all.len() {
+            for end in start..=all.len() {
+                assert_eq!(part(&elements, DType::F32, start, end), all[start..end]);
+            }
+        }
+    }
+}

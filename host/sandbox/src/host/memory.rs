@@ -33,8 +33,8 @@ impl ResourceLimiter for MemoryLimiter {
         let needed = self.bytes.saturating_add(desired.saturating_sub(current) as u64);
         if needed > self.bytes_max {
             let message = format!(
-                "the guest's memory would hold {needed} bytes, over its limit of {}: keep data in tensors, or raise \
-                 limits.memory in job.toml",
+                "the guest's memory would hold {needed} bytes, over its limit of {}: keep data in tensors, \
+                 or raise limits.memory in job.toml",
                 self.bytes_max
             );
             return Err(Ending::failure(FailureCode::Memory, message).into());
@@ -44,7 +44,8 @@ impl ResourceLimiter for MemoryLimiter {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // More than 32 bits can address: asked before the limiter, and −1 everywhere. A test holds these words.
+        // More than 32 bits can address: asked before the limiter, and −1 everywhere. A test holds these
+        // words.
         if error.to_string().starts_with("memory growth exceeds memory type's limits") {
             return Ok(());
         }

@@ -104,8 +104,8 @@ impl Reports {
         }
         if !value.is_finite() || value.abs() >= f64::from(numerics::MAX) {
             let message = format!(
-                "the metric \"{}\" at step {step} is {value}; metrics are finite and below 2^62: the training has \
-                 diverged, try a smaller learning rate",
+                "the metric \"{}\" at step {step} is {value:e}; metrics are finite and below 2^62: the \
+                 training has diverged, try a smaller learning rate",
                 shown(&name, limits::METRIC_NAME_BYTES_MAX)
             );
             return fail(FailureCode::Overflow, message);

@@ -68,8 +68,8 @@ impl wit::HostTensor for Host {
         let elements = self.elements(&x)?;
         if let Some(at) = state::saturated(x.dtype(), &elements) {
             let message = format!(
-                "element {at} of {} {} (made by {}) is ±2^62: the computation overflowed; try a smaller learning \
-                 rate, or clip",
+                "element {at} of {} {} (made by {}) is ±2^62: the computation overflowed; try a smaller \
+                 learning rate, or clip",
                 x.dtype(),
                 x.shape(),
                 x.label()

@@ -1,7 +1,7 @@
 //! Evaluation, and its traces: digests of what a commit, or every operation of a step, computed.
 //!
-//! Tracing asks for more values than the guest did; it changes no bit unless a backend is broken, which is what
-//! it is for.
+//! Tracing asks for more values than the guest did; it changes no bit unless a backend is broken, which is
+//! what it is for.
 
 use std::sync::Arc;
 

@@ -60,8 +60,8 @@ where
 {
     let function = instance.get_typed_func::<P, R>(&mut *store, name).map_err(|error| {
         let message = format!(
-            "the component exports no function {name} of the contract ({error}); `anneal inspect` shows what it \
-             exports"
+            "the component exports no function {name} of the contract ({error}); `anneal inspect` shows what \
+             it exports"
         );
         Ending::failure(FailureCode::Error, message)
     })?;
@@ -101,8 +101,8 @@ pub(super) fn state(host: &mut Host, mut returned: Vec<NamedTensor>) -> Result<S
         let elements = host.read_value(&value)?;
         if let Some(at) = saturated(value.dtype, &elements) {
             let message = format!(
-                "element {at} of the state's \"{}\" is ±2^62: the computation overflowed; try a smaller learning \
-                 rate, or clip the gradients",
+                "element {at} of the state's \"{}\" is ±2^62: the computation overflowed; try a smaller \
+                 learning rate, or clip the gradients",
                 shown(&name, 256)
             );
             return Err(Ending::failure(FailureCode::Overflow, message));

@@ -7,7 +7,7 @@ use anneal_job::{FailureCode, FaultCode, Limits, Outcome};
 use super::*;
 use crate::{
     compile::in_process,
-    testing::{guest, guest_with, reference, task},
+    testing::{Guest, guest, reference, task},
 };
 
 /// An answer `ok` without tensors.
@@ -67,8 +67,8 @@ fn a_result_is_the_same_every_time_with_its_gas() {
     let component = guest(&format!("{FULL} (call $drop (i32.load (i32.const 2052))) {OK}"), "");
     let completed = check_completed(&component, Limits::DEFAULT);
     assert_eq!(completed, check_completed(&component, Limits::DEFAULT));
-    // One operation that writes 4 bytes and computes one element, and the guest's instructions. A change means
-    // another gas version.
+    // One operation that writes 4 bytes and computes one element, and the guest's instructions. A change
+    // means another gas version.
     assert_eq!(completed.gas, 1002 + 25);
 }
 
@@ -109,7 +109,7 @@ fn linear_memory_runs_out() {
     let limits = Limits { memory_bytes: 1 << 20, ..Limits::DEFAULT };
     let grow = format!("(drop (memory.grow (i32.const 16))) {OK}");
     check_failure(&guest(&grow, ""), limits, FailureCode::Memory, "limits.memory");
-    let large = guest_with("", "(memory (export \"memory\") 17)", OK, "");
+    let large = Guest { memory: "(memory (export \"memory\") 17)", ..Guest::default() }.build();
     check_failure(&large, limits, FailureCode::Memory, "limits.memory");
     // 15 pages more are just the limit.
     check_completed(&guest(&format!("(drop (memory.grow (i32.const 15))) {OK}"), ""), limits);
@@ -121,7 +121,8 @@ fn growing_beyond_the_memory_s_own_type_gives_minus_one() {
         format!("(if (i32.ne (memory.grow (i32.const {pages})) (i32.const -1)) (then (unreachable))) {OK}")
     };
     check_completed(&guest(&body(4096), ""), Limits::DEFAULT);
-    let without_maximum = guest_with("", "(memory (export \"memory\") 1)", &body(65_536), "");
+    let without_maximum =
+        Guest { memory: "(memory (export \"memory\") 1)", body: &body(65_536), ..Guest::default() }.build();
     check_completed(&without_maximum, Limits::DEFAULT);
 }
 
@@ -195,6 +196,15 @@ fn what_is_handed_over_is_checked() {
     check_failure(&giant, limits, FailureCode::Limit, "too much data");
     let stale = guest(&format!("(call $drop (i32.const 77)) {OK}"), "");
     check_failure(&stale, limits, FailureCode::Trap, "calling convention");
+}
+
+#[test]
+fn handles_of_other_kinds_have_a_limit_too() {
+    // The store's own limit lies above the contract's: a guest meets it only with handles that are no
+    // tensors.
+    let error = wasmtime::Error::msg("cannot allocate another handle: store handle limit exceeded");
+    let Ending::Failure(failure) = classify(&error, Phase::Call, 0, None) else { panic!("{error}") };
+    assert_eq!(failure.code, FailureCode::Handles);
 }
 
 #[test]

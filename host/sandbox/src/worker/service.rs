@@ -18,7 +18,8 @@ use crate::{
     run::StopFlag,
 };
 
-/// Makes the attempt that is requested on stdin, with the executor that `make_executor` gives for its backend.
+/// Makes the attempt that is requested on stdin, with the executor that `make_executor` gives for its
+/// backend.
 pub fn serve(make_executor: impl FnOnce(&BackendRequest) -> Result<Box<dyn Executor>, String>) -> ExitCode {
     match confine::own_stdout().and_then(|stdout| answer(stdout, make_executor)) {
         Ok(()) => ExitCode::SUCCESS,

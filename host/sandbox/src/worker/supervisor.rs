@@ -18,7 +18,7 @@ use crate::{
 /// How often the stop flag is looked at while the worker is silent.
 const LISTEN: Duration = Duration::from_millis(50);
 /// What a worker gets beyond its attempt's time: to start, load and read, and to stop in peace.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(60);
 /// What a worker gets to stop when it is told to.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -95,7 +95,8 @@ fn over_time(attempt: &AttemptRequest, stopping: bool) -> HostFault {
         return fault(FaultCode::WorkerDied, "the attempt was stopped; its worker did not stop by itself");
     }
     let message = format!(
-        "the worker did not answer within the {} s this host allows, and was killed: try again, or use --backend cpu",
+        "the worker did not answer within the {} s this host allows, and was killed: try again, or use \
+         --backend cpu",
         attempt.time.as_secs()
     );
     fault(FaultCode::TimeOut, message)

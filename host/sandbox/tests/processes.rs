@@ -1,0 +1,222 @@
+//! The processes: this program plays the compiling process, the worker, and workers that go wrong, and
+//! watches itself do so. Without libtest, whose words on stdout are not the protocol's.
+#![expect(clippy::print_stdout, reason = "a test's program says what it did")]
+
+#[path = "../src/testing.rs"]
+mod testing;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anneal_job::{FailureCode, FaultCode, Limits, Outcome, Task};
+use anneal_sandbox::{
+    AttemptRequest, BackendRequest, Event, InProcessMachine, Machine, StopFlag, Trace, WorkerMachine,
+    compile::{self, CompileError, CompileLimits},
+    worker,
+};
+use testing::{guest, reference, task};
+
+const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
+type Check = fn(&Scene);
+const CHECKS: [(&str, Check); 9] = [
+    ("a component is compiled once, by another process", compiled_once),
+    ("a refusal crosses the process", refused),
+    ("a compiler that takes too long is given up", compiler_over_time),
+    ("a worker gives what this process gives", worker_agrees),
+    ("a guest's failure crosses the process", failure_crosses),
+    ("a worker is stopped", stopped),
+    ("a worker that hangs is killed", hanging),
+    ("a worker that crashes is a host's fault", crashing),
+    ("a worker that babbles is a host's fault", babbling),
+];
+
+fn main() -> ExitCode {
+    let role = std::env::args().nth(1).unwrap_or_default();
+    match role.as_str() {
+        "compile" => compile::serve(),
+        "worker" => worker::serve(|request| match request.backend.as_str() {
+            "reference" => Ok(reference()),
+            "noisy" => {
+                println!("a driver prints to stdout");
+                Ok(reference())
+            }
+            "crash" => std::process::abort(),
+            "hang" => loop {
+                std::thread::sleep(Duration::from_secs(1));
+            },
+            other => Err(format!("there is no backend {other}")),
+        }),
+        "babble" => {
+            println!("hello");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            for (name, check) in CHECKS {
+                check(&Scene::new());
+                println!("test {name} ... ok");
+            }
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// A folder of a check's own.
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        Scene { folder: tempfile::tempdir().expect("there is room for a folder") }
+    }
+
+    fn write(&self, component: &[u8]) -> PathBuf {
+        let path = self.folder.path().join("component.wasm");
+        std::fs::write(&path, component).expect("the component is written");
+        path
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    fn request(&self, component: &[u8], limits: Limits) -> AttemptRequest {
+        let compiled =
+            compile::run(&command("compile"), &self.write(component), &self.cache(), CompileLimits::DEFAULT)
+                .expect("the component compiles");
+        AttemptRequest {
+            task: task(component, limits),
+            component: compiled.path,
+            inputs: None,
+            states: Vec::new(),
+            output: Some(self.folder.path().join("state.safetensors")),
+            time: Duration::from_secs(60),
+            trace: Trace::Off,
+            stop: StopFlag::default(),
+        }
+    }
+}
+
+fn command(role: &str) -> Vec<OsString> {
+    let this = std::env::current_exe().expect("a program knows its own path");
+    vec![this.into_os_string(), role.into()]
+}
+
+fn machine(role: &str, backend: &str) -> WorkerMachine {
+    WorkerMachine {
+        name: backend.to_owned(),
+        command: command(role),
+        environment: Vec::new(),
+        backend: BackendRequest { backend: backend.to_owned(), threads: None },
+        memory_bytes: Some(4 << 30),
+    }
+}
+
+fn attempt(machine: &mut dyn Machine, request: &AttemptRequest) -> (Outcome, Vec<Event>) {
+    let mut events = Vec::new();
+    let outcome = machine.attempt(request, &mut |event| events.push(event));
+    (outcome, events)
+}
+
+#[track_caller]
+fn check_fault(machine: &mut dyn Machine, request: &AttemptRequest, code: FaultCode, words: &str) {
+    match attempt(machine, request).0 {
+        Outcome::HostFault(fault) => {
+            assert_eq!(fault.code, code, "{}", fault.message);
+            assert!(fault.message.contains(words), "\"{}\" does not say \"{words}\"", fault.message);
+        }
+        other => panic!("expected {code:?}, got {other:?}"),
+    }
+}
+
+fn compiled_once(scene: &Scene) {
+    let component = scene.write(&guest("(i32.const 0)", ""));
+    let run =
+        |command: &[OsString]| compile::run(command, &component, &scene.cache(), CompileLimits::DEFAULT);
+    let first = run(&command("compile")).expect("it compiles");
+    let second = run(&["/nowhere".into()]).expect("it was compiled before");
+    assert_eq!(first, second);
+    // Code that was touched is not trusted.
+    let mut code = std::fs::read(&first.path).expect("the code is there");
+    code[1000] ^= 1;
+    std::fs::write(&first.path, code).expect("the code is written");
+    assert!(matches!(run(&["/nowhere".into()]), Err(CompileError::Process(_))));
+}
+
+fn refused(scene: &Scene) {
+    let component = scene.write(b"text");
+    let compiled = compile::run(&command("compile"), &component, &scene.cache(), CompileLimits::DEFAULT);
+    let message = compiled.expect_err("text is no component").to_string();
+    assert!(message.contains("it is text"), "{message}");
+}
+
+fn compiler_over_time(scene: &Scene) {
+    let component = scene.write(&guest("(i32.const 0)", ""));
+    let limits = CompileLimits { time: Duration::from_millis(1), ..CompileLimits::DEFAULT };
+    let compiled = compile::run(&command("compile"), &component, &scene.cache(), limits);
+    assert!(matches!(compiled, Err(CompileError::Limits(_))), "{compiled:?}");
+    let limits = CompileLimits { memory_bytes: 16 << 20, ..CompileLimits::DEFAULT };
+    let compiled = compile::run(&command("compile"), &component, &scene.cache(), limits);
+    assert!(matches!(compiled, Err(CompileError::Limits(_) | CompileError::Process(_))), "{compiled:?}");
+}
+
+fn worker_agrees(scene: &Scene) {
+    let metric = "(call $metric (i32.const 1024) (i32.const 4) (i64.const 3) (f64.const 0.1)) (i32.const 0)";
+    let request = scene.request(&guest(metric, "loss"), Limits::DEFAULT);
+    let here = attempt(&mut InProcessMachine::new("here", reference()), &request);
+    assert!(matches!(here.0, Outcome::Completed(_)), "{here:?}");
+    assert_eq!(here.1.len(), 1);
+    assert_eq!(attempt(&mut machine("worker", "reference"), &request), here);
+    assert_eq!(attempt(&mut machine("worker", "noisy"), &request), here);
+    assert!(Path::new(request.output.as_ref().expect("it was asked for")).exists());
+    check_fault(&mut machine("worker", "abacus"), &request, FaultCode::DeviceLost, "no backend abacus");
+    let other = Task { states: vec![request.task.component], ..request.task.clone() };
+    let request = AttemptRequest { task: other, ..request };
+    check_fault(&mut machine("worker", "reference"), &request, FaultCode::Io, "names 1 states");
+}
+
+fn failure_crosses(scene: &Scene) {
+    let limits = Limits { gas: 10_000, ..Limits::DEFAULT };
+    let request = scene.request(&guest(FOREVER, ""), limits);
+    let outcome = attempt(&mut machine("worker", "reference"), &request).0;
+    assert!(matches!(outcome, Outcome::GuestFailure(failure) if failure.code == FailureCode::Gas));
+}
+
+fn endless(scene: &Scene) -> AttemptRequest {
+    scene.request(&guest(FOREVER, ""), Limits { gas: u64::MAX / 2, ..Limits::DEFAULT })
+}
+
+fn stopped(scene: &Scene) {
+    let request = endless(scene);
+    let stop = request.stop.clone();
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        stop.stop();
+    });
+    check_fault(&mut machine("worker", "reference"), &request, FaultCode::WorkerDied, "stopped");
+    later.join().expect("the stopping thread ends");
+    let request = AttemptRequest { time: Duration::from_millis(200), stop: StopFlag::default(), ..request };
+    check_fault(&mut machine("worker", "reference"), &request, FaultCode::TimeOut, "longer than");
+}
+
+fn hanging(scene: &Scene) {
+    let request = endless(scene);
+    request.stop.stop();
+    let started = Instant::now();
+    check_fault(&mut machine("worker", "hang"), &request, FaultCode::WorkerDied, "did not stop by itself");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+fn crashing(scene: &Scene) {
+    check_fault(&mut machine("worker", "crash"), &endless(scene), FaultCode::WorkerDied, "signal 6");
+    let missing = &mut WorkerMachine { command: vec!["/nowhere".into()], ..machine("worker", "reference") };
+    check_fault(missing, &endless(scene), FaultCode::WorkerDied, "/nowhere cannot be started");
+}
+
+fn babbling(scene: &Scene) {
+    check_fault(&mut machine("babble", "reference"), &endless(scene), FaultCode::Internal, "nonsense");
+}
