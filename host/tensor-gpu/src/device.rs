@@ -71,8 +71,14 @@ pub struct Gpu {
     pool: Pool,
     passthrough: bool,
     layouts: HashMap<Vec<bool>, Layout>,
-    pipelines: HashMap<String, Pipeline>,
+    /// Compiled kernels by text, with when each was used last.
+    pipelines: HashMap<String, (Pipeline, u64)>,
+    kernels_compiled: u64,
+    clock: u64,
 }
+
+/// Compiled kernels that are kept; then the half that was not used for the longest time goes.
+const PIPELINES_MAX: usize = 1024;
 
 /// A compiled kernel.
 #[derive(Clone, Debug)]
@@ -180,6 +186,8 @@ impl Gpu {
             passthrough,
             layouts: HashMap::new(),
             pipelines: HashMap::new(),
+            kernels_compiled: 0,
+            clock: 0,
         })
     }
 
@@ -189,8 +197,8 @@ impl Gpu {
     }
 
     /// How many kernels were compiled: a step that should reuse them must not raise it.
-    pub fn kernels_compiled(&self) -> usize {
-        self.pipelines.len()
+    pub fn kernels_compiled(&self) -> u64 {
+        self.kernels_compiled
     }
 
     /// The first thing that went wrong since the last check.
@@ -251,8 +259,15 @@ impl Gpu {
     /// # Errors
     /// Where the device or its compiler fails.
     pub(crate) fn pipeline(&mut self, kernel: &Kernel) -> Result<Pipeline, ExecutorError> {
-        if let Some(pipeline) = self.pipelines.get(&kernel.text) {
+        self.clock += 1;
+        if let Some((pipeline, used)) = self.pipelines.get_mut(&kernel.text) {
+            *used = self.clock;
             return Ok(pipeline.clone());
+        }
+        if self.pipelines.len() >= PIPELINES_MAX {
+            let mut times: Vec<u64> = self.pipelines.values().map(|&(_, used)| used).collect();
+            let (_, &mut middle, _) = times.select_nth_unstable(PIPELINES_MAX / 2);
+            self.pipelines.retain(|_, (_, used)| *used > middle);
         }
         let module = self.module(&kernel.text)?;
         let layout = self.layout(&kernel.written);
@@ -269,7 +284,8 @@ impl Gpu {
         });
         self.check()?;
         let pipeline = Pipeline { pipeline, bindings: layout.bindings };
-        self.pipelines.insert(kernel.text.clone(), pipeline.clone());
+        self.kernels_compiled += 1;
+        self.pipelines.insert(kernel.text.clone(), (pipeline.clone(), self.clock));
         Ok(pipeline)
     }
 

@@ -34,6 +34,8 @@ pub struct Hostile {
     programs: HashMap<String, Arc<Program>>,
 }
 
+/// Parsed kernels that are kept.
+const PROGRAMS_MAX: usize = 1024;
 /// What a slot holds before it is written: no kernel may let it through.
 const UNWRITTEN: u32 = 0x7fc0_dead;
 
@@ -50,11 +52,6 @@ impl Hostile {
         };
         let programs = HashMap::new();
         Hostile { device, tuning, hostility, random: seed, plans: PlanCache::default(), programs }
-    }
-
-    /// The text of every kernel that was run.
-    pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.programs.keys().map(String::as_str)
     }
 
     /// Runs a plan's steps on slots; `None` is a slot that nobody wrote yet.
@@ -95,6 +92,9 @@ impl Hostile {
     fn program(&mut self, text: &str) -> Arc<Program> {
         if let Some(program) = self.programs.get(text) {
             return Arc::clone(program);
+        }
+        if self.programs.len() >= PROGRAMS_MAX {
+            self.programs.clear();
         }
         let program = Arc::new(Program::new(text));
         self.programs.insert(text.to_owned(), Arc::clone(&program));

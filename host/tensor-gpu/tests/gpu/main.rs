@@ -1,6 +1,7 @@
 //! The GPU backend against the reference: on every adapter, and on the hostile interpreter.
 //!
-//! `ANNEAL_CASES=3000 cargo test --release -p anneal-tensor-gpu` runs more random graphs.
+//! `ANNEAL_FIRST=60 ANNEAL_CASES=3000 cargo test --release -p anneal-tensor-gpu` runs other and more random
+//! graphs.
 
 mod adapters;
 mod hostile;
@@ -20,9 +21,11 @@ fn executors() -> Vec<GpuExecutor> {
     adapters.iter().map(|adapter| GpuExecutor::new(adapter).expect("it computes canonical results")).collect()
 }
 
-/// How many random graphs, unless the environment says so.
-fn cases(default: u64) -> u64 {
-    std::env::var("ANNEAL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+/// The seeds of random graphs: this many from 0, unless the environment says otherwise.
+fn cases(default: u64) -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let first = number("ANNEAL_FIRST").unwrap_or(0);
+    first..first + number("ANNEAL_CASES").unwrap_or(default)
 }
 
 /// What a closure records.
