@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Verified training: jobs are WebAssembly components, and every device gives the same bits.
 #[derive(Debug, Parser)]
-#[command(name = "anneal", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "anneal", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
