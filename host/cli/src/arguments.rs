@@ -62,6 +62,9 @@ pub enum Command {
     /// One attempt, in a process of its own.
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// The GPUs that the drivers show, asked in a process of its own.
+    #[command(name = "__drivers", hide = true)]
+    Drivers,
     /// One compilation, in a process of its own.
     #[command(name = "__compile", hide = true)]
     Compile,

@@ -78,7 +78,7 @@ fn prepare(arguments: &arguments::Run, host: &Host, terminal: &Terminal) -> Outc
         _ => Tasks::Plan,
     };
     let choice = arguments.backend.map_or(job.manifest.requirements.backend, Into::into);
-    let backend = Backend::choose(choice, &job.manifest.requirements)?;
+    let backend = Backend::choose(choice, &job.manifest.requirements, host)?;
     terminal.note(format!("computing on {}", backend.name()));
     let (out, finished) = match &arguments.resume {
         Some(path) => resume::resume(path, &job, terminal)?,
