@@ -27,7 +27,7 @@ const IMPURE: [(&str, &str); 10] = [
     ("std::fs", "touch files"),
     ("std::net", "use the network"),
     ("std::process", "start or end processes"),
-    ("std::env", "read the environment"),
+    ("env::var", "read the environment"),
     ("Instant::now", "read a clock"),
     ("SystemTime", "read a clock"),
     ("thread::sleep", "wait"),

@@ -46,7 +46,7 @@ def main(anneal):
     found = {m["step"]: int(m["value"]) for m in evaluate["metrics"] if m["name"] == "prediction"}
     table = np.loadtxt(root / "examples/digits/digits.csv.gz", delimiter=",", dtype=np.float32)
     rows = sorted(found)
-    assert len(rows) == 360, f"{len(rows)} held-out rows"
+    assert len(rows) in (359, 360), f"{len(rows)} held-out rows, a fifth of 1,797 was expected"
     x = table[rows, :PIXELS] / np.float32(BRIGHTEST)
     x = np.maximum(linear(state, "fc1", x), 0)
     x = np.maximum(linear(state, "fc2", x), 0)

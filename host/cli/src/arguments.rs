@@ -1,5 +1,7 @@
 //! The command line: what may be written, and its help.
 
+#![expect(missing_docs, reason = "the words of a flattened field are those of its type")]
+
 use std::path::PathBuf;
 
 use anneal_job::BackendChoice;

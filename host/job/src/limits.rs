@@ -24,7 +24,7 @@ impl Limits {
         Limits { gas: 2_000_000_000_000, memory_bytes: 64 << 20, tensor_bytes: 1 << 30, handles: 100_000 };
 
     /// Adds every limit to a record.
-    pub fn hash(&self, hasher: &mut RecordHasher) {
+    pub fn add_to(&self, hasher: &mut RecordHasher) {
         let Limits { gas, memory_bytes, tensor_bytes, handles } = *self;
         hasher.number(gas).number(memory_bytes).number(tensor_bytes).number(u64::from(handles));
     }

@@ -128,7 +128,7 @@ impl Task {
         for state in &self.states {
             hasher.bytes(state.as_bytes());
         }
-        self.limits.hash(&mut hasher);
+        self.limits.add_to(&mut hasher);
         let Versions { contract, numerics, gas } = self.versions;
         for number in contract.into_iter().chain([numerics, gas]) {
             hasher.number(u64::from(number));
