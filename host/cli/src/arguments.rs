@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Verified training: jobs are WebAssembly components, and every device gives the same bits.
 #[derive(Debug, Parser)]
-#[command(name = "anneal", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "anneal", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -64,6 +64,9 @@ pub enum Command {
     /// One attempt, in a process of its own.
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// The GPUs that the drivers show, asked in a process of its own.
+    #[command(name = "__drivers", hide = true)]
+    Drivers,
     /// One compilation, in a process of its own.
     #[command(name = "__compile", hide = true)]
     Compile,

@@ -8,6 +8,8 @@ use anneal_tensor::{Cpu, DeviceInfo, Executor, Reference};
 use anneal_tensor_gpu::{GpuExecutor, adapters};
 use anyhow::{Context, Result, ensure};
 
+use crate::host::Host;
+
 /// Something to compute on, and how a worker is told to.
 #[derive(Clone, Debug)]
 pub struct Backend {
@@ -37,21 +39,22 @@ impl Backend {
         Backend { address: "reference".to_owned(), threads: None, device }
     }
 
-    /// Every GPU, real ones first.
-    pub fn gpus() -> Vec<Backend> {
+    /// Every GPU, real ones first. A process of its own asks the drivers: what one prints or breaks stays
+    /// there, and then there is none.
+    pub fn gpus(host: &Host) -> Vec<Backend> {
         let gpu = |(index, device)| Backend { address: format!("gpu:{index}"), threads: None, device };
-        adapters().iter().map(|adapter| device_report(adapter.info())).enumerate().map(gpu).collect()
+        host.ask_drivers().unwrap_or_default().into_iter().enumerate().map(gpu).collect()
     }
 
     /// What a run takes.
     ///
     /// # Errors
     /// Where a GPU is wanted and there is none, or none with as much memory.
-    pub fn choose(choice: BackendChoice, requirements: &Requirements) -> Result<Backend> {
+    pub fn choose(choice: BackendChoice, requirements: &Requirements, host: &Host) -> Result<Backend> {
         if choice == BackendChoice::Cpu {
             return Ok(Backend::cpu(None));
         }
-        let found = Backend::gpus();
+        let found = Backend::gpus(host);
         let enough = |backend: &&Backend| match (requirements.device_memory, backend.device.memory_bytes) {
             (Some(ByteCount(needed)), Some(has)) => has >= needed,
             _ => true,
@@ -74,12 +77,12 @@ impl Backend {
     }
 
     /// What `anneal verify` compares: the CPU with one, two and all threads, and every GPU.
-    pub fn to_verify(hardware_only: bool, reference: bool) -> Vec<Backend> {
+    pub fn to_verify(hardware_only: bool, reference: bool, host: &Host) -> Vec<Backend> {
         let mut counts = vec![1, 2, all_threads()];
         counts.sort_unstable();
         counts.dedup();
         let mut backends: Vec<Backend> = counts.into_iter().map(|count| Backend::cpu(Some(count))).collect();
-        backends.extend(Backend::gpus().into_iter().filter(|gpu| !hardware_only || !gpu.device.software));
+        backends.extend(Backend::gpus(host).into_iter().filter(|gpu| !hardware_only || !gpu.device.software));
         if reference {
             backends.push(Backend::reference());
         }
@@ -96,6 +99,11 @@ impl Backend {
             other => other.to_owned(),
         }
     }
+}
+
+/// What the drivers of this machine show: the answer of the process that [`Host::ask_drivers`] starts.
+pub fn drivers_show() -> Vec<DeviceReport> {
+    adapters().iter().map(|adapter| device_report(adapter.info())).collect()
 }
 
 /// The executor that a worker is told to use.

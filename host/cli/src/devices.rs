@@ -12,14 +12,15 @@ use anneal_tensor::conformance;
 use crate::{
     backends::{self, Backend},
     failure::Failure,
+    host::Host,
     terminal::{Terminal, table},
 };
 
 /// What this machine can compute on.
-pub fn devices() -> DevicesReport {
+pub fn devices(host: &Host) -> DevicesReport {
     let cpu = Backend::cpu(None).device;
     let (programs, real): (Vec<DeviceReport>, Vec<DeviceReport>) =
-        Backend::gpus().into_iter().map(|backend| backend.device).partition(|device| device.software);
+        Backend::gpus(host).into_iter().map(|backend| backend.device).partition(|device| device.software);
     DevicesReport { devices: real.into_iter().chain([cpu]).chain(programs).collect() }
 }
 
@@ -37,9 +38,9 @@ pub fn describe(report: &DevicesReport) -> String {
 }
 
 /// Runs the conformance vectors on every backend.
-pub fn selftest(terminal: &Terminal) -> (SelftestReport, Option<Failure>) {
+pub fn selftest(host: &Host, terminal: &Terminal) -> (SelftestReport, Option<Failure>) {
     let mut report = SelftestReport { backends: Vec::new() };
-    for backend in [Backend::reference(), Backend::cpu(None)].into_iter().chain(Backend::gpus()) {
+    for backend in [Backend::reference(), Backend::cpu(None)].into_iter().chain(Backend::gpus(host)) {
         let tested = test(&backend);
         let verdict = match tested.failures.first() {
             None => format!("ok ({} vectors, {:.1} s)", tested.vectors, tested.seconds),

@@ -58,8 +58,31 @@ impl From<anyhow::Error> for Failure {
 }
 
 impl fmt::Display for Failure {
-    /// The whole chain, outermost first.
+    /// The whole chain, outermost first; a cause that the words before it repeat is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        let mut text = String::new();
+        for cause in self.error.chain() {
+            let words = cause.to_string();
+            if text.is_empty() {
+                text = words;
+            } else if !text.contains(&words) {
+                text += ": ";
+                text += &words;
+            }
+        }
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let inner = anyhow::anyhow!("it is text").context("refused: it is text").context("a.wasm");
+        assert_eq!(Failure::from(inner).to_string(), "a.wasm: refused: it is text");
+        let plain = anyhow::anyhow!("no such file").context("cannot open x");
+        assert_eq!(Failure::from(plain).to_string(), "cannot open x: no such file");
     }
 }

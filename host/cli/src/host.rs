@@ -1,12 +1,18 @@
 //! This machine, as jobs need it: the program that plays worker and compiler, its caches, its environment.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
+use anneal_job::report::DeviceReport;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::backends::Backend;
 
@@ -34,6 +40,23 @@ impl Host {
     /// The command of the compiling process.
     pub fn compiler(&self) -> Vec<OsString> {
         vec![self.program.clone().into(), "__compile".into()]
+    }
+
+    /// The GPUs that the drivers show, real ones first.
+    ///
+    /// # Errors
+    /// Where a driver breaks the process that asks.
+    pub fn ask_drivers(&self) -> Result<Vec<DeviceReport>> {
+        let output = Command::new(&self.program)
+            .arg("__drivers")
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .context("cannot start the process that asks the GPU drivers")?;
+        ensure!(output.status.success(), "a GPU driver broke down when it was asked for its devices");
+        serde_json::from_slice(&output.stdout).context("a GPU driver wrote where it should not")
     }
 
     /// A machine that makes each attempt in a process of its own.

@@ -66,13 +66,16 @@ fn dispatch(command: Command) -> ExitCode {
             Ok(report)
         }),
         Command::Devices { output } => tell("devices", output.json, |terminal| {
-            let report = devices::devices();
+            let report = devices::devices(&Host::here().map_err(Failure::host)?);
             terminal.data(devices::describe(&report));
             Ok(report)
         }),
-        Command::Selftest { output } => tell_both("selftest", output.json, |terminal| {
-            let (report, failure) = devices::selftest(terminal);
-            (Some(report), failure)
+        Command::Selftest { output } => tell_both("selftest", output.json, |terminal| match Host::here() {
+            Ok(host) => {
+                let (report, failure) = devices::selftest(&host, terminal);
+                (Some(report), failure)
+            }
+            Err(error) => (None, Some(Failure::host(error))),
         }),
         Command::Run(arguments) => tell_both("run", arguments.output.json, |terminal| {
             match Host::here().map_err(Failure::host).and_then(|host| Ok((host, stop_flag()?))) {
@@ -94,6 +97,11 @@ fn dispatch(command: Command) -> ExitCode {
             Terminal::new(false).print(schema(of));
             0
         }
+        Command::Drivers => {
+            let devices = serde_json::to_string(&backends::drivers_show()).expect("devices are JSON");
+            Terminal::new(false).print(devices);
+            0
+        }
         Command::Worker => return anneal_sandbox::worker::serve(backends::executor),
         Command::Compile => return anneal_sandbox::compile::serve(),
     };
@@ -104,7 +112,7 @@ fn verified(arguments: &arguments::Verify, terminal: &Terminal) -> Outcome<Verif
     let host = Host::here().map_err(Failure::host)?;
     let stop = stop_flag()?;
     let job = Job::load(&arguments.job, &host, terminal)?;
-    let backends = Backend::to_verify(arguments.hardware_only, arguments.reference);
+    let backends = Backend::to_verify(arguments.hardware_only, arguments.reference, &host);
     let machines = backends.iter().map(|backend| host.machine(backend)).collect();
     verify::verify(&job, machines, &stop, &mut |line| terminal.data(line))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anneal_job::{Entry, Metric, PlannedTask};
-use anneal_sandbox::{Event, Observer};
+use anneal_sandbox::{Event, Observer, StopFlag};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::terminal::Terminal;
@@ -21,13 +21,16 @@ pub struct Progress {
     terminal: Terminal,
     bar: Option<ProgressBar>,
     task: String,
+    stop: StopFlag,
     shown: BTreeMap<String, Instant>,
+    /// Metrics that came too soon after the last one of their name: shown when the task ends.
+    waiting: BTreeMap<String, Metric>,
     progress_shown: Instant,
 }
 
 impl Progress {
-    /// For a run on this terminal.
-    pub fn new(terminal: &Terminal) -> Progress {
+    /// For a run on this terminal, until it is stopped.
+    pub fn new(terminal: &Terminal, stop: &StopFlag) -> Progress {
         let bar = terminal.interactive().then(|| {
             let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3}% {elapsed} {msg}");
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
@@ -35,12 +38,13 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        let terminal = *terminal;
         Progress {
-            terminal,
+            terminal: *terminal,
             bar,
             task: String::new(),
+            stop: stop.clone(),
             shown: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             progress_shown: Instant::now(),
         }
     }
@@ -49,11 +53,19 @@ impl Progress {
     pub fn begin(&mut self, task: &PlannedTask, tasks: usize) {
         self.task = describe(task, tasks);
         self.shown.clear();
+        self.waiting.clear();
         if let Some(bar) = &self.bar {
             bar.reset();
             bar.set_length(0);
             bar.set_prefix(self.task.clone());
             bar.set_message("");
+        }
+    }
+
+    /// The task has ended: the last value of each metric is shown.
+    pub fn end(&mut self) {
+        for metric in std::mem::take(&mut self.waiting).into_values() {
+            self.show(&metric);
         }
     }
 
@@ -72,19 +84,21 @@ impl Progress {
         }
     }
 
-    fn metric(&mut self, metric: &Metric) {
+    fn metric(&mut self, metric: Metric) {
         let now = Instant::now();
         let soon = self.shown.get(&metric.name).is_some_and(|&last| now - last < METRIC_PAUSE);
-        if !soon {
+        if soon {
+            self.waiting.insert(metric.name.clone(), metric);
+        } else {
+            self.waiting.remove(&metric.name);
             self.shown.insert(metric.name.clone(), now);
-            self.line(&format!(
-                "{}  step {:<6} {} {}",
-                self.task,
-                metric.step,
-                metric.name,
-                number(metric.value)
-            ));
+            self.show(&metric);
         }
+    }
+
+    fn show(&self, metric: &Metric) {
+        let value = number(metric.value);
+        self.line(&format!("{}  step {:<6} {} {value}", self.task, metric.step, metric.name));
     }
 
     fn progress(&mut self, done: u64, total: u64) {
@@ -106,7 +120,9 @@ impl Observer for Progress {
     fn observe(&mut self, event: Event) {
         match event {
             Event::Progress { done, total } => self.progress(done, total),
-            Event::Metric(metric) => self.metric(&metric),
+            Event::Metric(metric) => self.metric(metric),
+            // What a guest was doing when it was stopped from outside is nobody's question.
+            Event::Log { .. } if self.stop.is_stopped() => {}
             Event::Log { line } => self.line(&format!("{}  | {}", self.task, line.replace('\n', "\n  | "))),
             Event::Step { steps } => {
                 if let Some(bar) = &self.bar {

@@ -78,7 +78,7 @@ fn prepare(arguments: &arguments::Run, host: &Host, terminal: &Terminal) -> Outc
         _ => Tasks::Plan,
     };
     let choice = arguments.backend.map_or(job.manifest.requirements.backend, Into::into);
-    let backend = Backend::choose(choice, &job.manifest.requirements)?;
+    let backend = Backend::choose(choice, &job.manifest.requirements, host)?;
     terminal.note(format!("computing on {}", backend.name()));
     let (out, finished) = match &arguments.resume {
         Some(path) => resume::resume(path, &job, terminal)?,
@@ -119,7 +119,9 @@ impl Run {
     }
 
     fn run(&mut self, stop: &StopFlag, terminal: &Terminal) -> Outcome<()> {
-        let mut progress = Progress::new(terminal);
+        // From here on the directory says whose it is, even where nothing gets finished.
+        self.out.record(&self.report).map_err(Failure::host)?;
+        let mut progress = Progress::new(terminal, stop);
         let result = self.tasks(stop, &mut progress);
         progress.finish();
         result?;
@@ -180,6 +182,7 @@ impl Run {
         let output = file.as_deref().map(|file| self.out.absolute(file));
         let request = self.job.attempt(task, files, output, stop);
         let outcome = self.machine.attempt(&request, progress);
+        progress.end();
         if stop.is_stopped() && matches!(outcome, TaskOutcome::HostFault(_)) {
             return Err(self.interrupted());
         }

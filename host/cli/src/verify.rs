@@ -39,6 +39,7 @@ pub fn verify(
     let mut report =
         VerifyReport { result: None, job: job.report.clone(), backends: Vec::new(), difference: None };
     let mut expected: Option<(String, Vec<Digest>)> = None;
+    let width = machines.iter().map(|machine| machine.name().chars().count()).max().unwrap_or(0);
     for index in 0..machines.len() {
         let mut runner = Runner::new(job, stop, index)?;
         let name = machines[index].name().to_owned();
@@ -48,7 +49,7 @@ pub fn verify(
         let result = end.is_none().then(|| job_result(&runner.results));
         let seconds = start.elapsed().as_secs_f64();
         let told = result.map_or_else(|| "DIFFERENT".to_owned(), |result| result.to_string());
-        listener(&format!("{name:<24} {told}  {seconds:.1} s"));
+        listener(&format!("{name:<width$}  {told}  {seconds:.1} s"));
         report.backends.push(BackendReport {
             name: name.clone(),
             result,
