@@ -1,7 +1,7 @@
 //! What a guest must not do, each in the real command with the real worker: one clear error, exit status 1,
 //! no panic of ours, no hang. The guest is `tests/guests/misbehave`; its parameter `mode` names the deed.
 
-use anneal_tests::{anneal, component};
+use anneal_tests::{anneal, component, scratch};
 
 /// A deed, the code of the failure it must end in, and a word that its message must have.
 struct Deed(&'static str, &'static str, &'static str);
@@ -25,7 +25,7 @@ fn refused_calls_end_in_errors() {
         Deed("gradient-of-vector", "error", "mean or sum"),
         Deed("unknown-input", "error", "no-such-input"),
         Deed("row-out-of-range", "error", "row"),
-        Deed("bytes-out-of-range", "gas", "limits.gas"),
+        Deed("bytes-out-of-range", "error", "bytes"),
         Deed("open-state-outside-merge", "error", ""),
         Deed("overflow-read", "error", "2^62"),
         Deed("rows-bomb", "error", "fewer"),
@@ -105,7 +105,7 @@ fn deep_recursion_ends_in_a_trap() {
 #[test]
 fn a_failure_is_the_same_on_both_backends() {
     let on = |backend: &str| {
-        let component = component("tests/guests/misbehave");
+        let (component, out) = (component("tests/guests/misbehave"), scratch());
         let report = anneal([
             "run".as_ref(),
             component.as_os_str(),
@@ -113,6 +113,8 @@ fn a_failure_is_the_same_on_both_backends() {
             backend.as_ref(),
             "--param".as_ref(),
             "mode=overflow-read".as_ref(),
+            "--out".as_ref(),
+            out.path().as_os_str(),
             "--json".as_ref(),
         ])
         .failure(1)
@@ -135,7 +137,7 @@ fn check(Deed(mode, code, word): &Deed) {
 
 /// Runs the guest's mode on the CPU, within limits that keep a bomb small.
 fn run(mode: &str) -> anneal_tests::Finished {
-    let component = component("tests/guests/misbehave");
+    let (component, out) = (component("tests/guests/misbehave"), scratch());
     let manifest = anneal_tests::workspace().join("tests/guests/misbehave/job.toml");
     anneal([
         "run".as_ref(),
@@ -146,6 +148,8 @@ fn run(mode: &str) -> anneal_tests::Finished {
         "cpu".as_ref(),
         "--param".as_ref(),
         format!("mode={mode}").as_ref(),
+        "--out".as_ref(),
+        out.path().as_os_str(),
         "--json".as_ref(),
     ])
 }

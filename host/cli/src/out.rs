@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anneal_job::{Entry, PlannedTask, report::RunReport};
 use anneal_sandbox::{State, files, machine::FILE_BYTES_MAX};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use cap_std::{ambient_authority, fs::Dir};
 
 const REPORT_NAME: &str = "result.json";
@@ -171,27 +171,21 @@ pub fn default_path(job: &anneal_job::Digest) -> PathBuf {
     Path::new("anneal-out").join(&job.to_string()[..12])
 }
 
-/// A finished run may be made again in the same place; another job's or an unfinished one may not be lost.
+/// Whether an unfinished run of this very job lies here, to go on with. A finished one may be made again in the
+/// same place; another job's may not be lost.
 ///
 /// # Errors
 /// Says what is there and how to go on.
-pub fn check_replaceable(out: &OutDirectory, job: &anneal_job::report::JobReport) -> Result<()> {
+pub fn is_unfinished(out: &OutDirectory, job: &anneal_job::report::JobReport) -> Result<bool> {
     out.check_ours()?;
-    let Some(old) = out.report()? else { return Ok(()) };
-    let path = out.path().display();
+    let Some(old) = out.report()? else { return Ok(false) };
     if let Some(difference) = job.difference(&old.job) {
         bail!(
-            "{path} holds the result of another job ({difference} differs); name another directory with --out"
+            "{} holds the result of another job ({difference} differs); name another directory with --out",
+            out.path().display()
         );
     }
-    ensure!(
-        old.result.is_some() || old.tasks.is_empty(),
-        "{path} holds {} of {} tasks of this very job; go on with `--resume {path}`, or remove the directory \
-         to start over",
-        old.tasks.len(),
-        old.tasks_planned
-    );
-    Ok(())
+    Ok(old.result.is_none() && !old.tasks.is_empty())
 }
 
 fn file_name(task: &PlannedTask, tasks: usize) -> Option<PathBuf> {

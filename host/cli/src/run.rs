@@ -85,9 +85,12 @@ fn prepare(arguments: &arguments::Run, host: &Host, terminal: &Terminal) -> Outc
         None => {
             let path = arguments.out.clone().unwrap_or_else(|| out::default_path(&job.report.digest()));
             let out = OutDirectory::open(&path)?;
-            out::check_replaceable(&out, &job.report)?;
-            out.clear().map_err(Failure::host)?;
-            (out, Vec::new())
+            if out::is_unfinished(&out, &job.report)? {
+                resume::resume(out.path(), &job, terminal)?
+            } else {
+                out.clear().map_err(Failure::host)?;
+                (out, Vec::new())
+            }
         }
     };
     Ok(Run::new(job, host.machine(&backend), backend.device, tasks, out, finished))
@@ -225,7 +228,9 @@ impl Run {
         let (done, all) = (self.report.tasks.len(), self.report.tasks_planned);
         let error = match done {
             0 => anyhow!("interrupted before the first task was finished"),
-            _ => anyhow!("interrupted; {done} of {all} tasks are kept: go on with `--resume {out}`"),
+            _ => anyhow!(
+                "interrupted; {done} of {all} tasks are kept in {out}: the same command goes on from there"
+            ),
         };
         Failure::new(ErrorKind::Interrupted, error)
     }

@@ -65,8 +65,8 @@ fn damaged_states_are_made_again_and_other_jobs_refused() {
     let error = resume::resume(&path, &other, &Terminal::new(false)).expect_err("another job");
     assert!(error.to_string().contains("the plan differs"), "{error}");
     let out = OutDirectory::open(&path).expect("a directory");
-    assert!(out::check_replaceable(&out, &other.report).is_err());
-    assert!(out::check_replaceable(&out, &Job::of_plan(plan).report).is_ok());
+    assert!(out::is_unfinished(&out, &other.report).is_err());
+    assert!(!out::is_unfinished(&out, &Job::of_plan(plan).report).expect("the same job"));
 }
 
 #[test]
@@ -76,11 +76,10 @@ fn unfinished_runs_and_foreign_files_are_not_overwritten() {
     let path = place.path().join("unfinished");
     run_in(&plan, &path, Fault::Dies(2), false);
     let out = OutDirectory::open(&path).expect("a directory");
-    let error = out::check_replaceable(&out, &Job::of_plan(plan.clone()).report).expect_err("unfinished");
-    assert!(error.to_string().contains("--resume"), "{error}");
+    assert!(out::is_unfinished(&out, &Job::of_plan(plan.clone()).report).expect("the same job"));
     std::fs::write(place.path().join("letter.txt"), b"dear").expect("written");
     let out = OutDirectory::open(place.path()).expect("a directory");
-    assert!(out::check_replaceable(&out, &Job::of_plan(plan).report).is_err());
+    assert!(out::is_unfinished(&out, &Job::of_plan(plan).report).is_err());
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl data::Host for Host {
     }
 
     fn bytes(&mut self, name: String, offset: u64, length: u32) -> Result<Vec<u8>, Refusal> {
-        self.charge(limits::CALL_GAS + u64::from(length));
+        self.charge(limits::CALL_GAS);
         let value = self.input("bytes", &name)?;
         if length > limits::DATA_BYTES_MAX {
             let message =
@@ -54,7 +54,9 @@ impl data::Host for Host {
                 format!("{length} bytes from {offset} of the input \"{name}\", which has {total} bytes");
             return Err(refuse(CallErrorCode::Argument, "bytes", message));
         };
-        Ok(part(host_elements(value), value.dtype, start, end as usize))
+        let part = part(host_elements(value), value.dtype, start, end as usize);
+        self.charge(u64::from(length));
+        Ok(part)
     }
 }
 
