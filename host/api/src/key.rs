@@ -3,15 +3,13 @@
 
 use std::fmt;
 
-use anneal_job::Digest;
+use anneal_job::{Digest, Identity};
 use ring::{
     rand::{SecureRandom, SystemRandom},
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
-
-use crate::Identity;
 
 /// The secret key of an identity. `Debug` shows whose it is, and never the key.
 pub struct SecretKey {

@@ -1,12 +1,12 @@
 //! The coordinator's log: events in a hash chain, the chain's heads signed in batches. Checked here by anybody,
 //! from a file or from a live coordinator; what the events mean is the market's.
 
-use anneal_job::{Digest, RecordHasher};
+use anneal_job::{Digest, Identity, RecordHasher, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Identity, SecretKey, Signature, Timestamp};
+use crate::{SecretKey, Signature};
 
 /// An event in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,11 +5,11 @@
 //! a nonce and, where the request changes something, the command's id. So a request that one coordinator saw
 //! means nothing to another, and a retry of a command is known as such.
 
-use anneal_job::{Digest, RecordHasher};
+use anneal_job::{Digest, Identity, RecordHasher, Timestamp};
 use http::{HeaderMap, HeaderValue};
 use thiserror::Error;
 
-use crate::{CommandId, Identity, Nonce, SecretKey, Signature, Timestamp};
+use crate::{CommandId, Nonce, SecretKey, Signature};
 
 /// Who signed.
 pub const IDENTITY_HEADER: &str = "anneal-identity";

@@ -9,14 +9,15 @@ mod provider;
 mod receipt;
 
 pub use about::{About, Health, LimitsReport, ServiceVersions};
-pub use blob::{BlobRef, Missing, MissingQuery, UploadQuery, UploadState};
+pub use blob::{BlobPath, MISSING_MAX, Missing, MissingQuery, UploadQuery, UploadState};
 pub use job::{
-    AttemptView, Cancelled, JobEnd, JobListQuery, JobPath, JobQuery, JobRequirements, JobState, JobSummary,
-    JobView, Jobs, Quote, Redundancy, SubmitJob, Submitted, TaskState, TaskView, VerdictView,
+    AttemptState, AttemptView, Cancelled, JobEnd, JobListQuery, JobPath, JobQuery, JobRequirements, JobSpec,
+    JobState, JobSummary, JobView, Jobs, Quote, QuoteJob, SubmitJob, Submitted, TaskState, TaskView,
+    VerdictBy, VerdictView,
 };
 pub use provider::{
-    Batch, BatchReply, CommitItem, DeviceOffer, DeviceView, Duty, Enrol, FaultItem, Heartbeat, HeartbeatReply,
-    ItemReply, Lease, Poll, PollReply, ProviderView, Providers, RevealItem, SelftestSummary, TraceItem,
-    TraceLevel,
+    BATCH_ITEMS_MAX, Batch, BatchReply, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty, Enrol,
+    FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease, NoLease, Poll,
+    PollReply, ProviderPause, ProviderView, Providers, RevealItem, StateRef, TraceItem, TraceLevel,
 };
-pub use receipt::{Receipt, ReceiptOutcome, SignedReceipt};
+pub use receipt::SignedReceipt;

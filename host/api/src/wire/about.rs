@@ -1,9 +1,9 @@
 //! Who a coordinator is, what it allows, how it does.
 
+use anneal_job::{Identity, Timestamp, Versions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, Timestamp};
 
 /// The first thing that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +28,7 @@ pub struct ServiceVersions {
     /// `anneal`'s.
     pub anneal: String,
     /// What tasks must name: contract, numerics, gas.
-    pub task: Option<anneal_job::Versions>,
+    pub task: Option<Versions>,
 }
 
 /// What a stranger may send.

@@ -1,19 +1,18 @@
-//! Blobs: bytes named by their SHA-256, and uploads that go on where they stopped.
+//! Uploads of blobs, which go on where they stopped. A blob itself is `anneal_job::Blob`.
 
-use anneal_job::Digest;
+use anneal_job::{AttemptId, Digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::AttemptId;
+/// Blobs that [`MissingQuery`] may name.
+pub const MISSING_MAX: usize = 1_000;
 
-/// A blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// The path of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BlobRef {
+pub struct BlobPath {
     /// SHA-256 of its bytes.
     pub digest: Digest,
-    /// How many.
-    pub bytes: u64,
 }
 
 /// Which of these must be uploaded?

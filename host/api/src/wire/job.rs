@@ -1,13 +1,15 @@
 //! Jobs as developers submit and watch them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anneal_job::{BackendChoice, Digest, Entry, Metric, Place, TaskId, report::JobReport};
+use anneal_job::{
+    AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place, PlanSpec,
+    Price, Redundancy, TaskId, Timestamp, Versions,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobRef, SignedReceipt};
-use crate::{AttemptId, Identity, JobId, Timestamp};
+use super::SignedReceipt;
 
 /// A job to be run. Its component and inputs must be uploaded before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,61 +17,85 @@ use crate::{AttemptId, Identity, JobId, Timestamp};
 pub struct SubmitJob {
     /// For people: at most 64 bytes, no control characters.
     pub name: String,
-    /// Everything the result depends on. `entry` must be null.
-    pub job: JobReport,
-    /// Bytes of the component; its digest is `job.component`.
-    pub component_bytes: u64,
-    /// One safetensors file with all inputs; null where there are none.
-    pub inputs: Option<BlobRef>,
-    /// How often each task is run.
+    /// Chosen by the developer: the same job with another nonce is another job.
+    pub nonce: u64,
+    /// What is to be run.
+    pub spec: JobSpec,
+}
+
+/// What would this cost?
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuoteJob {
+    /// What would be run; its blobs need not be there.
+    pub spec: JobSpec,
+}
+
+/// Everything a job's result depends on, and how it is to be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The component's file; its digest is the component's name.
+    pub component: Blob,
+    /// One safetensors file with all inputs, as the sandbox reads it; null where there are none.
+    pub inputs_blob: Option<Blob>,
+    /// The tensor digest of each input.
+    pub inputs: BTreeMap<String, Digest>,
+    /// The job's seed.
+    pub seed: u64,
+    /// How it unrolls.
+    pub plan: PlanSpec,
+    /// What the guest is told.
+    pub parameters: BTreeMap<String, ParameterValue>,
+    /// What each task may use.
+    pub limits: Limits,
+    /// Contract, numerics, gas.
+    pub versions: Versions,
+    /// How many operators must agree.
     pub redundancy: Redundancy,
-    /// What a device must have.
+    /// What a machine must have.
+    #[serde(default)]
     pub requirements: JobRequirements,
-    /// Credits per 10^9 gas that it may cost at most.
-    pub price_cap_per_ggas: u64,
-    /// Providers that may run it; anybody where empty.
-    pub allow: Vec<Identity>,
-    /// Whether only its owner sees it.
+    /// The most the developer pays for 10^9 gas.
+    pub price_cap: Price,
+    /// What the developer thinks that a task uses; for expected times until a task has been verified.
+    #[serde(default)]
+    pub gas_expected: Option<u64>,
+    /// Providers that may take it; anybody where empty.
+    #[serde(default)]
+    pub allow: BTreeSet<Identity>,
+    /// Shown to nobody else, and in the log under salted ids only.
     pub private: bool,
-    /// A test: software GPUs may run it, and it earns nothing.
+    /// Software GPUs may take it.
+    #[serde(default)]
     pub test: bool,
 }
 
-/// How often each task is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Redundancy {
-    /// By this many operators.
-    Fixed(u32),
-    /// By one or more, as the providers' records allow.
-    Adaptive,
-}
-
-/// What a device must have.
+/// What a machine must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct JobRequirements {
-    /// Where tensors are computed.
-    pub backend: BackendChoice,
     /// Bytes of the device's memory.
     pub memory_bytes: u64,
-    /// Gas per second, as measured on verified tasks; 0 where any will do.
-    pub gas_per_second: u64,
+    /// Features by name, all of them: `cpu`, `gpu` and the like.
+    pub features: BTreeSet<String>,
+    /// Gas per second, as measured on verified tasks.
+    pub speed_gas_per_second: u64,
 }
 
-/// What a job will cost at most; nothing is charged yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What a job costs at least and at most; nothing is charged yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quote {
     /// Tasks of its plan.
     pub tasks: u64,
-    /// Gas of all tasks at their limits, once.
-    pub gas_max: u64,
-    /// Replicas of each task at most.
-    pub replicas_max: u32,
-    /// The price now, in credits per 10^9 gas.
-    pub price_per_ggas: u64,
+    /// Paid attempts of a task as planned.
+    pub replicas: u8,
+    /// Paid attempts of a task at most: stragglers and disagreements.
+    pub replicas_max: u8,
+    /// If every task uses the gas that the developer expects, at today's price: no promise.
+    pub expected: Credits,
     /// The hard cap: it will never cost more.
-    pub credits_max: u64,
+    pub cap: Credits,
 }
 
 /// A submitted job.
@@ -77,7 +103,9 @@ pub struct Quote {
 pub struct Submitted {
     /// Its name here.
     pub job: JobId,
-    /// What was reserved.
+    /// With which the public log's names are made: to keep, and to audit one's own job with.
+    pub salt: Digest,
+    /// What is in escrow.
     pub quote: Quote,
 }
 
@@ -149,10 +177,10 @@ pub struct JobSummary {
     pub tasks_done: u64,
     /// Tasks of its plan.
     pub tasks: u64,
-    /// Credits paid so far.
-    pub credits_spent: u64,
+    /// Paid so far.
+    pub spent: Credits,
     /// The hard cap.
-    pub credits_max: u64,
+    pub cap: Credits,
 }
 
 /// How far a job is.
@@ -181,9 +209,9 @@ pub struct JobView {
     /// Changes whenever anything here does.
     pub revision: u64,
     /// What was submitted; null for whom it is none of their business.
-    pub job: Option<JobReport>,
-    /// What was reserved.
-    pub quote: Quote,
+    pub spec: Option<JobSpec>,
+    /// With which the public log's names are made; null for whom it is none of their business.
+    pub salt: Option<Digest>,
     /// Why it is paused or failed.
     pub reason: Option<String>,
     /// What it ended with.
@@ -200,7 +228,7 @@ pub struct JobEnd {
     /// The last value of each metric.
     pub metrics: BTreeMap<String, f64>,
     /// The last state that has weights: a train's last segment or merge, a single's own.
-    pub state: Option<BlobRef>,
+    pub state: Option<Blob>,
 }
 
 /// A task and its attempts. Nothing of a result is here before its verdict.
@@ -253,16 +281,16 @@ pub struct AttemptView {
     pub provider: Identity,
     /// On what kind of device.
     pub device_class: String,
-    /// `leased`, `committed`, `revealed`, `agreed`, `faulted`, `forfeited`, `expired`, `host-fault`, `released`.
-    pub state: String,
+    /// How far it is.
+    pub state: AttemptState,
     /// When it was leased.
     pub leased: Timestamp,
     /// When it committed.
     pub committed: Option<Timestamp>,
     /// When it was over.
     pub ended: Option<Timestamp>,
-    /// Credits it earned.
-    pub credits: u64,
+    /// What it earned.
+    pub earned: Credits,
     /// Its receipt, once the verdict is known.
     pub receipt: Option<SignedReceipt>,
 }
@@ -277,15 +305,49 @@ pub struct VerdictView {
     /// Over the state.
     pub state: Option<Digest>,
     /// The state's file.
-    pub state_blob: Option<BlobRef>,
+    pub state_blob: Option<Blob>,
     /// In the order they were reported.
     pub metrics: Vec<Metric>,
     /// Gas used.
     pub gas: u64,
-    /// `agreement`, `replay` or `cache`.
-    pub by: String,
-    /// Whom it faults, down to the operation: an object per faulted attempt.
+    /// What decided.
+    pub by: VerdictBy,
+    /// Whom it faults, down to the operation: the market's own object per faulted attempt.
     pub faults: Vec<serde_json::Value>,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictBy {
+    /// The quorum's agreement.
+    Agreement,
+    /// The coordinator's own replay.
+    Replay,
+    /// An earlier verdict on the same task.
+    Cache,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptState {
+    /// It runs.
+    Leased,
+    /// It has committed to a receipt.
+    Committed,
+    /// Its receipt is known to the coordinator.
+    Revealed,
+    /// Its receipt is the verdict's.
+    Valid,
+    /// A replay found its receipt wrong.
+    Faulted,
+    /// It was silent where it had to speak.
+    Forfeited,
+    /// Its machine failed.
+    HostFault,
+    /// It was given back, or its deadline passed before it committed.
+    Ended,
 }
 
 /// What became of a wish to cancel.

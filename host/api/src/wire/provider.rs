@@ -1,11 +1,20 @@
 //! Providers: enrolling, polling for work, and the batch in which they report.
 
-use anneal_job::{BackendChoice, Digest, HostFault, Task, Versions};
+use std::collections::BTreeSet;
+
+use anneal_job::{
+    AttemptId, Blob, Credits, Digest, HostFault, Identity, Price, Span, Task, TaskId, Timestamp, Versions,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlobRef, SignedReceipt};
-use crate::{AttemptId, ErrorBody, Identity, JobId, Nonce32, Timestamp};
+use super::SignedReceipt;
+use crate::ErrorBody;
+
+/// Devices of a provider.
+pub const DEVICES_MAX: usize = 64;
+/// Items of a batch.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
 
 /// Says who provides and with what. Sent again when anything changes; devices not named are taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,38 +28,28 @@ pub struct Enrol {
     pub devices: Vec<DeviceOffer>,
 }
 
-/// A device that takes work.
+/// A device that takes work, and what it has shown that it can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceOffer {
-    /// The provider's own name for it, like `gpu0`: letters, digits, `-`, at most 32.
-    pub device: String,
-    /// `cpu` or `gpu`.
-    pub backend: BackendChoice,
-    /// What is compared and priced together: the vendor's name of the model.
+    /// The provider's own number for it.
+    pub device: u32,
+    /// For people, as the driver says it: at most 100 bytes.
+    pub name: String,
+    /// What prices go by: 1 to 32 lower-case letters, digits, `-` or `.`, like `nvidia-24g` or `cpu`.
     pub class: String,
-    /// Driver and version.
-    pub driver: String,
     /// Bytes of memory that work may use.
     pub memory_bytes: u64,
-    /// A program that plays a GPU: it gets tests only.
+    /// Features by name: `cpu`, `gpu` and the like.
+    pub features: BTreeSet<String>,
+    /// A program that plays a GPU: it takes tests only.
     pub software: bool,
-    /// What it can run.
-    pub versions: Versions,
+    /// It has passed the conformance vectors of these versions with its present driver.
+    pub selftest: Option<Versions>,
+    /// Gas per second in the selftest; verified tasks correct it.
+    pub speed_gas_per_second: u64,
     /// Credits per 10^9 gas that it wants at least.
-    pub price_floor_per_ggas: u64,
-    /// The conformance vectors that it passed with this driver.
-    pub selftest: SelftestSummary,
-}
-
-/// A passed selftest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SelftestSummary {
-    /// Vectors that were run.
-    pub vectors: u32,
-    /// Vectors that gave another digest.
-    pub failures: u32,
+    pub price_floor: Price,
 }
 
 /// Asks for work and for what the coordinator wants of leases held; waits where there is neither.
@@ -58,7 +57,7 @@ pub struct SelftestSummary {
 #[serde(deny_unknown_fields)]
 pub struct Poll {
     /// Devices that would take a lease now; the same device twice for two leases.
-    pub idle: Vec<String>,
+    pub idle: Vec<u32>,
     /// The revision of the duties that the last reply had; it waits while there are no others.
     pub seen: u64,
     /// How long to wait, at most.
@@ -74,6 +73,17 @@ pub struct PollReply {
     pub duties: Vec<Duty>,
     /// The revision of the duties.
     pub revision: u64,
+    /// For each idle device that got none, why.
+    pub none: Vec<NoLease>,
+}
+
+/// Why there is no work for a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NoLease {
+    /// The device.
+    pub device: u32,
+    /// A stable word: `no-tasks`, `none-fits`, `backoff` and the like.
+    pub hint: String,
 }
 
 /// A task, held by one provider until a deadline.
@@ -81,28 +91,41 @@ pub struct PollReply {
 pub struct Lease {
     /// The attempt's name.
     pub attempt: AttemptId,
-    /// Counts the leases of the attempt's task; part of the commitment.
+    /// Goes into the commitment and the receipt.
     pub lease_epoch: u64,
     /// Which device it is for.
-    pub device: String,
-    /// The job.
-    pub job: JobId,
-    /// What to run; its id is recomputed, not believed.
+    pub device: u32,
+    /// The task's name in commitments.
+    pub task_tag: Digest,
+    /// Goes into the receipt.
+    pub salt: Digest,
+    /// What to run.
     pub task: Task,
-    /// The component's bytes.
-    pub component: BlobRef,
+    /// Its id; recomputed, not believed.
+    pub task_id: TaskId,
+    /// The component's file.
+    pub component: Blob,
     /// The file with all inputs.
-    pub inputs: Option<BlobRef>,
-    /// The files of the states it starts from, in order; their state digests are `task.states`.
-    pub states: Vec<BlobRef>,
-    /// Until when to commit.
+    pub inputs_blob: Option<Blob>,
+    /// The states it starts from, in the task's order.
+    pub states: Vec<StateRef>,
+    /// How long it is expected to take.
+    pub expected: Span,
+    /// Commit before this to be paid.
     pub deadline: Timestamp,
-    /// How long it takes, as far as can be known.
-    pub expected_ms: u64,
-    /// How often a heartbeat is wanted.
-    pub heartbeat_ms: u64,
-    /// Whether it earns nothing.
-    pub test: bool,
+    /// Send a heartbeat this often.
+    pub heartbeat_every: Span,
+    /// What is paid for 10^9 gas.
+    pub price: Price,
+}
+
+/// A task's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateRef {
+    /// The digest over its tensors: what a task names.
+    pub state: Digest,
+    /// Its file.
+    pub blob: Blob,
 }
 
 /// What the coordinator wants of a lease.
@@ -121,7 +144,7 @@ pub enum Duty {
         /// Whose.
         attempt: AttemptId,
         /// Which.
-        blob: BlobRef,
+        blob: Blob,
         /// Until when.
         deadline: Timestamp,
     },
@@ -134,15 +157,8 @@ pub enum Duty {
         /// Until when.
         deadline: Timestamp,
     },
-    /// Nothing more: stop running it; it will not be paid.
+    /// Stop: nobody wants this attempt any more, or it is not the provider's.
     Stop {
-        /// Whose.
-        attempt: AttemptId,
-        /// Why, as a stable word.
-        reason: String,
-    },
-    /// Finished with: receipts and states of it may be deleted.
-    Forget {
         /// Whose.
         attempt: AttemptId,
     },
@@ -154,8 +170,11 @@ pub enum Duty {
 pub enum TraceLevel {
     /// A digest per commit.
     Commits,
-    /// A digest per operation of this step.
-    Operations(u64),
+    /// A digest per operation of one step.
+    Operations {
+        /// The step, from 0.
+        step: u64,
+    },
 }
 
 /// Everything a provider has to say at once; at most 1,000 items.
@@ -171,9 +190,12 @@ pub struct Batch {
     /// Reveals that were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reveals: Vec<RevealItem>,
-    /// Leases that this machine cannot finish.
+    /// Attempts that failed for this machine's sake.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultItem>,
+    /// Leases that are given back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_back: Vec<GiveBackItem>,
     /// Traces that were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<TraceItem>,
@@ -190,6 +212,8 @@ pub struct BatchReply {
     pub reveals: Vec<ItemReply>,
     /// For each fault.
     pub faults: Vec<ItemReply>,
+    /// For each lease given back.
+    pub given_back: Vec<ItemReply>,
     /// For each trace.
     pub traces: Vec<ItemReply>,
 }
@@ -207,15 +231,13 @@ pub struct ItemReply {
 pub struct Heartbeat {
     /// Which.
     pub attempt: AttemptId,
-    /// Its epoch.
-    pub lease_epoch: u64,
 }
 
 /// What becomes of a lease.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeartbeatReply {
-    /// Until when to commit; null where there is no such lease any more.
-    pub deadline: Option<Timestamp>,
+    /// Whether to go on; a `stop` is a duty, too.
+    pub wanted: bool,
 }
 
 /// Commits to a receipt without showing it.
@@ -224,9 +246,7 @@ pub struct HeartbeatReply {
 pub struct CommitItem {
     /// Which attempt.
     pub attempt: AttemptId,
-    /// Its epoch.
-    pub lease_epoch: u64,
-    /// Over task, attempt, epoch, provider, receipt root and nonce.
+    /// `CommitmentFields::commitment`: over task, attempt, epoch, provider, receipt root and nonce.
     pub commitment: Digest,
 }
 
@@ -236,22 +256,40 @@ pub struct CommitItem {
 pub struct RevealItem {
     /// The signed account.
     pub receipt: SignedReceipt,
-    /// The nonce of the commitment.
-    pub nonce: Nonce32,
+    /// The 32 random bytes of the commitment, as a digest is written.
+    pub nonce: Digest,
 }
 
-/// A lease that this machine cannot finish; no result, no fault of the guest.
+/// The provider's machine failed: no result, the task is leased again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultItem {
     /// Which attempt.
     pub attempt: AttemptId,
-    /// Its epoch.
-    pub lease_epoch: u64,
-    /// What happened.
+    /// What failed.
     pub fault: HostFault,
-    /// The owner's limits gave it back: nobody's failure.
-    pub released: bool,
+}
+
+/// The provider does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GiveBackItem {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Why.
+    pub reason: GiveBackReason,
+}
+
+/// Why a provider does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GiveBackReason {
+    /// Its owner's limits of heat, power or time, or its owner needs the machine.
+    Policy,
+    /// It is being stopped.
+    Shutdown,
+    /// A blob could not be got.
+    Blob,
 }
 
 /// The trace that a duty asked for.
@@ -264,6 +302,17 @@ pub struct TraceItem {
     pub level: TraceLevel,
     /// A digest per commit, or per operation of the step.
     pub digests: Vec<Digest>,
+    /// At the level of operations: their names in the contract.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+/// Whether a provider wants leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderPause {
+    /// True: no new leases. False: again, also after the coordinator paused it, once its backoff is over.
+    pub paused: bool,
 }
 
 /// The providers of a coordinator.
@@ -294,8 +343,8 @@ pub struct ProviderView {
     pub faulted: u64,
     /// Gas of its valid results.
     pub gas_verified: u64,
-    /// Credits earned; null for everybody else.
-    pub credits: Option<u64>,
+    /// What it earned; null for everybody else.
+    pub earned: Option<Credits>,
     /// Its devices.
     pub devices: Vec<DeviceView>,
 }
@@ -303,18 +352,18 @@ pub struct ProviderView {
 /// A device as everybody sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceView {
-    /// The provider's name for it.
-    pub device: String,
-    /// `cpu` or `gpu`.
-    pub backend: BackendChoice,
+    /// The provider's number for it.
+    pub device: u32,
+    /// As its driver calls it.
+    pub name: String,
     /// Its class.
     pub class: String,
     /// Bytes of memory.
     pub memory_bytes: u64,
     /// A program that plays a GPU.
     pub software: bool,
-    /// Gas per second on verified tasks; null before the first.
-    pub gas_per_second: Option<u64>,
+    /// Gas per second, as far as is known.
+    pub speed_gas_per_second: u64,
     /// Leases it holds.
     pub leases: u32,
 }

@@ -1,113 +1,74 @@
-//! The signed account of an attempt.
+//! A receipt with its provider's signature: what a developer keeps.
 
-use anneal_job::{Digest, FailureCode, Metric, RecordHasher, TaskId, Versions};
+use anneal_job::{AttemptId, Digest, Receipt, RecordHasher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BlobRef;
-use crate::{AttemptId, Identity, SecretKey, Signature};
+use crate::{SecretKey, Signature};
 
-/// What an attempt came to. The same for every honest provider but for who, when and on what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Receipt {
-    /// The lease's attempt.
-    pub attempt: AttemptId,
-    /// The lease's epoch.
-    pub lease_epoch: u64,
-    /// The task.
-    pub task: TaskId,
-    /// The component's bytes.
-    pub component: Digest,
-    /// Contract, numerics, gas.
-    pub versions: Versions,
-    /// Who ran it.
-    pub provider: Identity,
-    /// On what kind of device.
-    pub device_class: String,
-    /// Over the digests of its commits, in order.
-    pub commits_root: Digest,
-    /// How it ended.
-    pub outcome: ReceiptOutcome,
-}
-
-/// How an attempt ended that can be compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ReceiptOutcome {
-    /// The task has a result.
-    Completed {
-        /// Over state and metrics.
-        result: Digest,
-        /// Over the state alone.
-        state: Digest,
-        /// The state's file.
-        state_blob: BlobRef,
-        /// In the order they were reported.
-        metrics: Vec<Metric>,
-        /// Gas used.
-        gas: u64,
-        /// Commits.
-        steps: u64,
-    },
-    /// The guest failed, as it will on every machine.
-    GuestFailure {
-        /// The kind.
-        code: FailureCode,
-        /// What happened.
-        message: String,
-        /// Gas used.
-        gas: u64,
-    },
-}
-
-/// A receipt and its provider's signature.
+/// The signed account of an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedReceipt {
+    /// The attempt it accounts for.
+    pub attempt: AttemptId,
     /// The account.
     pub receipt: Receipt,
-    /// By `receipt.provider` over [`Receipt::root`].
+    /// By `receipt.provider` over attempt and receipt.
     pub signature: Signature,
 }
 
-impl Receipt {
-    /// What is committed to and signed: over every field.
-    pub fn root(&self) -> Digest {
-        let mut hasher = RecordHasher::new("anneal receipt 1");
-        hasher.number(self.attempt.0).number(self.lease_epoch);
-        hasher.bytes(self.task.0.as_bytes()).bytes(self.component.as_bytes());
-        let Versions { contract, numerics, gas } = self.versions;
-        for number in contract.into_iter().chain([numerics, gas]) {
-            hasher.number(u64::from(number));
-        }
-        hasher.bytes(self.provider.as_bytes()).bytes(self.device_class.as_bytes());
-        hasher.bytes(self.commits_root.as_bytes());
-        match &self.outcome {
-            ReceiptOutcome::Completed { result, state, state_blob, metrics, gas, steps } => {
-                hasher.bytes(b"completed").bytes(result.as_bytes()).bytes(state.as_bytes());
-                hasher.bytes(state_blob.digest.as_bytes()).number(state_blob.bytes);
-                // The result digest covers the metrics' values; here their number suffices.
-                hasher.number(metrics.len() as u64).number(*gas).number(*steps);
-            }
-            ReceiptOutcome::GuestFailure { code, message, gas } => {
-                let code = serde_json::to_string(code).expect("a code is a word");
-                hasher.bytes(b"guest-failure").bytes(code.as_bytes()).bytes(message.as_bytes()).number(*gas);
-            }
-        }
-        hasher.finish()
+impl SignedReceipt {
+    /// Signs a receipt.
+    pub fn sign(key: &SecretKey, attempt: AttemptId, receipt: Receipt) -> SignedReceipt {
+        let signature = key.sign(&signed(attempt, &receipt));
+        SignedReceipt { attempt, receipt, signature }
     }
 
-    /// Signs it.
-    pub fn sign(self, key: &SecretKey) -> SignedReceipt {
-        let signature = key.sign(&self.root());
-        SignedReceipt { receipt: self, signature }
+    /// Whether its provider signed it.
+    pub fn holds(&self) -> bool {
+        self.signature.is_by(&self.receipt.provider, &signed(self.attempt, &self.receipt))
     }
 }
 
-impl SignedReceipt {
-    /// Whether its provider signed it.
-    pub fn holds(&self) -> bool {
-        self.signature.is_by(&self.receipt.provider, &self.receipt.root())
+fn signed(attempt: AttemptId, receipt: &Receipt) -> Digest {
+    let mut hasher = RecordHasher::new("anneal signed receipt 1");
+    hasher.bytes(attempt.0.as_bytes()).bytes(receipt.root().as_bytes()).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use anneal_job::{FailureCode, GuestFailure, ReceiptOutcome, TaskId, Versions};
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_holds_for_its_provider_and_attempt_only() {
+        let key = SecretKey::generate().expect("random");
+        let receipt = Receipt {
+            task: TaskId(Digest::of(b"task")),
+            outcome: ReceiptOutcome::GuestFailure {
+                failure: GuestFailure { code: FailureCode::Gas, message: "out of gas".to_owned() },
+                gas: 5,
+            },
+            trace_root: Digest::of(b"trace"),
+            component: Digest::of(b"component"),
+            versions: Versions { contract: [0, 1, 0], numerics: 1, gas: 1 },
+            device_class: "cpu".to_owned(),
+            provider: key.identity(),
+            lease_epoch: 1,
+            salt: Digest::of(b"salt"),
+        };
+        let signed = SignedReceipt::sign(&key, AttemptId(Digest::of(b"attempt")), receipt);
+        assert!(signed.holds());
+        let json = serde_json::to_string(&signed).expect("JSON");
+        let read: SignedReceipt = serde_json::from_str(&json).expect("what was written");
+        assert!(read.holds());
+        let mut other = read.clone();
+        other.attempt = AttemptId(Digest::of(b"another"));
+        assert!(!other.holds());
+        let mut other = read;
+        other.receipt.trace_root = Digest::of(b"another");
+        assert!(!other.holds());
     }
 }
