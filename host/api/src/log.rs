@@ -240,8 +240,11 @@ impl LogVerifier {
         if !head.is_by(&self.coordinator) {
             return Err(LogError::HeadSignature { sequence, coordinator: self.coordinator });
         }
-        self.signed = sequence;
-        self.heads += 1;
+        // The head that closes a page and opens the next one counts once.
+        if sequence > self.signed {
+            self.signed = sequence;
+            self.heads += 1;
+        }
         Ok(())
     }
 }
