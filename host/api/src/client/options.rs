@@ -1,0 +1,39 @@
+//! What a client is set up with.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anneal_job::Identity;
+
+use super::Retry;
+use crate::{CoordinatorUrl, SecretKey};
+
+/// Where to connect, as whom, and how patiently.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Where.
+    pub url: CoordinatorUrl,
+    /// As whom.
+    pub key: Arc<SecretKey>,
+    /// The coordinator's key, where it is known from before: another one is refused.
+    pub coordinator: Option<Identity>,
+    /// A SOCKS 5 proxy, as `host:port`.
+    pub proxy: Option<String>,
+    /// Files with certificates (PEM) that are trusted besides the system's.
+    pub certificates: Vec<PathBuf>,
+    /// How long a lost connection is tried again.
+    pub retry: Retry,
+}
+
+impl ClientOptions {
+    /// With the system's certificates, no proxy, and retries for a minute.
+    pub fn new(url: CoordinatorUrl, key: Arc<SecretKey>) -> ClientOptions {
+        ClientOptions {
+            url,
+            key,
+            coordinator: None,
+            proxy: None,
+            certificates: Vec::new(),
+            retry: Retry::default(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Ed25519: the secret key of an identity, and the signatures it makes. Not where keys are kept: the agent and
+//! the command own their files.
+
+use std::fmt;
+
+use anneal_job::{Digest, Identity};
+use ring::{
+    rand::{SecureRandom, SystemRandom},
+    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// The secret key of an identity. `Debug` shows whose it is, and never the key.
+pub struct SecretKey {
+    pair: Ed25519KeyPair,
+    seed: Secret,
+}
+
+/// Text that no log, error or `Debug` shows.
+pub struct Secret(String);
+
+/// 64 bytes of an Ed25519 signature; as text, 128 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+/// Why a text is no secret key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum KeyError {
+    /// Not 64 hexadecimal digits.
+    #[error("a secret key has 64 hexadecimal digits")]
+    Malformed,
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    Random,
+}
+
+impl SecretKey {
+    /// A new key from the operating system's random bytes.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn generate() -> Result<SecretKey, KeyError> {
+        SecretKey::from_seed(&random_bytes::<32>()?)
+    }
+
+    /// The key with this text, as [`SecretKey::expose`] gave it; white space around it is no part of it.
+    ///
+    /// # Errors
+    /// When the text is no key.
+    pub fn parse(text: &str) -> Result<SecretKey, KeyError> {
+        let mut seed = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut seed).map_err(|_| KeyError::Malformed)?;
+        SecretKey::from_seed(&seed)
+    }
+
+    fn from_seed(seed: &[u8; 32]) -> Result<SecretKey, KeyError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyError::Malformed)?;
+        Ok(SecretKey { pair, seed: Secret(hex::encode(seed)) })
+    }
+
+    /// The text to keep in a file that only its owner can read.
+    pub fn expose(&self) -> &str {
+        self.seed.expose()
+    }
+
+    /// The public half.
+    pub fn identity(&self) -> Identity {
+        let bytes = self.pair.public_key().as_ref();
+        Identity::from_bytes(bytes.try_into().expect("an Ed25519 public key has 32 bytes"))
+    }
+
+    /// Signs a digest.
+    pub fn sign(&self, digest: &Digest) -> Signature {
+        let signature = self.pair.sign(digest.as_bytes());
+        Signature(signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes"))
+    }
+}
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Signature {
+    /// Whether `identity` signed `digest`.
+    pub fn is_by(&self, identity: &Identity, digest: &Digest) -> bool {
+        UnparsedPublicKey::new(&ED25519, identity.as_bytes()).verify(digest.as_bytes(), &self.0).is_ok()
+    }
+
+    /// The signature with these bytes.
+    pub const fn from_bytes(bytes: [u8; 64]) -> Signature {
+        Signature(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+
+    /// The signature with this text, where it is one.
+    pub fn parse(text: &str) -> Option<Signature> {
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Signature(bytes))
+    }
+}
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// When it gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Random)?;
+    Ok(bytes)
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(of {})", self.identity())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({})", &hex::encode(self.0)[..12])
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Signature, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Signature::parse(&text).ok_or_else(|| de::Error::custom("a signature has 128 hexadecimal digits"))
+    }
+}
+
+impl schemars::JsonSchema for Signature {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Signature".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{128}$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_text_and_is_never_shown() {
+        let key = SecretKey::generate().expect("random bytes");
+        let again = SecretKey::parse(&format!(" {}\n", key.expose())).expect("its own text");
+        assert_eq!(key.identity(), again.identity());
+        assert!(!format!("{key:?} {:?}", Secret::new("hidden")).contains("hidden"));
+        assert!(!format!("{key:?}").contains(key.expose()));
+        assert_eq!(SecretKey::parse("12").map(|key| key.identity()), Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn a_signature_holds_for_one_key_and_one_digest() {
+        let (key, other) = (SecretKey::generate().expect("random"), SecretKey::generate().expect("random"));
+        let digest = Digest::of(b"what was said");
+        let signature = key.sign(&digest);
+        assert!(signature.is_by(&key.identity(), &digest));
+        assert!(!signature.is_by(&other.identity(), &digest));
+        assert!(!signature.is_by(&key.identity(), &Digest::of(b"something else")));
+        assert_eq!(Signature::parse(&signature.to_string()), Some(signature));
+    }
+}

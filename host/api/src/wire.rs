@@ -1,0 +1,23 @@
+//! What travels, version 1. Not the domain's types: those may change without breaking a client.
+//!
+//! Requests refuse unknown fields, so a typing error is told and not ignored; replies may grow fields.
+
+mod about;
+mod blob;
+mod job;
+mod provider;
+mod receipt;
+
+pub use about::{About, Health, LimitsReport, ServiceVersions};
+pub use blob::{BlobPath, MISSING_MAX, Missing, MissingQuery, UploadQuery, UploadState};
+pub use job::{
+    AttemptState, AttemptView, Cancelled, JobEnd, JobListQuery, JobPath, JobQuery, JobRequirements, JobSpec,
+    JobState, JobSummary, JobView, Jobs, Quote, QuoteJob, SubmitJob, Submitted, TaskState, TaskView,
+    VerdictBy, VerdictView,
+};
+pub use provider::{
+    BATCH_ITEMS_MAX, Batch, BatchReply, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty, Enrol,
+    FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease, NoLease, Poll,
+    PollReply, ProviderPause, ProviderView, Providers, RevealItem, StateRef, TraceItem, TraceLevel,
+};
+pub use receipt::SignedReceipt;

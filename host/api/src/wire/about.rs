@@ -1,0 +1,74 @@
+//! Who a coordinator is, what it allows, how it does.
+
+use anneal_job::{Identity, Timestamp, Versions};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+
+/// The first thing that a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct About {
+    /// Always `anneal`.
+    pub service: String,
+    /// The version of these wire types.
+    pub api: u32,
+    /// Whom requests are signed for, and who signs the log.
+    pub coordinator: Identity,
+    /// Its clock.
+    pub now: Timestamp,
+    /// What it runs.
+    pub versions: ServiceVersions,
+    /// What it allows.
+    pub limits: LimitsReport,
+}
+
+/// Versions of what runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceVersions {
+    /// `anneal`'s.
+    pub anneal: String,
+    /// What tasks must name: contract, numerics, gas.
+    pub task: Option<Versions>,
+}
+
+/// What a stranger may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitsReport {
+    /// Bytes of a blob.
+    pub blob_bytes_max: u64,
+    /// Bytes of one piece of an upload.
+    pub upload_piece_bytes_max: u64,
+    /// Bytes that an identity may keep.
+    pub identity_bytes_max: u64,
+    /// Unfinished jobs of an identity.
+    pub identity_jobs_max: u32,
+    /// Requests per minute of an identity.
+    pub identity_requests_per_minute: u32,
+    /// How long a long poll may wait.
+    pub wait_ms_max: u64,
+}
+
+/// How the network does; open to all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Whether commands are taken: the store answers and a leader is known.
+    pub ready: bool,
+    /// Whether this process leads.
+    pub leader: bool,
+    /// The leader's epoch.
+    pub epoch: u64,
+    /// Since this process started.
+    pub uptime_seconds: u64,
+    /// Enrolled providers.
+    pub providers: u64,
+    /// Providers heard of within the last minute.
+    pub providers_live: u64,
+    /// Unfinished jobs.
+    pub jobs_live: u64,
+    /// Tasks that wait for a provider.
+    pub tasks_open: u64,
+    /// Attempts that hold a lease.
+    pub attempts_leased: u64,
+    /// Entries of the log.
+    pub log_entries: u64,
+}

@@ -1,0 +1,358 @@
+//! Jobs as developers submit and watch them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anneal_job::{
+    AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place, PlanSpec,
+    Price, Redundancy, TaskId, Timestamp, Versions,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SignedReceipt;
+
+/// A job to be run. Its component and inputs must be uploaded before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitJob {
+    /// For people: at most 64 bytes, no control characters.
+    pub name: String,
+    /// Chosen by the developer: the same job with another nonce is another job.
+    pub nonce: u64,
+    /// What is to be run.
+    pub spec: JobSpec,
+}
+
+/// What would this cost?
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuoteJob {
+    /// What would be run; its blobs need not be there.
+    pub spec: JobSpec,
+}
+
+/// Everything a job's result depends on, and how it is to be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The component's file; its digest is the component's name.
+    pub component: Blob,
+    /// One safetensors file with all inputs, as the sandbox reads it; null where there are none.
+    pub inputs_blob: Option<Blob>,
+    /// The tensor digest of each input.
+    pub inputs: BTreeMap<String, Digest>,
+    /// The job's seed.
+    pub seed: u64,
+    /// How it unrolls.
+    pub plan: PlanSpec,
+    /// What the guest is told.
+    pub parameters: BTreeMap<String, ParameterValue>,
+    /// What each task may use.
+    pub limits: Limits,
+    /// Contract, numerics, gas.
+    pub versions: Versions,
+    /// How many operators must agree.
+    pub redundancy: Redundancy,
+    /// What a machine must have.
+    #[serde(default)]
+    pub requirements: JobRequirements,
+    /// The most the developer pays for 10^9 gas.
+    pub price_cap: Price,
+    /// What the developer thinks that a task uses; for expected times until a task has been verified.
+    #[serde(default)]
+    pub gas_expected: Option<u64>,
+    /// Providers that may take it; anybody where empty.
+    #[serde(default)]
+    pub allow: BTreeSet<Identity>,
+    /// Shown to nobody else, and in the log under salted ids only.
+    pub private: bool,
+    /// Software GPUs may take it.
+    #[serde(default)]
+    pub test: bool,
+}
+
+/// What a machine must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobRequirements {
+    /// Bytes of the device's memory.
+    pub memory_bytes: u64,
+    /// Features by name, all of them: `cpu`, `gpu` and the like.
+    pub features: BTreeSet<String>,
+    /// Gas per second, as measured on verified tasks.
+    pub speed_gas_per_second: u64,
+}
+
+/// What a job costs at least and at most; nothing is charged yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Quote {
+    /// Tasks of its plan.
+    pub tasks: u64,
+    /// Paid attempts of a task as planned.
+    pub replicas: u8,
+    /// Paid attempts of a task at most: stragglers and disagreements.
+    pub replicas_max: u8,
+    /// If every task uses the gas that the developer expects, at today's price: no promise.
+    pub expected: Credits,
+    /// The hard cap: it will never cost more.
+    pub cap: Credits,
+}
+
+/// A submitted job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Submitted {
+    /// Its name here.
+    pub job: JobId,
+    /// With which the public log's names are made: to keep, and to audit one's own job with.
+    pub salt: Digest,
+    /// What is in escrow.
+    pub quote: Quote,
+}
+
+/// The path of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobPath {
+    /// The job.
+    pub job: JobId,
+}
+
+/// What of a job is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobQuery {
+    /// Waits until the job's revision is another one than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// How long to wait for that, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// Tasks from this index on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// So many tasks at most; 1,000 where it is not said, which is the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u64>,
+}
+
+/// Which jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobListQuery {
+    /// So many at most, the newest first; 100 where it is not said, which is the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Only those submitted before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Timestamp>,
+}
+
+/// A list of jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Jobs {
+    /// The newest first.
+    pub jobs: Vec<JobSummary>,
+}
+
+/// A job in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobSummary {
+    /// Its name here.
+    pub id: JobId,
+    /// Its name for people.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Identity,
+    /// How far it is.
+    pub state: JobState,
+    /// Whether only its owner sees it.
+    pub private: bool,
+    /// Whether it is a test.
+    pub test: bool,
+    /// When it came.
+    pub submitted: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Tasks with a verdict.
+    pub tasks_done: u64,
+    /// Tasks of its plan.
+    pub tasks: u64,
+    /// Paid so far.
+    pub spent: Credits,
+    /// The hard cap.
+    pub cap: Credits,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Its tasks are leased and judged.
+    Running,
+    /// Two operators' machines failed on one task, or the like; it says why.
+    Paused,
+    /// No new leases; active ones finish.
+    Cancelling,
+    /// Ended: every task has a verdict.
+    Completed,
+    /// Ended: the guest failed.
+    Failed,
+    /// Ended: its owner wanted so.
+    Cancelled,
+}
+
+/// A job with its tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobView {
+    /// As in the list.
+    pub summary: JobSummary,
+    /// Changes whenever anything here does.
+    pub revision: u64,
+    /// What was submitted; null for whom it is none of their business.
+    pub spec: Option<JobSpec>,
+    /// With which the public log's names are made; null for whom it is none of their business.
+    pub salt: Option<Digest>,
+    /// Why it is paused or failed.
+    pub reason: Option<String>,
+    /// What it ended with.
+    pub end: Option<JobEnd>,
+    /// Its tasks, by index; those asked for.
+    pub tasks: Vec<TaskView>,
+}
+
+/// What a completed job ended with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobEnd {
+    /// "The hash": over all results.
+    pub result: Digest,
+    /// The last value of each metric.
+    pub metrics: BTreeMap<String, f64>,
+    /// The last state that has weights: a train's last segment or merge, a single's own.
+    pub state: Option<Blob>,
+}
+
+/// A task and its attempts. Nothing of a result is here before its verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskView {
+    /// Its place in the plan.
+    pub index: u64,
+    /// The exported function.
+    pub entry: Entry,
+    /// Where it stands in training.
+    pub place: Place,
+    /// How far it is.
+    pub state: TaskState,
+    /// Its name; null while a state it starts from is missing.
+    pub task: Option<TaskId>,
+    /// Every attempt so far.
+    pub attempts: Vec<AttemptView>,
+    /// What was found.
+    pub verdict: Option<VerdictView>,
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// For a state that it starts from.
+    Waiting,
+    /// For a provider.
+    Open,
+    /// Leased as often as it must be.
+    Leased,
+    /// For reveals.
+    Revealing,
+    /// Attempts disagree, or it is audited: the coordinator runs it itself.
+    Replaying,
+    /// Its state is being uploaded.
+    Uploading,
+    /// It has a verdict.
+    Done,
+    /// Never will be.
+    Dropped,
+}
+
+/// An attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptView {
+    /// Its name.
+    pub attempt: AttemptId,
+    /// Who.
+    pub provider: Identity,
+    /// On what kind of device.
+    pub device_class: String,
+    /// How far it is.
+    pub state: AttemptState,
+    /// When it was leased.
+    pub leased: Timestamp,
+    /// When it committed.
+    pub committed: Option<Timestamp>,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// What it earned.
+    pub earned: Credits,
+    /// Its receipt, once the verdict is known.
+    pub receipt: Option<SignedReceipt>,
+}
+
+/// What was found about a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictView {
+    /// When.
+    pub at: Timestamp,
+    /// Over state and metrics; null where the guest failed.
+    pub result: Option<Digest>,
+    /// Over the state.
+    pub state: Option<Digest>,
+    /// The state's file.
+    pub state_blob: Option<Blob>,
+    /// In the order they were reported.
+    pub metrics: Vec<Metric>,
+    /// Gas used.
+    pub gas: u64,
+    /// What decided.
+    pub by: VerdictBy,
+    /// Whom it faults, down to the operation: the market's own object per faulted attempt.
+    pub faults: Vec<serde_json::Value>,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictBy {
+    /// The quorum's agreement.
+    Agreement,
+    /// The coordinator's own replay.
+    Replay,
+    /// An earlier verdict on the same task.
+    Cache,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptState {
+    /// It runs.
+    Leased,
+    /// It has committed to a receipt.
+    Committed,
+    /// Its receipt is known to the coordinator.
+    Revealed,
+    /// Its receipt is the verdict's.
+    Valid,
+    /// A replay found its receipt wrong.
+    Faulted,
+    /// It was silent where it had to speak.
+    Forfeited,
+    /// Its machine failed.
+    HostFault,
+    /// It was given back, or its deadline passed before it committed.
+    Ended,
+}
+
+/// What became of a wish to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cancelled {
+    /// How far the job is now.
+    pub state: JobState,
+}
