@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use anneal_job::BackendChoice;
+use anneal_job::{BackendChoice, Identity, Redundancy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Verified training: jobs are WebAssembly components, and every device gives the same bits.
@@ -55,6 +55,20 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Say what a job would cost at a coordinator, without running it.
+    Quote(Submit),
+    /// Submit a job to a coordinator, and watch it.
+    Submit(Submit),
+    /// List your jobs at a coordinator.
+    Jobs(Jobs),
+    /// Watch a job until it ends.
+    Watch(OneJob),
+    /// Cancel a job: what runs finishes and is paid, the rest comes back.
+    Cancel(OneJob),
+    /// Download a job's weights, or the state after a segment, and the receipts.
+    Fetch(Fetch),
+    /// Offer this machine's devices: take leases, run them, be verified.
+    Provide(Provide),
     /// Print the JSON Schema of `job.toml` or of what `--json` prints.
     Schema {
         /// Of what.
@@ -127,6 +141,130 @@ pub struct Run {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Which coordinator is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Coordinator {
+    /// The coordinator; ANNEAL_COORDINATOR where nothing is said.
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+}
+
+/// On which terms a job is run.
+#[derive(Clone, Debug, Args)]
+pub struct Terms {
+    /// How many providers must agree: a number, or `adaptive`; instead of the manifest's.
+    #[arg(long, value_name = "N")]
+    pub redundancy: Option<Redundancy>,
+    /// The most that you pay for 10^9 gas.
+    #[arg(long, value_name = "CREDITS")]
+    pub price_cap: Option<u64>,
+    /// A provider that may take it; nobody else then. Again for more.
+    #[arg(long, value_name = "PROVIDER")]
+    pub allow: Vec<Identity>,
+    /// Show the job to everybody, not to you alone.
+    #[arg(long)]
+    pub public: bool,
+    /// A test: software GPUs may take it, too.
+    #[arg(long)]
+    pub test: bool,
+}
+
+/// `anneal submit` and `anneal quote`.
+#[derive(Clone, Debug, Args)]
+pub struct Submit {
+    #[command(flatten)]
+    pub job: JobArguments,
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    #[command(flatten)]
+    pub terms: Terms,
+    /// Do not ask before submitting.
+    #[arg(long)]
+    pub yes: bool,
+    /// Do not wait for it to end.
+    #[arg(long)]
+    pub detach: bool,
+    /// Where weights and receipts go when it has ended.
+    #[arg(long, value_name = "DIR", conflicts_with = "detach")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal jobs`.
+#[derive(Clone, Debug, Args)]
+pub struct Jobs {
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal watch` and `anneal cancel`.
+#[derive(Clone, Debug, Args)]
+pub struct OneJob {
+    /// The job, or the first digits of it.
+    #[arg(value_name = "JOB")]
+    pub id: String,
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal fetch`.
+#[derive(Clone, Debug, Args)]
+pub struct Fetch {
+    #[command(flatten)]
+    pub job: OneJob,
+    /// The state after this segment or round, not the last one; 0 is the first state.
+    #[arg(long, value_name = "N")]
+    pub segment: Option<u32>,
+    /// Where it goes.
+    #[arg(long, value_name = "DIR", default_value = "anneal-fetched")]
+    pub out: PathBuf,
+}
+
+/// `anneal provide`.
+#[derive(Clone, Debug, Args)]
+pub struct Provide {
+    /// A coordinator; again for several. ANNEAL_COORDINATOR where nothing is said.
+    #[arg(long = "coordinator", value_name = "URL")]
+    pub coordinators: Vec<String>,
+    /// What is offered; again for several. All hardware where nothing is said.
+    #[arg(long = "device", value_name = "cpu|gpu|all", value_enum)]
+    pub devices: Vec<Offered>,
+    /// Threads of the CPU that work; all where nothing is said.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// For people: how this provider is called.
+    #[arg(long, default_value = "")]
+    pub name: String,
+    /// Where earnings go, once there is money: a Monero subaddress.
+    #[arg(long, value_name = "ADDRESS")]
+    pub payout: Option<String>,
+    /// Work for no less than this for 10^9 gas.
+    #[arg(long, value_name = "CREDITS", default_value_t = 0)]
+    pub price_floor: u64,
+    /// Where this provider's key and work are kept.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Offer GPUs that are programs, too: they take tests only.
+    #[arg(long)]
+    pub software: bool,
+}
+
+/// What of a machine is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Offered {
+    /// The CPU.
+    Cpu,
+    /// Every GPU.
+    Gpu,
+    /// All of it.
+    All,
 }
 
 /// `anneal verify`.

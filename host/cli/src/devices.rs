@@ -7,11 +7,11 @@ use anneal_job::{
     report::{DeviceReport, DevicesReport, ErrorKind, SelftestBackend, SelftestReport},
 };
 use anneal_sandbox::BackendRequest;
-use anneal_tensor::conformance;
+use anneal_tensor::{Graph, Meter, conformance};
 
 use crate::{
     backends::{self, Backend},
-    failure::Failure,
+    failure::{Failure, Outcome},
     host::Host,
     terminal::{Terminal, table},
 };
@@ -64,6 +64,57 @@ pub fn selftest(host: &Host, terminal: &Terminal) -> (SelftestReport, Option<Fai
         Failure::new(ErrorKind::Different, error)
     });
     (report, failure)
+}
+
+/// A backend that computes what it must.
+#[derive(Clone, Copy, Debug)]
+pub struct Tested {
+    /// Conformance vectors that it passed.
+    pub vectors: usize,
+    /// On steps of training, about.
+    pub gas_per_second: u64,
+}
+
+/// Runs the conformance vectors and measures the speed.
+///
+/// # Errors
+/// Where a vector fails, or the backend does.
+pub fn test_and_measure(backend: &Backend) -> Outcome<Tested> {
+    let tested = test(backend);
+    if let Some(first) = tested.failures.first() {
+        let error = anyhow::anyhow!(
+            "{} computes other bits than the specification ({first}), so its results would be rejected; update \
+             its driver, or leave it out",
+            backend.name()
+        );
+        return Err(Failure::new(ErrorKind::Different, error));
+    }
+    let gas_per_second = speed(backend).map_err(|error| Failure::host(anyhow::anyhow!(error)))?;
+    Ok(Tested { vectors: tested.vectors, gas_per_second })
+}
+
+/// Gas per second of a matrix product, of the second one: the first compiles.
+fn speed(backend: &Backend) -> Result<u64, String> {
+    const SIDE: usize = 512;
+    let request = BackendRequest { backend: backend.address.clone(), threads: backend.threads };
+    let mut executor = backends::executor(&request)?;
+    let meter = Meter::new(1 << 30);
+    let mut graph = Graph::new(0, std::sync::Arc::clone(&meter));
+    let mut once = || -> Result<(u64, f64), String> {
+        let words = |error: &dyn std::fmt::Display| error.to_string();
+        let start = Instant::now();
+        let a = graph.uniform(&[SIDE, SIDE], 1).map_err(|error| words(&error))?;
+        let b = graph.matmul(&a, &a, false, false).map_err(|error| words(&error))?;
+        let done = graph.commit(&[b], &mut *executor).map_err(|error| words(&error))?;
+        let done = done.map_err(|error| words(&error))?;
+        if let Some(value) = done[0].value() {
+            executor.read(value).map_err(|error| words(&error))?;
+        }
+        Ok((meter.take_gas(), start.elapsed().as_secs_f64()))
+    };
+    once()?;
+    let (gas, seconds) = once()?;
+    Ok((gas as f64 / seconds.max(1e-6)) as u64)
 }
 
 fn test(backend: &Backend) -> SelftestBackend {

@@ -23,6 +23,10 @@ pub struct Host {
     pub program: PathBuf,
     /// Where compiled components are kept.
     pub cache: PathBuf,
+    /// Where keys and a provider's work are kept.
+    pub data: PathBuf,
+    /// The coordinator that is meant where none is named: ANNEAL_COORDINATOR.
+    pub coordinator: Option<String>,
     /// What a worker inherits.
     pub environment: Vec<(OsString, OsString)>,
 }
@@ -34,7 +38,13 @@ impl Host {
     /// Where this program's own file cannot be found.
     pub fn here() -> Result<Host> {
         let program = env::current_exe().context("cannot find this program's own file")?;
-        Ok(Host { program, cache: cache_folder().join("components"), environment: environment() })
+        Ok(Host {
+            program,
+            cache: cache_folder().join("components"),
+            data: data_folder(),
+            coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
+            environment: environment(),
+        })
     }
 
     /// The command of the compiling process.
@@ -71,9 +81,20 @@ impl Host {
     }
 }
 
+/// A variable that names a folder.
+fn given(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The folder for what must not be lost.
+fn data_folder() -> PathBuf {
+    let xdg = || given("XDG_DATA_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal"));
+    let home = || env::home_dir().map(|home| home.join(".local/share/anneal"));
+    given("ANNEAL_DATA").or_else(xdg).or_else(home).unwrap_or_else(|| PathBuf::from("anneal-data"))
+}
+
 /// The folder for what can be made again.
 fn cache_folder() -> PathBuf {
-    let given = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = given("ANNEAL_CACHE")
         .or_else(|| given("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal")))
         .or_else(|| env::home_dir().map(|home| home.join(".cache/anneal")));

@@ -44,6 +44,8 @@ pub struct Job {
     pub report: JobReport,
     /// The manifest, with what the command line replaced.
     pub manifest: Manifest,
+    /// The component's file.
+    pub component: PathBuf,
     /// The component, compiled for this machine.
     compiled: PathBuf,
     inputs: Option<PathBuf>,
@@ -80,12 +82,17 @@ impl Job {
             limits: manifest.limits,
             versions: VERSIONS,
         };
-        Ok(Job { report, manifest, compiled: compiled.path, inputs, digests, folder })
+        Ok(Job { report, manifest, component, compiled: compiled.path, inputs, digests, folder })
     }
 
     /// A folder for files that go with the job.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The one file with all inputs, as the sandbox reads it; `None` where there are none.
+    pub fn inputs_file(&self) -> Option<&PathBuf> {
+        self.inputs.as_ref()
     }
 
     /// The task, once the states that it starts from are known.
@@ -283,6 +290,14 @@ impl Job {
         };
         let folder = tempfile::tempdir().expect("a directory");
         let manifest = Manifest::default();
-        Job { report, manifest, compiled: PathBuf::new(), inputs: None, digests: BTreeMap::new(), folder }
+        Job {
+            report,
+            manifest,
+            component: PathBuf::new(),
+            compiled: PathBuf::new(),
+            inputs: None,
+            digests: BTreeMap::new(),
+            folder,
+        }
     }
 }

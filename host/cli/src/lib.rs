@@ -16,6 +16,7 @@ pub mod import;
 pub mod inspect;
 pub mod job;
 mod manifest_override;
+pub mod network;
 pub mod new;
 pub mod out;
 pub mod progress;
@@ -37,6 +38,7 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
+use network::{developer, provide};
 use terminal::Terminal;
 
 /// Runs the command that the arguments name; the first argument is the program.
@@ -93,6 +95,27 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(failure) => (None, Some(failure)),
             })
         }
+        Command::Quote(arguments) => on_host("quote", arguments.output.json, |host, terminal| {
+            developer::quote(&arguments, host, terminal)
+        }),
+        Command::Submit(arguments) => on_host("submit", arguments.output.json, |host, terminal| {
+            developer::submit(&arguments, host, terminal)
+        }),
+        Command::Jobs(arguments) => on_host("jobs", arguments.output.json, |host, terminal| {
+            developer::jobs(&arguments, host, terminal)
+        }),
+        Command::Watch(arguments) => on_host("watch", arguments.output.json, |host, terminal| {
+            developer::watch_job(&arguments, host, terminal)
+        }),
+        Command::Cancel(arguments) => on_host("cancel", arguments.output.json, |host, terminal| {
+            developer::cancel(&arguments, host, terminal)
+        }),
+        Command::Fetch(arguments) => on_host("fetch", arguments.job.output.json, |host, terminal| {
+            developer::fetch(&arguments, host, terminal)
+        }),
+        Command::Provide(arguments) => {
+            on_host("provide", false, |host, terminal| provide::provide(&arguments, host, terminal))
+        }
         Command::Schema { of } => {
             Terminal::new(false).print(schema(of));
             0
@@ -133,6 +156,15 @@ fn schema(of: SchemaOf) -> String {
         SchemaOf::Verify => schemars::schema_for!(Envelope<VerifyReport>),
     };
     serde_json::to_string_pretty(&schema).expect("a schema is JSON")
+}
+
+/// As [`tell`], for a command that needs to know this machine.
+fn on_host<T: Serialize>(
+    command: &str,
+    json: bool,
+    act: impl FnOnce(&Host, &Terminal) -> Outcome<T>,
+) -> u8 {
+    tell(command, json, |terminal| act(&Host::here().map_err(Failure::host)?, terminal))
 }
 
 /// Runs a command and tells its report or its failure; the exit status.

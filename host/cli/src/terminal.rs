@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use anneal_job::report::Envelope;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// How this command talks.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,22 @@ impl Terminal {
     /// A line for people who watch.
     pub fn note(&self, text: impl AsRef<str>) {
         write(&mut std::io::stderr().lock(), text.as_ref());
+    }
+
+    /// Asks a person yes or no; no is the answer of the empty line.
+    ///
+    /// # Errors
+    /// Where there is nobody to ask.
+    pub fn confirm(&self, question: &str) -> Outcome<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(Failure::bad_input(format!("{question} There is nobody to ask: say --yes")));
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question} [y/N] ");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(Failure::host)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// A line for people about something that looks wrong but is none of our errors.

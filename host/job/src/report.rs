@@ -52,6 +52,8 @@ pub enum ErrorKind {
     Different,
     /// This machine failed: exit status 1, and trying again may help.
     HostFault,
+    /// A coordinator cannot be reached: exit status 1, and trying again may help.
+    Network,
     /// Ctrl-C: exit status 1; finished segments are kept.
     Interrupted,
 }

@@ -1,0 +1,247 @@
+//! Attempts, traces and uploads of an agent: from a lease to a signed receipt.
+
+use std::{sync::Arc, time::Duration};
+
+use anneal_api::{
+    random_bytes,
+    wire::{Lease, SignedReceipt, TraceLevel},
+};
+use anneal_job::{AttemptId, Blob, Digest, FaultCode, HostFault, Receipt, Timestamp};
+use anneal_sandbox::{Event, StopFlag};
+
+use super::{Heard, Running, Shared, chain};
+use crate::{
+    desk::{Failure, blobs_of},
+    record::Finished,
+    status::WorkStatus,
+    work::{self, Attempted, TaskFiles, Traced, Work},
+};
+
+/// An attempt gets no less than this, also where its deadline is near or clocks differ.
+const TIME_MIN: Duration = Duration::from_secs(10);
+
+impl Running {
+    pub(super) fn told_lease(&self, lease: &Lease) {
+        let device = self.shared.devices.get(&lease.device);
+        let device = device.map_or("a device that is gone", |device| &device.offer.name);
+        self.shared.board.line(format!("leased {} on {device}", describe(lease)));
+    }
+
+    pub(super) fn begin_run(&mut self, lease: Lease) {
+        let stop = self.stop_of(lease.attempt);
+        let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
+        self.tasks.spawn(async move {
+            let attempt = lease.attempt;
+            let heard = match shared.run(lease, stop).await {
+                Ok(finished) => Heard::Ran(attempt, finished),
+                Err(failure) => Heard::Failed(attempt, failure),
+            };
+            let _the_agent_ended = tell.send(heard).await;
+        });
+    }
+
+    pub(super) fn begin_trace(&mut self, lease: Lease, level: TraceLevel) {
+        let stop = self.stop_of(lease.attempt);
+        let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
+        self.tasks.spawn(async move {
+            let attempt = lease.attempt;
+            let heard = match shared.trace(lease, level, stop).await {
+                Ok(traced) => Heard::Traced(attempt, level, traced),
+                Err(failure) => Heard::Failed(attempt, failure),
+            };
+            let _the_agent_ended = tell.send(heard).await;
+        });
+    }
+
+    pub(super) fn begin_upload(&mut self, attempt: AttemptId, blob: Blob) {
+        let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
+        self.tasks.spawn(async move {
+            let path = shared.folder.state(attempt);
+            let result = shared.client.upload(blob, &path, Some(attempt), &mut |_, _| {}).await;
+            let _the_agent_ended = tell.send(Heard::Uploaded(attempt, result)).await;
+        });
+    }
+
+    fn stop_of(&mut self, attempt: AttemptId) -> StopFlag {
+        let stop = StopFlag::default();
+        self.stops.insert(attempt, stop.clone());
+        stop
+    }
+}
+
+impl Shared {
+    async fn run(self: &Arc<Self>, lease: Lease, stop: StopFlag) -> Result<Finished, Failure> {
+        self.at_work(&lease, false);
+        let attempted = self.attempted(&lease, stop).await;
+        self.at_rest(&lease);
+        match &attempted {
+            Ok(_) => self.board.line(format!("ran {}", describe(&lease))),
+            Err(failure) => self.board.line(format!("failed in {}: {}", describe(&lease), why(failure))),
+        }
+        let attempted = attempted?;
+        self.board.change(|status| status.gas = status.gas.saturating_add(attempted.outcome.gas()));
+        self.sign(&lease, attempted).map_err(Failure::Fault)
+    }
+
+    async fn attempted(self: &Arc<Self>, lease: &Lease, stop: StopFlag) -> Result<Attempted, Failure> {
+        check(lease).map_err(Failure::Fault)?;
+        let files = self.fetch(lease).await?;
+        let output = self.folder.state(lease.attempt);
+        self.on_device(lease, stop, files, move |shared, lease, files, stop| {
+            let mut machine = (shared.devices[&lease.device].machine)();
+            let work = Work { task: &lease.task, files: &files, time: shared.time(lease.deadline), stop: &stop };
+            work::attempt(&mut *machine, &shared.compiler, &work, &output, &mut |event| {
+                shared.progress(lease.device, event);
+            })
+        })
+        .await
+    }
+
+    async fn trace(self: &Arc<Self>, lease: Lease, level: TraceLevel, stop: StopFlag) -> Result<Traced, Failure> {
+        self.board.line(format!("tracing {} for a dispute", describe(&lease)));
+        self.at_work(&lease, true);
+        let traced = async {
+            let files = self.fetch(&lease).await?;
+            self.on_device(&lease, stop, files, move |shared, lease, files, stop| {
+                let mut machine = (shared.devices[&lease.device].machine)();
+                let time = Duration::from_millis(lease.expected.times(4).0).max(TIME_MIN);
+                let work = Work { task: &lease.task, files: &files, time, stop: &stop };
+                work::trace(&mut *machine, &shared.compiler, &work, level)
+            })
+            .await
+        };
+        let traced = traced.await;
+        self.at_rest(&lease);
+        traced
+    }
+
+    /// Runs something on the lease's device, once the device is free.
+    async fn on_device<T: Send + 'static>(
+        self: &Arc<Self>,
+        lease: &Lease,
+        stop: StopFlag,
+        files: TaskFiles,
+        act: impl FnOnce(&Shared, &Lease, TaskFiles, StopFlag) -> Result<T, HostFault> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let Some(device) = self.devices.get(&lease.device) else {
+            return Err(Failure::Fault(internal("the lease is for a device that is not offered")));
+        };
+        let _one_at_a_time = device.gate.lock().await;
+        let (shared, lease) = (Arc::clone(self), lease.clone());
+        let done = tokio::task::spawn_blocking(move || act(&shared, &lease, files, stop)).await;
+        match done {
+            Ok(result) => result.map_err(Failure::Fault),
+            Err(error) => Err(Failure::Fault(internal(format!("the agent panicked: {error}")))),
+        }
+    }
+
+    /// Gets the blobs that are not there yet.
+    async fn fetch(&self, lease: &Lease) -> Result<TaskFiles, Failure> {
+        for blob in blobs_of(lease) {
+            if !self.folder.has(blob.digest) {
+                let path = self.folder.blob(blob.digest);
+                let downloaded = self.client.download(blob, &path, &mut |_, _| {}).await;
+                downloaded.map_err(|error| {
+                    self.board.line(format!("a blob could not be fetched: {}", chain(&error)));
+                    Failure::Blob
+                })?;
+            }
+        }
+        let path = |blob: Blob| self.folder.blob(blob.digest);
+        Ok(TaskFiles {
+            component: path(lease.component),
+            inputs: lease.inputs_blob.map(path),
+            states: lease.states.iter().map(|state| path(state.blob)).collect(),
+        })
+    }
+
+    fn time(&self, deadline: Timestamp) -> Duration {
+        Duration::from_millis(deadline.since(self.client.now()).0).max(TIME_MIN)
+    }
+
+    fn sign(&self, lease: &Lease, attempted: Attempted) -> Result<Finished, HostFault> {
+        let Some(device) = self.devices.get(&lease.device) else {
+            return Err(internal("the lease is for a device that is not offered"));
+        };
+        let receipt = Receipt {
+            task: lease.task_id,
+            outcome: attempted.outcome,
+            trace_root: attempted.trace_root,
+            component: lease.task.component,
+            versions: lease.task.versions,
+            device_class: device.offer.class.clone(),
+            provider: self.key.identity(),
+            lease_epoch: lease.lease_epoch,
+            salt: lease.salt,
+        };
+        let nonce = random_bytes().map_err(|error| internal(error.to_string()))?;
+        Ok(Finished {
+            receipt: SignedReceipt::sign(&self.key, lease.attempt, receipt),
+            nonce: Digest::from_bytes(nonce),
+            committed: false,
+        })
+    }
+
+    fn at_work(&self, lease: &Lease, traced: bool) {
+        let work = WorkStatus {
+            attempt: lease.attempt,
+            entry: lease.task.entry,
+            place: lease.task.place,
+            traced,
+            progress: None,
+        };
+        self.board.change(|status| {
+            if let Some(device) = status.devices.get_mut(&lease.device) {
+                device.work = Some(work);
+            }
+        });
+    }
+
+    fn at_rest(&self, lease: &Lease) {
+        self.board.change(|status| {
+            if let Some(device) = status.devices.get_mut(&lease.device) {
+                device.work = None;
+            }
+        });
+    }
+
+    fn progress(&self, device: u32, event: &Event) {
+        let Event::Progress { done, total } = event else { return };
+        self.board.change(|status| {
+            if let Some(work) = status.devices.get_mut(&device).and_then(|device| device.work.as_mut()) {
+                work.progress = Some((*done, *total));
+            }
+        });
+    }
+}
+
+/// A lease that contradicts itself is not run: its receipt would be held against us.
+fn check(lease: &Lease) -> Result<(), HostFault> {
+    let task = &lease.task;
+    let same = task.id() == lease.task_id
+        && task.component == lease.component.digest
+        && task.states.iter().eq(lease.states.iter().map(|state| &state.state))
+        && task.inputs.is_empty() == lease.inputs_blob.is_none();
+    if same { Ok(()) } else { Err(internal("the lease names another task than the one it describes")) }
+}
+
+fn describe(lease: &Lease) -> String {
+    let place = lease.task.place;
+    let task = &lease.task_id.to_string()[..12];
+    if place.workers > 1 {
+        let (round, worker) = (place.round + 1, place.worker + 1);
+        return format!("{} round {round} worker {worker} ({task})", lease.task.entry);
+    }
+    format!("{} {}/{} ({task})", lease.task.entry, place.segment + 1, place.segments)
+}
+
+fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Fault(fault) => fault.message.clone(),
+        Failure::Blob => "its files could not be fetched".to_owned(),
+    }
+}
+
+fn internal(message: impl Into<String>) -> HostFault {
+    HostFault { code: FaultCode::Internal, message: message.into() }
+}

@@ -1,0 +1,429 @@
+//! Decides what an agent does next: hears what happened, says what to do. No IO, no clock: `now` is handed in.
+//!
+//! An attempt goes its way: leased → run → committed → revealed, and then uploaded or traced if that is asked
+//! for, until the coordinator says stop. Whatever is asked for and not yet answered stays in the duties that
+//! each poll brings, so nothing needs to be remembered about calls that were lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anneal_api::wire::{
+    Batch, BatchReply, CommitItem, Duty, FaultItem, GiveBackItem, GiveBackReason, Heartbeat, ItemReply, Lease,
+    Poll, PollReply, RevealItem, TraceItem, TraceLevel,
+};
+use anneal_job::{AttemptId, Blob, Digest, HostFault, Timestamp};
+
+use crate::{
+    record::{Finished, Record},
+    status::Wish,
+    work::Traced,
+};
+
+/// After a duty could not be done, it is tried again this much later.
+const RETRY_MS: u64 = 3_000;
+/// How long a poll waits that no device waits for.
+const POLL_BUSY_MS: u64 = 20_000;
+/// How long a poll waits that asks for leases: short, for it cannot be broken off when another device is done.
+const POLL_IDLE_MS: u64 = 5_000;
+/// Items of a batch, well below what coordinators take.
+const BATCH_ITEMS: usize = 200;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Write the record.
+    Save(Box<Record>),
+    /// Run the task, and answer with [`Desk::ran`].
+    Run(Box<Lease>),
+    /// Run the task again, traced, and answer with [`Desk::traced`].
+    Trace(Box<Lease>, TraceLevel),
+    /// End the attempt if it is running.
+    Stop(AttemptId),
+    /// Upload the state, and answer with [`Desk::uploaded`].
+    Upload(AttemptId, Blob),
+    /// Remove everything of the attempt.
+    Forget(AttemptId),
+}
+
+/// An attempt as the desk knows it.
+#[derive(Debug)]
+struct Attempt {
+    record: Record,
+    /// A device is at it.
+    busy: bool,
+    /// Its upload is under way.
+    uploading: bool,
+    /// When it was heard of last, by the coordinator.
+    beat: Timestamp,
+    /// Nothing is tried again before this.
+    retry_at: Timestamp,
+    /// A trace that is there and has not been sent.
+    trace: Option<(TraceLevel, Traced)>,
+    fault: Option<HostFault>,
+    give_back: Option<GiveBackReason>,
+}
+
+/// What an agent has on its desk for one coordinator.
+#[derive(Debug)]
+pub struct Desk {
+    devices: BTreeSet<u32>,
+    attempts: BTreeMap<AttemptId, Attempt>,
+    duties: Vec<Duty>,
+    revision: u64,
+    wish: Wish,
+    /// A device asks no more before this: the coordinator had nothing for it.
+    actions: Vec<Action>,
+}
+
+impl Desk {
+    /// A desk with these devices and what is left of an earlier life.
+    pub fn new(devices: impl IntoIterator<Item = u32>, records: Vec<Record>, now: Timestamp) -> Desk {
+        let devices: BTreeSet<u32> = devices.into_iter().collect();
+        let attempts = records.into_iter().map(|record| (record.lease.attempt, Attempt::new(record, now)));
+        let mut desk = Desk {
+            devices,
+            attempts: attempts.collect(),
+            duties: Vec::new(),
+            revision: 0,
+            wish: Wish::Run,
+            actions: Vec::new(),
+        };
+        for attempt in desk.attempts.values_mut() {
+            let unfinished = attempt.record.finished.is_none();
+            if unfinished && (attempt.record.lease.deadline <= now || !desk.devices.contains(&attempt.record.lease.device)) {
+                attempt.give_back = Some(GiveBackReason::Shutdown);
+            }
+        }
+        desk
+    }
+
+    /// What the owner wants.
+    pub fn wish(&mut self, wish: Wish) {
+        self.wish = wish;
+        if wish == Wish::Leave {
+            for (&id, attempt) in &mut self.attempts {
+                if attempt.record.finished.is_none() && attempt.fault.is_none() {
+                    attempt.give_back = Some(GiveBackReason::Shutdown);
+                    self.actions.push(Action::Stop(id));
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is left to do for an agent that is to end.
+    pub fn is_done(&self) -> bool {
+        match self.wish {
+            Wish::Run | Wish::Pause => false,
+            Wish::Finish => self.attempts.is_empty(),
+            Wish::Leave => self.attempts.values().all(|attempt| attempt.record.finished.is_some()),
+        }
+    }
+
+    /// What is asked of the coordinator next.
+    pub fn poll(&self) -> Poll {
+        let idle = self.idle();
+        let wait_ms = if idle.is_empty() { POLL_BUSY_MS } else { POLL_IDLE_MS };
+        Poll { idle, seen: self.revision, wait_ms }
+    }
+
+    /// The devices that would take a lease.
+    pub fn idle(&self) -> Vec<u32> {
+        if self.wish != Wish::Run {
+            return Vec::new();
+        }
+        let taken: BTreeSet<u32> = self
+            .attempts
+            .values()
+            .filter(|attempt| attempt.busy || attempt.record.finished.is_none())
+            .map(|attempt| attempt.record.lease.device)
+            .collect();
+        self.devices.difference(&taken).copied().collect()
+    }
+
+    /// The attempts that are known.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.attempts.values().map(|attempt| &attempt.record)
+    }
+
+    /// The coordinator has answered a poll.
+    pub fn polled(&mut self, reply: PollReply, now: Timestamp) {
+        self.duties = reply.duties;
+        self.revision = reply.revision;
+        for lease in reply.leases {
+            let record = Record::new(lease);
+            self.actions.push(Action::Save(Box::new(record.clone())));
+            self.attempts.insert(record.lease.attempt, Attempt::new(record, now));
+        }
+        let stopped: Vec<AttemptId> = self.duties.iter().filter_map(stopped).collect();
+        stopped.into_iter().for_each(|attempt| self.forget(attempt));
+    }
+
+    /// An attempt has been run, and has a signed receipt.
+    pub fn ran(&mut self, attempt: AttemptId, finished: Finished) {
+        let Some(known) = self.attempts.get_mut(&attempt) else { return };
+        known.busy = false;
+        if known.give_back.is_none() {
+            known.record.finished = Some(finished);
+            self.actions.push(Action::Save(Box::new(known.record.clone())));
+        }
+    }
+
+    /// An attempt or a trace of it failed for this machine's sake.
+    pub fn failed(&mut self, attempt: AttemptId, failure: Failure, now: Timestamp) {
+        let Some(known) = self.attempts.get_mut(&attempt) else { return };
+        known.busy = false;
+        if known.record.finished.is_some() {
+            known.retry_at = later(now);
+            return;
+        }
+        match failure {
+            Failure::Fault(fault) => known.fault = Some(fault),
+            Failure::Blob => known.give_back = Some(GiveBackReason::Blob),
+        }
+    }
+
+    /// A trace is there.
+    pub fn traced(&mut self, attempt: AttemptId, level: TraceLevel, traced: Traced) {
+        if let Some(known) = self.attempts.get_mut(&attempt) {
+            known.busy = false;
+            known.trace = Some((level, traced));
+        }
+    }
+
+    /// An upload has ended.
+    pub fn uploaded(&mut self, attempt: AttemptId, now: Timestamp) {
+        if let Some(known) = self.attempts.get_mut(&attempt) {
+            known.uploading = false;
+            known.retry_at = later(now);
+        }
+    }
+
+    /// What is to be done now.
+    pub fn actions(&mut self, now: Timestamp) -> Vec<Action> {
+        self.start_runs();
+        self.start_duties(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    fn start_runs(&mut self) {
+        let mut busy = self.busy_devices();
+        for attempt in self.attempts.values_mut().filter(|attempt| attempt.is_to_run()) {
+            if busy.insert(attempt.record.lease.device) {
+                attempt.busy = true;
+                self.actions.push(Action::Run(Box::new(attempt.record.lease.clone())));
+            }
+        }
+    }
+
+    fn start_duties(&mut self, now: Timestamp) {
+        let mut busy = self.busy_devices();
+        for duty in &self.duties {
+            let (Duty::Upload { attempt, .. } | Duty::Trace { attempt, .. }) = duty else { continue };
+            let Some(known) = self.attempts.get_mut(attempt).filter(|known| known.may(now)) else { continue };
+            match duty {
+                Duty::Upload { blob, .. } if !known.uploading => {
+                    known.uploading = true;
+                    self.actions.push(Action::Upload(*attempt, *blob));
+                }
+                Duty::Trace { level, .. } if !known.has_trace(*level) => {
+                    if busy.insert(known.record.lease.device) {
+                        known.busy = true;
+                        self.actions.push(Action::Trace(Box::new(known.record.lease.clone()), *level));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn busy_devices(&self) -> BTreeSet<u32> {
+        let busy = self.attempts.values().filter(|attempt| attempt.busy);
+        busy.map(|attempt| attempt.record.lease.device).collect()
+    }
+
+    /// Everything there is to say, or `None`.
+    pub fn batch(&mut self, now: Timestamp) -> Option<Batch> {
+        let mut batch = Batch::default();
+        for (&id, attempt) in &self.attempts {
+            if items(&batch) < BATCH_ITEMS {
+                attempt.say(id, &mut batch, now);
+            }
+        }
+        for duty in &self.duties {
+            let Duty::Reveal { attempt, .. } = duty else { continue };
+            let known = self.attempts.get(attempt).filter(|known| known.may(now));
+            if let Some(Finished { receipt, nonce, committed: true }) =
+                known.and_then(|known| known.record.finished.as_ref())
+            {
+                batch.reveals.push(RevealItem { receipt: receipt.clone(), nonce: *nonce });
+            }
+        }
+        (items(&batch) > 0).then_some(batch)
+    }
+
+    /// The coordinator has answered a batch.
+    pub fn answered(&mut self, batch: &Batch, reply: &BatchReply, now: Timestamp) {
+        for (Heartbeat { attempt }, reply) in batch.heartbeats.iter().zip(&reply.heartbeats) {
+            if let Some(known) = self.attempts.get_mut(attempt) {
+                known.beat = now;
+            }
+            if !reply.wanted {
+                self.forget(*attempt);
+            }
+        }
+        for (item, reply) in batch.commits.iter().zip(&reply.commits) {
+            self.commit_answered(item.attempt, reply);
+        }
+        for (item, reply) in batch.reveals.iter().zip(&reply.reveals) {
+            let attempt = item.receipt.attempt;
+            self.fulfilled(attempt, reply, now, |duty| matches!(duty, Duty::Reveal { .. }));
+        }
+        for (item, reply) in batch.traces.iter().zip(&reply.traces) {
+            if let Some(known) = self.attempts.get_mut(&item.attempt) {
+                known.trace = None;
+            }
+            self.fulfilled(item.attempt, reply, now, |duty| {
+                matches!(duty, Duty::Trace { level, .. } if *level == item.level)
+            });
+        }
+        let faults = batch.faults.iter().map(|item| item.attempt).take(reply.faults.len());
+        let given = batch.given_back.iter().map(|item| item.attempt).take(reply.given_back.len());
+        let gone: Vec<AttemptId> = faults.chain(given).collect();
+        gone.into_iter().for_each(|attempt| self.forget(attempt));
+    }
+
+    fn commit_answered(&mut self, attempt: AttemptId, reply: &ItemReply) {
+        let Some(known) = self.attempts.get_mut(&attempt) else { return };
+        if let Some(error) = &reply.error {
+            tracing::warn!(%attempt, code = error.code, error = error.message, "a commitment was refused");
+            return self.forget(attempt);
+        }
+        if let Some(finished) = &mut known.record.finished {
+            finished.committed = true;
+            self.actions.push(Action::Save(Box::new(known.record.clone())));
+        }
+    }
+
+    /// A duty was done, or refused: refused ones are tried again later, for as long as they are duties.
+    fn fulfilled(
+        &mut self,
+        attempt: AttemptId,
+        reply: &ItemReply,
+        now: Timestamp,
+        which: impl Fn(&Duty) -> bool,
+    ) {
+        if let Some(error) = &reply.error {
+            tracing::warn!(%attempt, code = error.code, error = error.message, "an answer was refused");
+            if let Some(known) = self.attempts.get_mut(&attempt) {
+                known.retry_at = later(now);
+            }
+        }
+        self.duties.retain(|duty| of(duty) != attempt || !which(duty));
+    }
+
+    fn forget(&mut self, attempt: AttemptId) {
+        if let Some(known) = self.attempts.remove(&attempt) {
+            if known.busy {
+                self.actions.push(Action::Stop(attempt));
+            }
+            self.actions.push(Action::Forget(attempt));
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// This machine failed.
+    Fault(HostFault),
+    /// A blob could not be got.
+    Blob,
+}
+
+impl Attempt {
+    fn new(record: Record, now: Timestamp) -> Attempt {
+        Attempt {
+            record,
+            busy: false,
+            uploading: false,
+            beat: now,
+            retry_at: Timestamp(0),
+            trace: None,
+            fault: None,
+            give_back: None,
+        }
+    }
+
+    fn is_to_run(&self) -> bool {
+        !self.busy && self.record.finished.is_none() && self.fault.is_none() && self.give_back.is_none()
+    }
+
+    fn may(&self, now: Timestamp) -> bool {
+        !self.busy && now >= self.retry_at && self.record.finished.is_some()
+    }
+
+    fn has_trace(&self, level: TraceLevel) -> bool {
+        matches!(&self.trace, Some((has, _)) if *has == level)
+    }
+
+    /// What is to be said of it.
+    fn say(&self, attempt: AttemptId, batch: &mut Batch, now: Timestamp) {
+        if let Some(reason) = self.give_back {
+            return batch.given_back.push(GiveBackItem { attempt, reason });
+        }
+        if let Some(fault) = &self.fault {
+            return batch.faults.push(FaultItem { attempt, fault: fault.clone() });
+        }
+        if let Some((level, Traced { digests, names })) = &self.trace {
+            let (digests, names) = (digests.clone(), names.clone());
+            batch.traces.push(TraceItem { attempt, level: *level, digests, names });
+        }
+        match (&self.record.finished, self.record.commitment()) {
+            (Some(Finished { committed: false, .. }), Some(commitment)) => {
+                batch.commits.push(CommitItem { attempt, commitment });
+            }
+            _ if now >= self.beat + self.record.lease.heartbeat_every => {
+                batch.heartbeats.push(Heartbeat { attempt });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn items(batch: &Batch) -> usize {
+    let Batch { heartbeats, commits, reveals, faults, given_back, traces } = batch;
+    heartbeats.len() + commits.len() + reveals.len() + faults.len() + given_back.len() + traces.len()
+}
+
+fn stopped(duty: &Duty) -> Option<AttemptId> {
+    match duty {
+        Duty::Stop { attempt } => Some(*attempt),
+        _ => None,
+    }
+}
+
+fn of(duty: &Duty) -> AttemptId {
+    match duty {
+        Duty::Reveal { attempt, .. }
+        | Duty::Upload { attempt, .. }
+        | Duty::Trace { attempt, .. }
+        | Duty::Stop { attempt } => *attempt,
+    }
+}
+
+fn later(now: Timestamp) -> Timestamp {
+    Timestamp(now.0.saturating_add(RETRY_MS))
+}
+
+/// The blobs that attempts still need.
+pub fn blobs_of(lease: &Lease) -> impl Iterator<Item = Blob> {
+    let states = lease.states.iter().map(|state| state.blob);
+    [lease.component].into_iter().chain(lease.inputs_blob).chain(states)
+}
+
+/// The digests of [`blobs_of`].
+pub fn digests_of(lease: &Lease) -> impl Iterator<Item = Digest> {
+    blobs_of(lease).map(|blob| blob.digest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! A provider's agent: polls coordinators for leases, runs each task in a worker, commits, reveals, uploads and
+//! traces when asked, and loses no finished work when anything dies. It makes outgoing connections only, and
+//! never parses a component itself: that is the sandbox's.
+//!
+//! What is to be done is decided in [`desk`], which does no IO: it hears what happened and says what to do next.
+//! [`agent`] does it. What must survive is in the [`folder`]: a record is written before anybody is told.
+//! [`work`] runs a task from files to a receipt's outcome, and is what the coordinator's replays use, too.
+
+pub mod agent;
+pub mod desk;
+pub mod folder;
+pub mod record;
+pub mod status;
+pub mod work;
+
+pub use agent::{Agent, AgentError, Device};
+pub use folder::{Folder, FolderError};
+pub use status::{Status, StatusBoard, Wish};
+pub use work::{Compiler, TaskFiles};

@@ -1,0 +1,191 @@
+//! A task from files to what a receipt says of it, or to a trace. Blocking, on the caller's thread; used by the
+//! agent for leases and by a coordinator for replays. Where the files come from is not known here.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anneal_api::wire::TraceLevel;
+use anneal_job::{Blob, Completed, Digest, FaultCode, HostFault, Outcome, ReceiptOutcome, Task, trace_root};
+use anneal_sandbox::{
+    AttemptRequest, Event, Machine, StopFlag, Trace,
+    compile::{self, CompileError, CompileLimits},
+};
+use sha2::{Digest as _, Sha256};
+
+/// How components are compiled, and where the code is kept.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    /// A program and its arguments that calls `anneal_sandbox::compile::serve`.
+    pub command: Vec<OsString>,
+    /// The folder of compiled components.
+    pub cache: PathBuf,
+}
+
+/// What a task reads.
+#[derive(Clone, Debug)]
+pub struct TaskFiles {
+    /// The component's bytes.
+    pub component: PathBuf,
+    /// One safetensors file with all inputs, where there are any.
+    pub inputs: Option<PathBuf>,
+    /// The states it starts from, in the task's order.
+    pub states: Vec<PathBuf>,
+}
+
+/// A task that is to be run.
+pub struct Work<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// Its files.
+    pub files: &'a TaskFiles,
+    /// Wall-clock time.
+    pub time: Duration,
+    /// Ends it early.
+    pub stop: &'a StopFlag,
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempted {
+    /// For the receipt.
+    pub outcome: ReceiptOutcome,
+    /// Over the digest of each commit, so that a trace that is asked for later is bound to what was run.
+    pub trace_root: Digest,
+}
+
+/// The digests that a dispute looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traced {
+    /// Of each commit, or of each operation of a step.
+    pub digests: Vec<Digest>,
+    /// Of operations: their names in the contract.
+    pub names: Vec<String>,
+}
+
+/// Runs a task; the state it returns is written to `output`.
+///
+/// # Errors
+/// This machine's fault: no result.
+pub fn attempt(
+    machine: &mut dyn Machine,
+    compiler: &Compiler,
+    work: &Work<'_>,
+    output: &Path,
+    hear: &mut dyn FnMut(&Event),
+) -> Result<Attempted, HostFault> {
+    let mut commits = Vec::new();
+    let request = request(compiler, work, Some(output.to_owned()), Trace::Steps)?;
+    let outcome = machine.attempt(&request, &mut |event: Event| match &event {
+        Event::TracedStep(step) => commits.push(step.digest()),
+        event => hear(event),
+    });
+    let outcome = match outcome {
+        Outcome::Completed(completed) => receipt_of(completed, output)?,
+        Outcome::GuestFailure(failure) => {
+            let gas = failure.gas;
+            ReceiptOutcome::GuestFailure { failure, gas }
+        }
+        Outcome::HostFault(fault) => return Err(fault),
+    };
+    Ok(Attempted { outcome, trace_root: trace_root(&commits) })
+}
+
+/// Runs a task again and digests what the level says. How it ends does not matter: a guest may fail of wrong
+/// numbers.
+///
+/// # Errors
+/// This machine's fault.
+pub fn trace(
+    machine: &mut dyn Machine,
+    compiler: &Compiler,
+    work: &Work<'_>,
+    level: TraceLevel,
+) -> Result<Traced, HostFault> {
+    let trace = match level {
+        TraceLevel::Commits => Trace::Steps,
+        TraceLevel::Operations { step } => Trace::Operations { step },
+    };
+    let mut traced = Traced::default();
+    let request = request(compiler, work, None, trace)?;
+    let outcome = machine.attempt(&request, &mut |event: Event| match (level, event) {
+        (TraceLevel::Commits, Event::TracedStep(step)) => traced.digests.push(step.digest()),
+        (TraceLevel::Operations { .. }, Event::TracedOperation(operation)) => {
+            traced.digests.push(operation.digest);
+            traced.names.push(operation_name(&operation.operation, &operation.label));
+        }
+        _ => {}
+    });
+    match outcome {
+        Outcome::HostFault(fault) => Err(fault),
+        Outcome::Completed(_) | Outcome::GuestFailure(_) => Ok(traced),
+    }
+}
+
+/// An operation, and the function of the contract that it is a part of.
+fn operation_name(operation: &str, label: &str) -> String {
+    if operation == label { label.to_owned() } else { format!("{operation} (in {label})") }
+}
+
+fn request(
+    compiler: &Compiler,
+    work: &Work<'_>,
+    output: Option<PathBuf>,
+    trace: Trace,
+) -> Result<AttemptRequest, HostFault> {
+    let component = &work.files.component;
+    let compiled = compile::run(&compiler.command, component, &compiler.cache, CompileLimits::DEFAULT);
+    let compiled = compiled.map_err(|error| compile_fault(&error))?;
+    Ok(AttemptRequest {
+        task: work.task.clone(),
+        component: compiled.path,
+        inputs: work.files.inputs.clone(),
+        states: work.files.states.clone(),
+        output,
+        time: work.time,
+        trace,
+        stop: work.stop.clone(),
+    })
+}
+
+/// A component that does not compile is no result: two operators' faults pause the job and show its developer
+/// this message.
+fn compile_fault(error: &CompileError) -> HostFault {
+    let code = match error {
+        CompileError::Limits(_) => FaultCode::TimeOut,
+        CompileError::Cache { .. } => FaultCode::Io,
+        _ => FaultCode::Internal,
+    };
+    HostFault { code, message: error.to_string() }
+}
+
+fn receipt_of(completed: Completed, output: &Path) -> Result<ReceiptOutcome, HostFault> {
+    let state_blob = blob_of(output).map_err(|error| HostFault {
+        code: FaultCode::Io,
+        message: format!("the state that was written cannot be read again: {error}"),
+    })?;
+    Ok(ReceiptOutcome::Completed { completed, state_blob })
+}
+
+/// A file's SHA-256 and size.
+///
+/// # Errors
+/// The operating system's.
+pub fn blob_of(path: &Path) -> io::Result<Blob> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            count => {
+                hasher.update(&chunk[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+    Ok(Blob { digest: Digest::from_bytes(hasher.finalize().into()), bytes })
+}
