@@ -1,1 +1,3 @@
-//! Placeholder while dependencies compile.
+//! The coordinator's service around the market.
+
+pub mod store;
