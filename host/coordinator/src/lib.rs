@@ -1,3 +1,4 @@
 //! The coordinator's service around the market.
 
+pub mod blobs;
 pub mod store;
