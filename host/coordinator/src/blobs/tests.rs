@@ -67,7 +67,7 @@ async fn an_upload_goes_on_after_a_restart() {
 
 #[tokio::test]
 async fn wrong_bytes_become_no_blob() {
-    let Fixture { blobs, uploads, .. } = fixture();
+    let Fixture { folder: _folder, blobs, uploads } = fixture();
     let promised = Blob { digest: Digest::of(b"promised"), bytes: 8 };
     let wrong = uploads.piece(identity(1), promised, 0, b"deliverd").await;
     assert!(matches!(wrong, Err(BlobError::OtherBytes { found }) if found == Digest::of(b"deliverd")));
@@ -77,7 +77,7 @@ async fn wrong_bytes_become_no_blob() {
     assert!(matches!(long, Err(BlobError::OtherSize { expected: 8 })));
     assert!(uploads.piece(identity(1), promised, 0, b"promised").await.expect("all of it").complete);
     // Rotten on disk: what is fetched is compared with its name.
-    let rotten = Fixture { ..fixture() };
+    let rotten = fixture();
     let file = rotten.folder.path().join("file");
     std::fs::write(&file, b"rotten").expect("a file");
     rotten.blobs.keep_file(promised.digest, &file).await.expect("kept unseen");
@@ -87,7 +87,7 @@ async fn wrong_bytes_become_no_blob() {
 
 #[tokio::test]
 async fn uploads_have_limits() {
-    let Fixture { uploads, .. } = fixture();
+    let Fixture { folder: _folder, blobs: _, uploads } = fixture();
     let large = Blob { digest: Digest::of(b"large"), bytes: LIMITS.blob_bytes_max + 1 };
     assert!(matches!(uploads.piece(identity(1), large, 0, b"x").await, Err(BlobError::OverLimit { .. })));
     let begin = async |owner: u8, name: &[u8]| {
