@@ -69,8 +69,6 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Of those, at once.
     pub requests_burst: u32,
-    /// Unfinished jobs of an identity.
-    pub identity_jobs_max: u32,
     /// Bytes of a blob.
     pub blob_bytes_max: u64,
     /// Bytes of blobs that an identity keeps.
@@ -94,11 +92,10 @@ impl Default for Limits {
         Limits {
             connections_max: 20_000,
             address_connections_max: 512,
-            header_time: Duration::from_secs(10),
+            header_time: Duration::from_secs(20),
             body_time: Duration::from_secs(300),
             requests_per_minute: 6_000,
             requests_burst: 1_000,
-            identity_jobs_max: 1_000,
             blob_bytes_max: 16 << 30,
             identity_bytes_max: 64 << 30,
             identity_uploads_max: 16,

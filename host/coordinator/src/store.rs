@@ -29,8 +29,9 @@ pub struct Epoch(pub u64);
 
 /// A durable place for the coordinator's state.
 pub trait Store: Send {
-    /// Leads, where nobody does: raises the epoch. `None` while another one's time is not over.
-    fn lead(&mut self, address: &str) -> Result<Option<Leadership>, StoreError>;
+    /// Leads, where nobody does, or where `own` is the leader's epoch: raises the epoch. `None` while another
+    /// one's time is not over.
+    fn lead(&mut self, address: &str, own: Option<Epoch>) -> Result<Option<Leadership>, StoreError>;
 
     /// Leads for longer. Fails with [`StoreError::Fenced`] where another one leads.
     fn renew(&mut self, epoch: Epoch) -> Result<(), StoreError>;
@@ -46,6 +47,9 @@ pub trait Store: Send {
 
     /// Every live row.
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// How many live rows have keys that begin so.
+    fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError>;
 
     /// One row, live or not.
     fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -331,8 +331,8 @@ pub struct ProviderView {
     pub name: String,
     /// When it enrolled.
     pub enrolled: Timestamp,
-    /// When it was heard of last.
-    pub seen: Timestamp,
+    /// When the answering process last heard of it.
+    pub seen: Option<Timestamp>,
     /// Why it gets no leases; null where it does.
     pub paused: Option<String>,
     /// Valid results in a row.

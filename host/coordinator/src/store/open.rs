@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{PostgresStore, SqliteStore, Store, StoreError};
 
 /// Where the state is kept. Shown without a password.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StoreUrl {
     /// `sqlite:PATH`, or a path: a file of this machine.
     Sqlite(PathBuf),

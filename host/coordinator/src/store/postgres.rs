@@ -78,12 +78,14 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
-    fn lead(&mut self, address: &str) -> Result<Option<Leadership>, StoreError> {
+    fn lead(&mut self, address: &str, own: Option<Epoch>) -> Result<Option<Leadership>, StoreError> {
         let sql = format!(
             "UPDATE leader SET epoch = epoch + 1, address = $1, until_ms = {NOW_MS} + $2
-             WHERE id = 1 AND until_ms < {NOW_MS} RETURNING epoch"
+             WHERE id = 1 AND (until_ms < {NOW_MS} OR epoch = $3) RETURNING epoch"
         );
-        let rows = self.query(&sql, &[&address, &to_signed(LEAD_FOR.as_millis() as u64)])?;
+        // No epoch is below 0, so this is nobody's.
+        let own = own.map_or(-1, |own| to_signed(own.0));
+        let rows = self.query(&sql, &[&address, &to_signed(LEAD_FOR.as_millis() as u64), &own])?;
         Ok(rows.first().map(|row| Leadership {
             epoch: Epoch(to_unsigned(row.get(0))),
             renew_every: Some(LEAD_FOR / 4),
@@ -117,6 +119,12 @@ impl Store for PostgresStore {
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let rows = self.query("SELECT key, value FROM item WHERE live ORDER BY key", &[])?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
+        let (after, before) = Scan::prefix(prefix, 0).bounds();
+        let sql = "SELECT COUNT(*) FROM item WHERE live AND key > $1 AND key < $2";
+        Ok(self.query(sql, &[&after, &before])?.first().map_or(0, |row| to_unsigned(row.get(0))))
     }
 
     fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

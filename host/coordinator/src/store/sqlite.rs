@@ -75,7 +75,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn lead(&mut self, address: &str) -> Result<Option<Leadership>, StoreError> {
+    fn lead(&mut self, address: &str, _: Option<Epoch>) -> Result<Option<Leadership>, StoreError> {
         let path = self.path.with_extension("lock");
         let lock = File::create(&path).map_err(failed("locking"))?;
         match lock.try_lock() {
@@ -124,6 +124,13 @@ impl Store for SqliteStore {
 
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.all("SELECT key, value FROM item WHERE live ORDER BY key", [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
+        let (after, before) = Scan::prefix(prefix, 0).bounds();
+        let sql = "SELECT COUNT(*) FROM item WHERE live AND key > ?1 AND key < ?2";
+        let count = self.connection.query_row(sql, [after, before], |row| row.get(0));
+        count.map(to_unsigned).map_err(failed("counting"))
     }
 
     fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

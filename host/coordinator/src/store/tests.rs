@@ -41,7 +41,7 @@ fn on_every_store(check: fn(&Place)) {
 }
 
 fn lead(store: &mut dyn Store) -> Epoch {
-    store.lead("http://127.0.0.1:1").expect("the store answers").expect("nobody else leads").epoch
+    store.lead("http://127.0.0.1:1", None).expect("the store answers").expect("nobody else leads").epoch
 }
 
 fn row(key: &str, value: &str, live: bool) -> Row {
@@ -87,6 +87,7 @@ fn what_was_committed_is_there_after_opening_again() {
 
         let mut store = place.open();
         assert_eq!(keys(&store.live_rows().expect("live")), ["job/2"]);
+        assert_eq!(store.count_live("job/").expect("a count"), 1);
         assert_eq!(store.row("job/1").expect("a row"), Some(b"ended".to_vec()));
         assert_eq!(store.row("task/1").expect("no row"), None);
         assert_eq!(store.commands(&[Digest::of(b"other"), command.id]).expect("commands"), [command]);
@@ -101,7 +102,7 @@ fn a_replaced_leader_writes_nothing() {
     on_every_store(|place| {
         let (mut old, mut new) = (place.open(), place.open());
         let epoch = lead(old.as_mut());
-        match new.lead("http://127.0.0.1:2") {
+        match new.lead("http://127.0.0.1:2", None) {
             Ok(None) if place.shared => {}
             Err(StoreError::InUse(_)) if !place.shared => {}
             other => panic!("a second leader beside the first: {other:?}"),
@@ -117,6 +118,12 @@ fn a_replaced_leader_writes_nothing() {
         assert_eq!(new.row("job/1").expect("no row"), None);
         new.commit(next, &write).expect("the new leader writes");
         assert_eq!(new.leader().expect("a leader").map(|leader| leader.epoch), Some(next));
+        if place.shared {
+            // After a lost connection, the leader need not wait for itself; what was under way is fenced, too.
+            let again = place.open().lead("http://127.0.0.1:2", Some(next)).expect("the store").expect("its own");
+            assert!(again.epoch > next);
+            assert!(matches!(new.commit(next, &write), Err(StoreError::Fenced { .. })));
+        }
     });
 }
 

@@ -50,7 +50,7 @@ pub(crate) enum Notice {
 
 impl Draft {
     /// Takes over what a command did.
-    pub(super) fn take(&mut self, applied: Applied) {
+    pub(super) fn take(&mut self, applied: Applied, now: Timestamp) {
         let Applied { reply: _, events, effects, changed, ended } = applied;
         for key in changed.iter().chain(ended.iter().map(|row| &row.key)) {
             let job = match key {
@@ -67,16 +67,20 @@ impl Draft {
         self.ended.extend(ended.into_iter().map(|ended| (ended.key, ended.row)));
         self.events.extend(events);
         for effect in effects {
-            self.effect(effect);
+            self.effect(effect, now);
         }
     }
 
-    fn effect(&mut self, effect: Effect) {
+    fn effect(&mut self, effect: Effect, now: Timestamp) {
         let notice = match effect {
             Effect::Wake { class, slots } => Notice::Wake { class, slots },
             Effect::Call { provider } => Notice::Call(provider),
             Effect::DropBlob { job, blob, .. } => Notice::Drop { job, blob },
             Effect::TellProvider { provider, message } => Notice::TellProvider(provider, message),
+            Effect::JobEnded { job, .. } => {
+                self.put(crate::views::ended_key(job), now.0.to_string().into_bytes());
+                return;
+            }
             Effect::Replay(order) => {
                 self.replays.push(*order);
                 return;
@@ -84,7 +88,6 @@ impl Draft {
             // Metrics, checkpoints, ends and reasons are read from the rows, and so reach who asks for them.
             Effect::PublishMetrics { .. }
             | Effect::KeepBlob { .. }
-            | Effect::JobEnded { .. }
             | Effect::TellDeveloper { .. }
             | Effect::Post { .. } => return,
         };
@@ -93,6 +96,11 @@ impl Draft {
 
     pub(super) fn put(&mut self, key: String, value: Vec<u8>) {
         self.rows.insert(key, value);
+    }
+
+    /// Whether the market's clock is all that moved: that can wait for the next group.
+    pub(super) fn is_only_time(&self) -> bool {
+        self.extent() == 1 && self.changed.contains(&Key::Totals) && self.replays.is_empty() && self.commands.is_empty()
     }
 
     /// How much there is: a turn that leaves it as it was has changed nothing.

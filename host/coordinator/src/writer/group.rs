@@ -114,9 +114,10 @@ impl Leading {
 
     /// Commits; only then anybody hears of it.
     fn finish(&mut self, draft: Draft, replies: Replies, now: Timestamp) -> Result<(), Ended> {
+        let only_time = draft.is_only_time();
         let (transaction, end, notices) = draft.finish(&self.market, &self.key, self.end, now);
         let committed =
-            if transaction.is_empty() { Ok(()) } else { self.store.commit(self.epoch, &transaction) };
+            if only_time || transaction.is_empty() { Ok(()) } else { self.store.commit(self.epoch, &transaction) };
         match committed {
             Ok(()) => {
                 self.end = end;
@@ -124,7 +125,7 @@ impl Leading {
                     // Who waited may have gone.
                     let _ = reply.send(answer);
                 }
-                if !transaction.is_empty() {
+                if !transaction.is_empty() || !notices.is_empty() {
                     self.listener.committed(&transaction, notices);
                 }
                 Ok(())

@@ -92,8 +92,9 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Leads and follows until `stopping` says so. The first failure to open is the caller's to hear of.
     pub(crate) fn run(&self, stopping: &Receiver<()>) {
+        let mut epoch = None;
         loop {
-            match self.once(stopping) {
+            match self.once(&mut epoch, stopping) {
                 Ok(Ended::Stopped) => return,
                 Ok(ended) => tracing::warn!(?ended, "no longer leading"),
                 Err(error) => tracing::error!(%error, "cannot lead"),
@@ -105,11 +106,12 @@ impl Supervisor {
         }
     }
 
-    /// Opens the store and leads once, as long as it goes.
-    fn once(&self, stopping: &Receiver<()>) -> Result<Ended, LeadError> {
+    /// Opens the store and leads once, as long as it goes. Who led before a failure need not wait for its own
+    /// time to be over.
+    fn once(&self, epoch: &mut Option<Epoch>, stopping: &Receiver<()>) -> Result<Ended, LeadError> {
         let mut store = self.url.open()?;
         let leadership = loop {
-            if let Some(leadership) = store.lead(&self.address)? {
+            if let Some(leadership) = store.lead(&self.address, *epoch)? {
                 break leadership;
             }
             let role = store.leader()?.map_or(Role::Waiting, |leader| Role::Following(leader.address));
@@ -118,6 +120,7 @@ impl Supervisor {
                 return Ok(Ended::Stopped);
             }
         };
+        *epoch = Some(leadership.epoch);
         let renewal = leadership.renew_every.map(|every| Renewal { every, next: Instant::now() + every });
         let mut leading = self.load(store, leadership.epoch, renewal)?;
         let replays = leading.replays()?;
@@ -182,7 +185,7 @@ impl Leading {
     fn begin(&mut self, identity: &str) -> Result<(), LeadError> {
         let now = clock();
         let mut draft = Draft::default();
-        draft.take(self.market.genesis());
+        draft.take(self.market.genesis(now), now);
         draft.put(IDENTITY_ROW.to_owned(), identity.as_bytes().to_vec());
         let (transaction, end, _) = draft.finish(&self.market, &self.key, self.end, now);
         self.store.commit(self.epoch, &transaction)?;

@@ -25,7 +25,7 @@ impl Turn<'_> {
         let applied = self.market.apply(self.now, Seed(random), command);
         let applied = applied.map_err(|rejection| ErrorBody::refused(rejection.code(), rejection.to_string()))?;
         let reply = applied.reply.clone();
-        self.draft.take(applied);
+        self.draft.take(applied, self.now);
         Ok(reply)
     }
 
