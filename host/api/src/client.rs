@@ -25,7 +25,7 @@ use thiserror::Error;
 
 use crate::{
     Access, CommandId, CoordinatorUrl, Endpoint, ErrorBody, ErrorCode, KeyError, Media, Method, Nonce,
-    SecretKey, endpoint, endpoints, sign,
+    Nothing, SecretKey, endpoint, endpoints, sign,
     transport::{HttpClient, TransportError, http_client},
     wire::About,
 };
@@ -169,6 +169,11 @@ impl Client {
         self.inner.key.identity()
     }
 
+    /// What this client signs with.
+    pub fn key(&self) -> Arc<SecretKey> {
+        self.inner.key.clone()
+    }
+
     /// Where the coordinator is.
     pub fn url(&self) -> &CoordinatorUrl {
         &self.inner.url
@@ -187,6 +192,19 @@ impl Client {
         crate::Secret::new(format!("{}/#token={}", self.inner.url, token.expose()))
     }
 
+    /// A command without path or query, under an id of the caller's: sent again, even after a restart of either
+    /// side, it is carried out once.
+    ///
+    /// # Errors
+    /// As [`ClientError`] lists.
+    pub async fn call_as<E: Endpoint<Path = Nothing, Query = Nothing>>(
+        &self,
+        command: CommandId,
+        body: &E::Body,
+    ) -> Result<E::Reply, ClientError> {
+        self.exchange::<E>(&Nothing {}, &Nothing {}, body, Some(command)).await
+    }
+
     /// Any request of the table. A command gets one id for all its retries.
     ///
     /// # Errors
@@ -197,13 +215,23 @@ impl Client {
         query: &E::Query,
         body: &E::Body,
     ) -> Result<E::Reply, ClientError> {
-        let body = match E::BODY {
-            Media::Json => serde_json::to_vec(body).expect("a request's type holds nothing that JSON cannot"),
-            Media::None | Media::Bytes | Media::Text => Vec::new(),
-        };
         let command = match E::METHOD {
             Method::Post => Some(CommandId::random()?),
             Method::Get | Method::Put => None,
+        };
+        self.exchange::<E>(path, query, body, command).await
+    }
+
+    async fn exchange<E: Endpoint>(
+        &self,
+        path: &E::Path,
+        query: &E::Query,
+        body: &E::Body,
+        command: Option<CommandId>,
+    ) -> Result<E::Reply, ClientError> {
+        let body = match E::BODY {
+            Media::Json => serde_json::to_vec(body).expect("a request's type holds nothing that JSON cannot"),
+            Media::None | Media::Bytes | Media::Text => Vec::new(),
         };
         let wait_ms = wait_ms(query).max(wait_ms(&serde_json::from_slice::<serde_json::Value>(&body).ok()));
         let limit = Duration::from_secs(REPLY_SECONDS_MAX) + Duration::from_millis(wait_ms);

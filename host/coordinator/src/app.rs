@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_api::{ErrorBody, ErrorCode};
+use anneal_api::{ErrorBody, ErrorCode, transport::HttpClient};
 use anneal_job::{Identity, Timestamp};
 use tokio::sync::watch;
 
@@ -31,6 +31,8 @@ pub(crate) struct App {
     pub(crate) uploads: Uploads,
     pub(crate) waiters: Waiters,
     pub(crate) guard: Guard,
+    /// Connections to the leader, where that is another process.
+    pub(crate) leader: Mutex<Option<(String, HttpClient)>>,
     pub(crate) metrics: Metrics,
     pub(crate) profiles: Profiles,
     pub(crate) seen: Mutex<HashMap<Identity, Timestamp>>,

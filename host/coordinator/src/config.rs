@@ -36,6 +36,13 @@ pub struct Config {
     pub parameters: anneal_market::Parameters,
 }
 
+impl Config {
+    /// What another process of this coordinator is believed by: the same certificate.
+    pub(crate) fn leader_certificates(&self) -> Vec<&std::path::Path> {
+        self.tls.iter().map(|files| files.certificate.as_path()).collect()
+    }
+}
+
 /// Certificate chain and private key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {

@@ -2,6 +2,7 @@
 
 mod about;
 mod blobs;
+mod forward;
 pub(crate) mod guard;
 mod jobs;
 mod log;

@@ -166,6 +166,7 @@ fn app(
         uploads,
         waiters: Waiters::default(),
         guard,
+        leader: Mutex::new(None),
         metrics: Metrics::default(),
         profiles: Profiles::default(),
         seen: Mutex::new(HashMap::new()),

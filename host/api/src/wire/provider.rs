@@ -82,7 +82,7 @@ pub struct PollReply {
 pub struct NoLease {
     /// The device.
     pub device: u32,
-    /// A stable word: `no-tasks`, `none-fits`, `backoff` and the like.
+    /// A stable word: `no-tasks`, `none-fits` and the like, or the market's reason to refuse: `provider-paused`.
     pub hint: String,
 }
 

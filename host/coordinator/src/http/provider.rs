@@ -30,6 +30,8 @@ use crate::{
 const DEVICE_NAME_BYTES_MAX: usize = 100;
 /// Idle devices of a poll.
 const IDLE_MAX: usize = 256;
+/// A device that was refused a lease may ask again after this.
+const REFUSED_AGAIN: Span = Span::seconds(30);
 /// Bytes of a payout address.
 const PAYOUT_BYTES_MAX: usize = 256;
 
@@ -176,7 +178,18 @@ fn ask_for(
         let price_floor = floors.get(device).copied().unwrap_or_default();
         let id = DeviceId(*device);
         let class = class_of(turn, provider, id);
-        match turn.apply(Command::AskLease { provider, device: id, price_floor })? {
+        let asked = turn.apply(Command::AskLease { provider, device: id, price_floor });
+        let reply = match asked {
+            Ok(reply) => reply,
+            Err(refusal) if refusal.code == "unknown-provider" => return Err(refusal),
+            // Who is paused gets no leases, and still hears of its duties: a dispute goes on.
+            Err(refusal) => {
+                again = again.min(REFUSED_AGAIN);
+                none.push(NoLease { device: *device, hint: refusal.code });
+                continue;
+            }
+        };
+        match reply {
             Reply::Lease(lease) => leases.push(convert::lease(*device, *lease)),
             Reply::Nothing { retry_after, hint } => {
                 class.into_iter().for_each(|class| app.waiters.idle(class, news));

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use anneal_api::{Endpoint, ErrorBody, ErrorCode, Media, Method};
+use anneal_api::{Access, Endpoint, ErrorBody, ErrorCode, Media, Method};
 use anneal_job::Digest;
 use axum::{
     Extension, Router,
@@ -12,11 +12,11 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::guard::Caller;
+use super::{forward, guard::Caller};
 use crate::{app::App, writer::clock};
 
 /// A request, understood.
@@ -53,10 +53,7 @@ where
         let handler = handler.clone();
         async move {
             let begun = Instant::now();
-            let outcome = match understand::<E>(&app, peer, params, request).await {
-                Ok(ask) => handler(app.clone(), ask).await,
-                Err(error) => Err(error),
-            };
+            let outcome = serve_one::<E, R>(&app, peer, &params, request, handler).await;
             let response = outcome.unwrap_or_else(|error| refusal(&error));
             app.metrics.answered(E::NAME, response.status().as_u16(), begun.elapsed());
             response
@@ -65,15 +62,35 @@ where
     router.route(E::PATH, on(filter, serve))
 }
 
+/// Answers a request, or has the leader answer it.
+async fn serve_one<E: Endpoint, R: Future<Output = Outcome>>(
+    app: &Arc<App>,
+    peer: Peer,
+    params: &RawPathParams,
+    request: Request,
+    handler: impl Fn(Arc<App>, Ask<E>) -> R,
+) -> Outcome {
+    let (parts, body) = request.into_parts();
+    let origin = forward::origin(app.coordinator, &parts.headers, peer.0);
+    let ask = understand::<E>(app, origin, params, &parts, body).await?;
+    let bytes = ask.bytes.clone();
+    // Open requests are about this very process.
+    let leader = if E::ACCESS == Access::Open { None } else { app.leader_elsewhere() };
+    match leader {
+        Some(leader) => forward::forward(app, &leader, &parts, bytes, origin).await,
+        None => handler(app.clone(), ask).await,
+    }
+}
+
 async fn understand<E: Endpoint>(
     app: &App,
-    peer: Peer,
-    params: RawPathParams,
-    request: Request,
+    origin: IpAddr,
+    params: &RawPathParams,
+    parts: &Parts,
+    body: Body,
 ) -> Result<Ask<E>, ErrorBody> {
-    let (parts, body) = request.into_parts();
-    let caller = app.guard.admit(E::ACCESS, &parts, peer.0, clock())?;
-    let path = path::<E::Path>(&params)?;
+    let caller = app.guard.admit(E::ACCESS, parts, origin, clock())?;
+    let path = path::<E::Path>(params)?;
     let query = Query::<E::Query>::try_from_uri(&parts.uri)
         .map_err(|error| ErrorCode::MalformedQuery.because(error.to_string()))?;
     let limit = if E::BODY == Media::None { 0 } else { E::BODY_BYTES_MAX };
@@ -87,7 +104,7 @@ async fn understand<E: Endpoint>(
             serde_json::from_str("{}").map_err(|_| ErrorCode::Internal.body())?
         }
     };
-    Ok(Ask { caller, path, query: query.0, body, bytes, headers: parts.headers })
+    Ok(Ask { caller, path, query: query.0, body, bytes, headers: parts.headers.clone() })
 }
 
 fn path<T: DeserializeOwned>(params: &RawPathParams) -> Result<T, ErrorBody> {

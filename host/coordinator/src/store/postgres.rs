@@ -25,8 +25,23 @@ const NOW_MS: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint";
 
 /// A connection to PostgreSQL, driven by a runtime of its own on the thread that uses it.
 pub struct PostgresStore {
-    runtime: Runtime,
+    runtime: BackgroundRuntime,
     client: Client,
+}
+
+/// A runtime that may be dropped anywhere, also on an async thread.
+struct BackgroundRuntime(Option<Runtime>);
+
+impl BackgroundRuntime {
+    fn get(&self) -> &Runtime {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for BackgroundRuntime {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+    }
 }
 
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -42,7 +57,7 @@ impl PostgresStore {
         let mut config: tokio_postgres::Config = url.expose().parse().map_err(failed("reading its URL"))?;
         config.connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
         let client = runtime.block_on(connect(config)).map_err(failed("connecting"))?;
-        let store = PostgresStore { runtime, client };
+        let store = PostgresStore { runtime: BackgroundRuntime(Some(runtime)), client };
         store.prepare()?;
         Ok(store)
     }
@@ -54,7 +69,7 @@ impl PostgresStore {
              BEGIN; SELECT pg_advisory_xact_lock(7227250013); {} COMMIT;",
             schema::postgres()
         );
-        self.runtime.block_on(self.client.batch_execute(&set_up)).map_err(failed("making tables"))?;
+        self.runtime.get().block_on(self.client.batch_execute(&set_up)).map_err(failed("making tables"))?;
         let rows = self.query("SELECT value FROM setting WHERE name = 'schema'", &[])?;
         match rows.first().map(|row| row.get::<_, i64>(0)) {
             Some(schema::SCHEMA_VERSION) => Ok(()),
@@ -63,11 +78,11 @@ impl PostgresStore {
     }
 
     fn query(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<tokio_postgres::Row>, StoreError> {
-        self.runtime.block_on(self.client.query(sql, parameters)).map_err(failed("reading"))
+        self.runtime.get().block_on(self.client.query(sql, parameters)).map_err(failed("reading"))
     }
 
     fn execute(&self, sql: &str, parameters: Parameters<'_>) -> Result<u64, StoreError> {
-        self.runtime.block_on(self.client.execute(sql, parameters)).map_err(failed("writing"))
+        self.runtime.get().block_on(self.client.execute(sql, parameters)).map_err(failed("writing"))
     }
 
     fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -113,7 +128,7 @@ impl Store for PostgresStore {
     }
 
     fn commit(&mut self, epoch: Epoch, transaction: &Transaction) -> Result<(), StoreError> {
-        self.runtime.block_on(rows::commit(&mut self.client, epoch, transaction))
+        self.runtime.get().block_on(rows::commit(&mut self.client, epoch, transaction))
     }
 
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {

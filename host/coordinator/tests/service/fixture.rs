@@ -14,8 +14,8 @@ use anneal_coordinator::{
     Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, blobs::BlobPlace, store::StoreUrl,
 };
 use anneal_job::{
-    Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, PlanSpec, Price, ReceiptOutcome, Redundancy, Task,
-    Versions, result_digest, trace_root,
+    Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, PlanSpec, Price, ReceiptOutcome, Redundancy, Span,
+    Task, Versions, result_digest, trace_root,
 };
 use anneal_market::{Parameters, TraceLevel, TraceReport};
 use tempfile::TempDir;
@@ -54,7 +54,8 @@ impl Site {
             version: "test".to_owned(),
             limits: Limits { shutdown_time: Duration::from_secs(5), ..Limits::default() },
             grants: Grants::default(),
-            parameters: Parameters::default(),
+            // Newcomers need not wait for somebody established: there is nobody.
+            parameters: Parameters { pairing_patience: Span(0), ..Parameters::default() },
         }
     }
 
@@ -127,8 +128,15 @@ impl Job {
     }
 }
 
-/// Watches a job until it ends.
+/// Watches a job until it ends. Where it does not, the last view says why.
 pub async fn ended(client: &Client, job: JobId) -> JobView {
+    match tokio::time::timeout(Duration::from_secs(60), watch(client, job)).await {
+        Ok(view) => view,
+        Err(_) => panic!("not ended: {:#?}", client.job(job, &JobQuery::default()).await),
+    }
+}
+
+async fn watch(client: &Client, job: JobId) -> JobView {
     let mut revision = None;
     loop {
         let query = JobQuery { revision, wait_ms: Some(10_000), ..JobQuery::default() };

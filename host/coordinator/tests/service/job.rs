@@ -7,7 +7,7 @@ use anneal_job::{PlanSpec, Redundancy, job_result};
 use tokio::task::JoinSet;
 
 use crate::{
-    fixture::{Job, Site, client, ended, new_key, truth},
+    fixture::{Job, Site, client, ended, new_key},
     provider::Provider,
 };
 
@@ -115,7 +115,6 @@ async fn a_liar_is_found_out_down_to_the_operation() {
     assert!(provider.paused.is_some());
     providers.shutdown().await;
     coordinator.stop().await;
-    let _ = truth;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
