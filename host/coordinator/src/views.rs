@@ -70,8 +70,9 @@ pub(crate) fn signature_key(attempt: anneal_job::AttemptId) -> String {
 /// A job in a list.
 pub(crate) fn summary(store: &mut dyn Store, id: JobId) -> Result<Option<JobSummary>, StoreError> {
     let submission: Option<Submission> = read(store, &submission_key(id))?;
-    let job: Option<Job> = read(store, &format!("job/{id}"))?;
+    // Before the job: what has ended by this row has ended by the job's, too.
     let ended = read(store, &ended_key(id))?;
+    let job: Option<Job> = read(store, &format!("job/{id}"))?;
     Ok(submission.zip(job).map(|(submission, job)| summarise(id, &submission, &job, ended)))
 }
 
@@ -114,12 +115,13 @@ pub(crate) fn job(store: &mut dyn Store, id: JobId, viewer: &Viewer) -> Result<O
     if submission.private && !own {
         return Ok(None);
     }
+    // Before the job: what has ended by this row has ended by the job's, too.
+    let ended = read(store, &ended_key(id))?;
     let Some(job) = read::<Job>(store, &format!("job/{id}"))? else { return Ok(None) };
     let Some(spec) = read::<JobSpec>(store, &format!("spec/{id}"))? else { return Ok(None) };
     let count = viewer.tasks.unwrap_or(TASKS_MAX).min(TASKS_MAX);
     let to = viewer.from.saturating_add(count).min(job.tasks.into());
     let tasks = task::tasks(store, id, &spec, viewer.from..to)?;
-    let ended = read(store, &ended_key(id))?;
     let completed = job.end.as_ref().is_some_and(|end| end.kind == EndKind::Completed);
     let end = if completed { end::end(store, id, &spec)? } else { None };
     let reason = match (&job.end, &job.status) {

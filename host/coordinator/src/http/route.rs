@@ -7,7 +7,7 @@ use anneal_job::Digest;
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{Query, RawPathParams, Request, State},
+    extract::{Query, RawPathParams, Request, State, rejection::RawPathParamsRejection},
     response::Response,
     routing::{MethodFilter, on},
 };
@@ -29,6 +29,9 @@ pub(super) struct Ask<E: Endpoint> {
     pub(super) bytes: Bytes,
     pub(super) headers: HeaderMap,
 }
+
+/// The parts of a path; broken where they are no text.
+type Params = Result<RawPathParams, RawPathParamsRejection>;
 
 /// What a handler gives.
 pub(super) type Outcome = Result<Response, ErrorBody>;
@@ -66,7 +69,7 @@ where
 async fn serve_one<E: Endpoint, R: Future<Output = Outcome>>(
     app: &Arc<App>,
     peer: Peer,
-    params: &RawPathParams,
+    params: &Params,
     request: Request,
     handler: impl Fn(Arc<App>, Ask<E>) -> R,
 ) -> Outcome {
@@ -85,7 +88,7 @@ async fn serve_one<E: Endpoint, R: Future<Output = Outcome>>(
 async fn understand<E: Endpoint>(
     app: &App,
     origin: IpAddr,
-    params: &RawPathParams,
+    params: &Params,
     parts: &Parts,
     body: Body,
 ) -> Result<Ask<E>, ErrorBody> {
@@ -107,7 +110,8 @@ async fn understand<E: Endpoint>(
     Ok(Ask { caller, path, query: query.0, body, bytes, headers: parts.headers.clone() })
 }
 
-fn path<T: DeserializeOwned>(params: &RawPathParams) -> Result<T, ErrorBody> {
+fn path<T: DeserializeOwned>(params: &Params) -> Result<T, ErrorBody> {
+    let params = params.as_ref().map_err(|error| ErrorCode::MalformedPath.because(error.to_string()))?;
     let fields = params.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     serde_json::from_value(serde_json::Value::Object(fields))
         .map_err(|error| ErrorCode::MalformedPath.because(error.to_string()))
