@@ -38,18 +38,32 @@ impl Cluster {
 
     fn start() -> Cluster {
         let programs = programs();
-        let folder = tempfile::Builder::new().prefix("anneal-postgres").tempdir().expect("a temporary folder");
+        let folder =
+            tempfile::Builder::new().prefix("anneal-postgres").tempdir().expect("a temporary folder");
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
         let cluster = Cluster { folder, programs, databases: AtomicU32::new(0) };
         let data = cluster.data();
-        run(cluster.program("initdb").arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8"]));
+        run(cluster
+            .program("initdb")
+            .arg("-D")
+            .arg(&data)
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"]));
         let socket = cluster.folder.path().display();
         // The socket alone: no port that somebody else may have.
-        let options = format!("-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200");
+        let options =
+            format!("-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200");
         let log = cluster.folder.path().join("log");
-        run(cluster.program("pg_ctl").args(["-w", "-D"]).arg(&data).arg("-o").arg(options).arg("-l").arg(log).arg("start"));
+        run(cluster
+            .program("pg_ctl")
+            .args(["-w", "-D"])
+            .arg(&data)
+            .arg("-o")
+            .arg(options)
+            .arg("-l")
+            .arg(log)
+            .arg("start"));
         cluster
     }
 
@@ -100,7 +114,9 @@ fn programs() -> PathBuf {
     let has_all = |folder: &&PathBuf| PROGRAMS.iter().all(|name| folder.join(name).exists());
     match folders.iter().rev().find(has_all) {
         Some(folder) => folder.clone(),
-        None => panic!("PostgreSQL is not installed, and the store must be tested on it: run `tests/setup tests`"),
+        None => {
+            panic!("PostgreSQL is not installed, and the store must be tested on it: run `tests/setup tests`")
+        }
     }
 }
 

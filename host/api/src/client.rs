@@ -323,11 +323,13 @@ async fn ask_about(http: &HttpClient, url: &CoordinatorUrl) -> Result<About, Cli
         let reply = answered(http, url, request(url, &call)?).await?;
         read_all(url, reply, REPLY_BYTES_MAX).await
     };
-    let reply = tokio::time::timeout(call.limit, reading).await.map_err(|elapsed| network(url, elapsed))??;
+    let reply =
+        tokio::time::timeout(call.limit, reading).await.map_err(|elapsed| network(url, elapsed))??;
     let protocol = |detail: String| ClientError::Protocol { url: url.to_string(), detail };
     let about: About = serde_json::from_slice(&reply).map_err(|error| protocol(error.to_string()))?;
     if about.service != "anneal" || about.api != crate::API_VERSION {
-        let detail = format!("it is {} with API {}, we speak {}", about.service, about.api, crate::API_VERSION);
+        let detail =
+            format!("it is {} with API {}, we speak {}", about.service, about.api, crate::API_VERSION);
         return Err(protocol(detail));
     }
     Ok(about)
@@ -366,21 +368,24 @@ async fn answered(
     let body = read_all(url, reply, REPLY_BYTES_MAX).await?;
     match serde_json::from_slice(&body) {
         Ok(refusal) => Err(ClientError::Refused(refusal)),
-        Err(_) => Err(ClientError::Protocol { url: url.to_string(), detail: format!("it answered {status}") }),
+        Err(_) => {
+            Err(ClientError::Protocol { url: url.to_string(), detail: format!("it answered {status}") })
+        }
     }
 }
 
-async fn read_all(url: &CoordinatorUrl, reply: Response<Incoming>, limit: usize) -> Result<Bytes, ClientError> {
+async fn read_all(
+    url: &CoordinatorUrl,
+    reply: Response<Incoming>,
+    limit: usize,
+) -> Result<Bytes, ClientError> {
     match Limited::new(reply.into_body(), limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(source) => Err(ClientError::Network { url: url.to_string(), source }),
     }
 }
 
-fn network(
-    url: &CoordinatorUrl,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> ClientError {
+fn network(url: &CoordinatorUrl, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
     ClientError::Network { url: url.to_string(), source: source.into() }
 }
 

@@ -100,8 +100,10 @@ impl Blobs {
     /// When it is not there or too many are being sent.
     pub async fn body(&self, digest: Digest, from: u64, to: u64) -> Result<BlobBody, BlobError> {
         let permit = self.downloads.clone().try_acquire_owned().map_err(|_| BlobError::Busy)?;
-        let options =
-            object_store::GetOptions { range: Some((from..to).into()), ..object_store::GetOptions::default() };
+        let options = object_store::GetOptions {
+            range: Some((from..to).into()),
+            ..object_store::GetOptions::default()
+        };
         let found = self.store.get_opts(&object_path(digest), options).await;
         let found = found.map_err(|error| missing(digest, error))?;
         Ok(BlobBody::new(found, from, to, permit))

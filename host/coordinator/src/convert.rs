@@ -58,8 +58,9 @@ pub(crate) fn quote(quote: Quote) -> wire::Quote {
 }
 
 pub(crate) fn offer(offer: wire::DeviceOffer) -> Result<DeviceOffer, ErrorBody> {
-    let class = DeviceClass::new(&offer.class)
-        .ok_or_else(|| ErrorCode::Invalid.because("a class is 1 to 32 lower-case letters, digits, `-` or `.`"))?;
+    let class = DeviceClass::new(&offer.class).ok_or_else(|| {
+        ErrorCode::Invalid.because("a class is 1 to 32 lower-case letters, digits, `-` or `.`")
+    })?;
     Ok(DeviceOffer {
         class,
         memory_bytes: offer.memory_bytes,
@@ -94,7 +95,9 @@ pub(crate) fn duty(demand: Demand) -> Duty {
     match demand {
         Demand::Reveal { attempt, deadline } => Duty::Reveal { attempt, deadline },
         Demand::Upload { attempt, blob, deadline } => Duty::Upload { attempt, blob, deadline },
-        Demand::Trace { attempt, level, deadline } => Duty::Trace { attempt, level: wire_level(level), deadline },
+        Demand::Trace { attempt, level, deadline } => {
+            Duty::Trace { attempt, level: wire_level(level), deadline }
+        }
         Demand::Stop { attempt } => Duty::Stop { attempt },
     }
 }

@@ -24,8 +24,8 @@ use crate::app::App;
 use route::route;
 
 pub(crate) use serve::{Server, bind};
-pub(crate) use tls::acceptor;
 pub use tls::TlsError;
+pub(crate) use tls::acceptor;
 
 /// Everything that is served.
 pub(crate) fn router(app: Arc<App>) -> Router {

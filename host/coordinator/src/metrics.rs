@@ -41,7 +41,12 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// A request was answered.
     pub(crate) fn answered(&self, endpoint: &'static str, status: u16, time: Duration) {
-        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((endpoint, status)).or_default() += 1;
+        *self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry((endpoint, status))
+            .or_default() += 1;
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         let ms = time.as_millis() as u64;
         let bucket = BUCKETS_MS.iter().position(|bound| ms <= *bound).unwrap_or(BUCKETS_MS.len());

@@ -147,7 +147,11 @@ async fn answer(app: &App, order: &ReplayOrder, outcome: ReplayOutcome) {
     }
 }
 
-async fn replay(app: &Arc<App>, order: &ReplayOrder, replayer: Arc<dyn Replayer>) -> Result<ReplayOutcome, String> {
+async fn replay(
+    app: &Arc<App>,
+    order: &ReplayOrder,
+    replayer: Arc<dyn Replayer>,
+) -> Result<ReplayOutcome, String> {
     let scratch = app.config.scratch.join(replay_name(order).replace('/', "-"));
     let result = replay_in(app, order, replayer, scratch.clone()).await;
     if let Err(error) = tokio::fs::remove_dir_all(&scratch).await {

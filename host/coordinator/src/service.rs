@@ -31,7 +31,9 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum StartError {
     /// Plain HTTP would be reachable from other machines.
-    #[error("without a certificate it listens on loopback only, and {0} is not; give it a certificate and a key")]
+    #[error(
+        "without a certificate it listens on loopback only, and {0} is not; give it a certificate and a key"
+    )]
     PlainBeyondLoopback(SocketAddr),
     /// The address cannot be listened on.
     #[error("{address} cannot be listened on")]
@@ -87,7 +89,11 @@ impl Coordinator {
         // A store that cannot be opened at all is the owner's to hear of at once.
         app.reader.read(|_| Ok(())).await?;
         let queue = Arc::new(Queue::default());
-        let ear = Ear { app: Arc::downgrade(&app), queue: queue.clone(), runtime: tokio::runtime::Handle::current() };
+        let ear = Ear {
+            app: Arc::downgrade(&app),
+            queue: queue.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
         let supervisor = Supervisor {
             url: store_url,
             key: app.config.key.clone(),

@@ -249,7 +249,8 @@ impl Scan {
 }
 
 fn digest(bytes: &[u8], what: &str) -> Result<Digest, StoreError> {
-    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt { what: format!("a {what} of another length") })?;
+    let bytes =
+        bytes.try_into().map_err(|_| StoreError::Corrupt { what: format!("a {what} of another length") })?;
     Ok(Digest::from_bytes(bytes))
 }
 

@@ -1,7 +1,11 @@
 //! Blobs that nothing needs any more: marked from the live market, removed after a grace. And uploads that
 //! nobody goes on with.
 
-use std::{collections::BTreeSet, sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anneal_api::ErrorBody;
 use anneal_job::{Digest, JobId};
@@ -48,7 +52,8 @@ pub(crate) async fn sweep(app: &Arc<App>) -> Result<u64, ErrorBody> {
 
 /// Blobs of a page that are older than the grace by everybody who keeps them, and that no live job needs.
 fn expired(page: &[KeptBlob], before: u64, needed: &BTreeSet<Digest>) -> BTreeSet<Digest> {
-    let young: BTreeSet<Digest> = page.iter().filter(|kept| kept.at.0 >= before).map(|kept| kept.blob).collect();
+    let young: BTreeSet<Digest> =
+        page.iter().filter(|kept| kept.at.0 >= before).map(|kept| kept.blob).collect();
     let old = page.iter().map(|kept| kept.blob);
     old.filter(|blob| !young.contains(blob) && !needed.contains(blob)).collect()
 }
@@ -85,7 +90,8 @@ mod tests {
             bytes: 1,
             at: Timestamp(at),
         };
-        let page = [kept(b"old", 1), kept(b"young", 9), kept(b"both", 1), kept(b"both", 9), kept(b"needed", 1)];
+        let page =
+            [kept(b"old", 1), kept(b"young", 9), kept(b"both", 1), kept(b"both", 9), kept(b"needed", 1)];
         let needed = [Digest::of(b"needed")].into();
         assert_eq!(expired(&page, 5, &needed), [Digest::of(b"old")].into());
     }

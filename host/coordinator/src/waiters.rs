@@ -137,7 +137,9 @@ impl Drop for Place<'_> {
         }
         // Those in the queues of classes are skipped when their turn comes; here the longest are cleared.
         for queue in lists.idle.values_mut() {
-            if queue.len() > 64 && queue.iter().filter(|waiter| waiter.strong_count() > 0).count() * 2 < queue.len() {
+            if queue.len() > 64
+                && queue.iter().filter(|waiter| waiter.strong_count() > 0).count() * 2 < queue.len()
+            {
                 queue.retain(|waiter| waiter.strong_count() > 0);
             }
         }

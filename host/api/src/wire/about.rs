@@ -4,7 +4,6 @@ use anneal_job::{Identity, Timestamp, Versions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-
 /// The first thing that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct About {

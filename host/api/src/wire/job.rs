@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_job::{
-    AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place, PlanSpec,
-    Price, Redundancy, TaskId, Timestamp, Versions,
+    AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place,
+    PlanSpec, Price, Redundancy, TaskId, Timestamp, Versions,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

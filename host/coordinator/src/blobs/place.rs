@@ -82,7 +82,11 @@ impl FromStr for BlobPlace {
                 if bucket.is_empty() {
                     return Err(wrong());
                 }
-                Ok(BlobPlace::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned(), settings: Vec::new() })
+                Ok(BlobPlace::S3 {
+                    bucket: bucket.to_owned(),
+                    prefix: prefix.to_owned(),
+                    settings: Vec::new(),
+                })
             }
             _ => Err(wrong()),
         }

@@ -136,7 +136,10 @@ impl Uploads {
         let UploadLimits { identity_uploads_max, uploads_max, .. } = self.limits;
         let own = sessions.keys().filter(|(other, _)| *other == identity).count();
         if own >= identity_uploads_max {
-            return Err(BlobError::OverLimit { what: "unfinished uploads", limit: identity_uploads_max as u64 });
+            return Err(BlobError::OverLimit {
+                what: "unfinished uploads",
+                limit: identity_uploads_max as u64,
+            });
         }
         if sessions.len() >= uploads_max {
             return Err(BlobError::Busy);
@@ -157,7 +160,8 @@ impl Uploads {
             let modified = entry.metadata().await?.modified()?;
             if now.duration_since(modified).is_ok_and(|idle| idle > self.limits.idle) {
                 let name = entry.file_name();
-                self.sessions().retain(|(identity, digest), _| name.to_str() != Some(&file_name(*identity, *digest)));
+                self.sessions()
+                    .retain(|(identity, digest), _| name.to_str() != Some(&file_name(*identity, *digest)));
                 fs::remove_file(entry.path()).await?;
                 removed += 1;
             }

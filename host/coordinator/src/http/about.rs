@@ -7,7 +7,9 @@ use std::{
 
 use anneal_api::{
     API_VERSION, ErrorCode,
-    endpoints::{GetAbout, GetHealth, GetLive, GetMetrics, GetOpenApi, GetReady, UPLOAD_PIECE_BYTES_MAX, WAIT_MS_MAX},
+    endpoints::{
+        GetAbout, GetHealth, GetLive, GetMetrics, GetOpenApi, GetReady, UPLOAD_PIECE_BYTES_MAX, WAIT_MS_MAX,
+    },
     wire::{About, Health, LimitsReport, ServiceVersions},
 };
 use anneal_job::Identity;

@@ -91,7 +91,8 @@ async fn put_state(
         let job = market.attempt(&attempt)?.task.job;
         market.job(&job).map(|job| job.developer)
     });
-    let owner = owner.await?.ok_or_else(|| ErrorCode::Forbidden.because("nobody asks for this upload now"))?;
+    let owner =
+        owner.await?.ok_or_else(|| ErrorCode::Forbidden.because("nobody asks for this upload now"))?;
     let there = app.blobs.size(blob.digest).await.map_err(blob_refusal)? == Some(blob.bytes);
     if !there {
         let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
@@ -118,7 +119,8 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetBlob>) -> Outcome {
             return Err(ErrorCode::NotFound.body());
         }
     }
-    let size = app.blobs.size(digest).await.map_err(blob_refusal)?.ok_or_else(|| ErrorCode::NotFound.body())?;
+    let size =
+        app.blobs.size(digest).await.map_err(blob_refusal)?.ok_or_else(|| ErrorCode::NotFound.body())?;
     let range = ask.headers.get(header::RANGE).map(|range| parse_range(range, size)).transpose()?;
     let (from, to) = range.unwrap_or((0, size));
     app.metrics.blob_bytes_sent.fetch_add(to - from, Relaxed);
@@ -133,7 +135,10 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetBlob>) -> Outcome {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if range.is_some() {
         let text = format!("bytes {from}-{}/{size}", to - 1);
-        headers.insert(header::CONTENT_RANGE, HeaderValue::from_str(&text).map_err(|_| ErrorCode::Internal.body())?);
+        headers.insert(
+            header::CONTENT_RANGE,
+            HeaderValue::from_str(&text).map_err(|_| ErrorCode::Internal.body())?,
+        );
     }
     Ok(response)
 }

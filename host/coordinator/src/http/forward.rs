@@ -39,7 +39,8 @@ pub(super) async fn forward(
     let request = Request::builder().method(parts.method.clone()).uri(format!("{url}{target}"));
     let mut request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
     let passed = |name: &&http::HeaderName| {
-        name.as_str().starts_with("anneal-") || [header::AUTHORIZATION, header::RANGE, header::CONTENT_TYPE].contains(name)
+        name.as_str().starts_with("anneal-")
+            || [header::AUTHORIZATION, header::RANGE, header::CONTENT_TYPE].contains(name)
     };
     for name in parts.headers.keys().filter(passed) {
         for value in parts.headers.get_all(name) {

@@ -81,10 +81,8 @@ async fn check_blobs(app: &App, developer: Identity, spec: &JobSpec) -> Result<(
         needed.iter().map(of).collect::<Result<Vec<_>, StoreError>>()
     });
     match kept.await?.into_iter().find(|(_, kept)| !kept) {
-        Some((blob, _)) => Err(ErrorCode::NotFound.because(format!(
-            "{} with {} bytes has not been uploaded by you",
-            blob.digest, blob.bytes
-        ))),
+        Some((blob, _)) => Err(ErrorCode::NotFound
+            .because(format!("{} with {} bytes has not been uploaded by you", blob.digest, blob.bytes))),
         None => Ok(()),
     }
 }
@@ -92,7 +90,11 @@ async fn check_blobs(app: &App, developer: Identity, spec: &JobSpec) -> Result<(
 /// Whether a text may be shown as a name.
 pub(super) fn check_name(name: &str) -> Result<(), ErrorBody> {
     let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(ErrorCode::Invalid.because("a name has 1 to 64 bytes and no control characters")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ErrorCode::Invalid.because("a name has 1 to 64 bytes and no control characters"))
+    }
 }
 
 pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {

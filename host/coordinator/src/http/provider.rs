@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use anneal_api::{
     ErrorBody, ErrorCode, Nothing,
-    endpoints::{EnrolProvider, GetProvider, ListProviders, PauseProvider, PollProvider, SendBatch, WAIT_MS_MAX},
+    endpoints::{
+        EnrolProvider, GetProvider, ListProviders, PauseProvider, PollProvider, SendBatch, WAIT_MS_MAX,
+    },
     wire::{
-        BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, HeartbeatReply, ItemReply, NoLease, Poll,
-        PollReply, Providers,
+        BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, HeartbeatReply, ItemReply, NoLease,
+        Poll, PollReply, Providers,
     },
 };
 use anneal_job::{Credits, Digest, Identity, RecordHasher, Span};
@@ -60,7 +62,9 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
 
 /// As long as there is no money, an operator that has no stake gets one.
 fn give_stake(turn: &mut Turn<'_>, provider: Identity, credits: Credits) -> Result<(), ErrorBody> {
-    let Some(owner) = turn.market().provider(&provider).map(|provider| provider.operator) else { return Ok(()) };
+    let Some(owner) = turn.market().provider(&provider).map(|provider| provider.operator) else {
+        return Ok(());
+    };
     let operator = turn.market().operator(&owner);
     // Who lost its stake by a fault gets no other.
     if operator.is_some_and(|operator| operator.stake == Credits::ZERO && operator.faults == 0) {
@@ -80,7 +84,9 @@ fn check_enrol(enrol: &Enrol) -> Result<(), ErrorBody> {
     }
     let plain = |name: &str| name.len() <= DEVICE_NAME_BYTES_MAX && !name.chars().any(char::is_control);
     if !enrol.devices.iter().all(|device| plain(&device.name)) {
-        return invalid(format!("a device's name has at most {DEVICE_NAME_BYTES_MAX} bytes, no control characters"));
+        return invalid(format!(
+            "a device's name has at most {DEVICE_NAME_BYTES_MAX} bytes, no control characters"
+        ));
     }
     Ok(())
 }
@@ -234,14 +240,17 @@ fn revision(demands: &[Demand]) -> u64 {
 pub(super) async fn batch(app: Arc<App>, ask: Ask<SendBatch>) -> Outcome {
     let provider = ask.caller.who()?;
     let Batch { heartbeats, commits, reveals, faults, given_back, traces } = &ask.body;
-    let items = [heartbeats.len(), commits.len(), reveals.len(), faults.len(), given_back.len(), traces.len()];
+    let items =
+        [heartbeats.len(), commits.len(), reveals.len(), faults.len(), given_back.len(), traces.len()];
     if items.iter().sum::<usize>() > BATCH_ITEMS_MAX {
         return Err(ErrorCode::Invalid.because(format!("at most {BATCH_ITEMS_MAX} items")));
     }
     app.saw(provider);
     // Signatures are checked here, on many threads, and not by the one writer.
-    let forged: Vec<bool> =
-        reveals.iter().map(|item| item.receipt.receipt.provider != provider || !item.receipt.holds()).collect();
+    let forged: Vec<bool> = reveals
+        .iter()
+        .map(|item| item.receipt.receipt.provider != provider || !item.receipt.holds())
+        .collect();
     let (key, batch) = (ask.caller.key(), ask.body);
     let done = app.turn(key, move |turn| to_json(&batch_turn(turn, provider, batch, &forged)));
     done.await.map(raw_json)

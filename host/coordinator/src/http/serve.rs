@@ -4,10 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::Ordering::Relaxed,
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -114,10 +111,13 @@ impl Server {
             // Small replies must not wait for each other.
             let _ = stream.set_nodelay(true);
             match tls {
-                None => exchange(TokioIo::new(Stalling::new(stream)), router, peer, header_time, stopping).await,
+                None => {
+                    exchange(TokioIo::new(Stalling::new(stream)), router, peer, header_time, stopping).await
+                }
                 Some(tls) => match tokio::time::timeout(header_time, tls.accept(stream)).await {
                     Ok(Ok(stream)) => {
-                        exchange(TokioIo::new(Stalling::new(stream)), router, peer, header_time, stopping).await;
+                        exchange(TokioIo::new(Stalling::new(stream)), router, peer, header_time, stopping)
+                            .await;
                     }
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
                     Err(_) => tracing::debug!(%peer, "TLS took too long"),

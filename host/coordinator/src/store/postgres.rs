@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, types::ToSql};
 
 use super::{
-    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError, Transaction,
-    digest, lease::LEAD_FOR, schema, to_signed, to_unsigned,
+    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
+    Transaction, digest, lease::LEAD_FOR, schema, to_signed, to_unsigned,
 };
 
 /// How long a connection may take.
@@ -101,10 +101,9 @@ impl Store for PostgresStore {
         // No epoch is below 0, so this is nobody's.
         let own = own.map_or(-1, |own| to_signed(own.0));
         let rows = self.query(&sql, &[&address, &to_signed(LEAD_FOR.as_millis() as u64), &own])?;
-        Ok(rows.first().map(|row| Leadership {
-            epoch: Epoch(to_unsigned(row.get(0))),
-            renew_every: Some(LEAD_FOR / 4),
-        }))
+        Ok(rows
+            .first()
+            .map(|row| Leadership { epoch: Epoch(to_unsigned(row.get(0))), renew_every: Some(LEAD_FOR / 4) }))
     }
 
     fn renew(&mut self, epoch: Epoch) -> Result<(), StoreError> {
@@ -150,9 +149,8 @@ impl Store for PostgresStore {
     fn rows(&mut self, scan: &Scan) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let (after, before) = scan.bounds();
         let order = if scan.descending { "DESC" } else { "ASC" };
-        let sql = format!(
-            "SELECT key, value FROM item WHERE key > $1 AND key < $2 ORDER BY key {order} LIMIT $3"
-        );
+        let sql =
+            format!("SELECT key, value FROM item WHERE key > $1 AND key < $2 ORDER BY key {order} LIMIT $3");
         let rows = self.query(&sql, &[&after, &before, &to_signed(scan.limit)])?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
@@ -172,14 +170,16 @@ impl Store for PostgresStore {
     }
 
     fn log_end(&mut self) -> Result<Option<LogEnd>, StoreError> {
-        let rows = self.query("SELECT sequence, at_ms, hash FROM entry ORDER BY sequence DESC LIMIT 1", &[])?;
+        let rows =
+            self.query("SELECT sequence, at_ms, hash FROM entry ORDER BY sequence DESC LIMIT 1", &[])?;
         let Some(row) = rows.first() else { return Ok(None) };
         let (sequence, at) = (to_unsigned(row.get(0)), Timestamp(to_unsigned(row.get(1))));
         Ok(Some(LogEnd { sequence, at, hash: digest(row.get(2), "hash")? }))
     }
 
     fn log_entries(&mut self, after: u64, limit: u64) -> Result<Vec<LogEntry>, StoreError> {
-        let sql = "SELECT sequence, at_ms, event, hash FROM entry WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+        let sql =
+            "SELECT sequence, at_ms, event, hash FROM entry WHERE sequence > $1 ORDER BY sequence LIMIT $2";
         let rows = self.query(sql, &[&to_signed(after), &to_signed(limit)])?;
         let entry = |row: &tokio_postgres::Row| {
             let (sequence, at) = (to_unsigned(row.get(0)), Timestamp(to_unsigned(row.get(1))));
@@ -195,8 +195,8 @@ impl Store for PostgresStore {
         let head = |row: &tokio_postgres::Row| {
             let (sequence, at) = (to_unsigned(row.get(0)), Timestamp(to_unsigned(row.get(1))));
             let signature: Result<[u8; 64], _> = row.get::<_, &[u8]>(3).try_into();
-            let signature =
-                signature.map_err(|_| StoreError::Corrupt { what: "a signature of another length".to_owned() })?;
+            let signature = signature
+                .map_err(|_| StoreError::Corrupt { what: "a signature of another length".to_owned() })?;
             let hash = digest(row.get(2), "hash")?;
             Ok(LogHead { sequence, hash, at, signature: Signature::from_bytes(signature) })
         };
@@ -256,6 +256,8 @@ async fn connect(config: tokio_postgres::Config) -> Result<Client, tokio_postgre
     Ok(client)
 }
 
-fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(doing: &'static str) -> impl Fn(E) -> StoreError {
+fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    doing: &'static str,
+) -> impl Fn(E) -> StoreError {
     move |source| StoreError::Failed { doing, source: source.into() }
 }

@@ -11,8 +11,8 @@ use anneal_job::{Digest, Identity, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
 
 use super::{
-    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError, Transaction,
-    digest, schema, to_signed, to_unsigned,
+    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
+    Transaction, digest, schema, to_signed, to_unsigned,
 };
 
 /// Prepared statements kept.
@@ -123,7 +123,9 @@ impl Store for SqliteStore {
     }
 
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.all("SELECT key, value FROM item WHERE live ORDER BY key", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.all("SELECT key, value FROM item WHERE live ORDER BY key", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
     }
 
     fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
@@ -134,17 +136,18 @@ impl Store for SqliteStore {
     }
 
     fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT value FROM item WHERE key = ?1").map_err(failed("reading"))?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT value FROM item WHERE key = ?1")
+            .map_err(failed("reading"))?;
         statement.query_row([key], |row| row.get(0)).optional().map_err(failed("reading"))
     }
 
     fn rows(&mut self, scan: &Scan) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let (after, before) = scan.bounds();
         let order = if scan.descending { "DESC" } else { "ASC" };
-        let sql = format!(
-            "SELECT key, value FROM item WHERE key > ?1 AND key < ?2 ORDER BY key {order} LIMIT ?3"
-        );
+        let sql =
+            format!("SELECT key, value FROM item WHERE key > ?1 AND key < ?2 ORDER BY key {order} LIMIT ?3");
         self.all(&sql, params![after, before, to_signed(scan.limit)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
@@ -287,6 +290,8 @@ fn kept_blob(row: &rusqlite::Row<'_>) -> rusqlite::Result<KeptBlob> {
     })
 }
 
-fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(doing: &'static str) -> impl Fn(E) -> StoreError {
+fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    doing: &'static str,
+) -> impl Fn(E) -> StoreError {
     move |source| StoreError::Failed { doing, source: source.into() }
 }

@@ -113,14 +113,18 @@ fn a_replaced_leader_writes_nothing() {
         assert!(next > epoch);
         let write = Transaction { rows: vec![row("job/1", "late", true)], ..Transaction::default() };
         let fenced = old.commit(epoch, &write).expect_err("it was replaced");
-        assert!(matches!(fenced, StoreError::Fenced { ours, theirs } if ours == epoch && theirs == next), "{fenced}");
+        assert!(
+            matches!(fenced, StoreError::Fenced { ours, theirs } if ours == epoch && theirs == next),
+            "{fenced}"
+        );
         assert!(matches!(old.renew(epoch), Err(StoreError::Fenced { .. })));
         assert_eq!(new.row("job/1").expect("no row"), None);
         new.commit(next, &write).expect("the new leader writes");
         assert_eq!(new.leader().expect("a leader").map(|leader| leader.epoch), Some(next));
         if place.shared {
             // After a lost connection, the leader need not wait for itself; what was under way is fenced, too.
-            let again = place.open().lead("http://127.0.0.1:2", Some(next)).expect("the store").expect("its own");
+            let again =
+                place.open().lead("http://127.0.0.1:2", Some(next)).expect("the store").expect("its own");
             assert!(again.epoch > next);
             assert!(matches!(new.commit(next, &write), Err(StoreError::Fenced { .. })));
         }
@@ -141,8 +145,11 @@ fn a_transaction_that_cannot_be_written_leaves_nothing() {
         let first = Transaction { commands: vec![command.clone()], ..Transaction::default() };
         store.commit(epoch, &first).expect("the first");
         // The same command once more, which no writer does: the database itself refuses.
-        let second =
-            Transaction { commands: vec![command], rows: vec![row("job/1", "x", true)], ..Transaction::default() };
+        let second = Transaction {
+            commands: vec![command],
+            rows: vec![row("job/1", "x", true)],
+            ..Transaction::default()
+        };
         assert!(matches!(store.commit(epoch, &second), Err(StoreError::Failed { .. })));
         assert_eq!(store.row("job/1").expect("no row"), None);
         let third = Transaction { rows: vec![row("job/2", "x", true)], ..Transaction::default() };
@@ -208,7 +215,8 @@ fn blobs_are_counted_for_who_keeps_them() {
     on_every_store(|place| {
         let mut store = place.open();
         let (one, two) = (Identity::from_bytes([1; 32]), Identity::from_bytes([2; 32]));
-        let kept = |blob: &[u8], keeper, bytes| KeptBlob { blob: Digest::of(blob), keeper, bytes, at: Timestamp(9) };
+        let kept =
+            |blob: &[u8], keeper, bytes| KeptBlob { blob: Digest::of(blob), keeper, bytes, at: Timestamp(9) };
         for blob in [kept(b"a", one, 10), kept(b"a", one, 10), kept(b"a", two, 10), kept(b"b", one, 5)] {
             store.keep_blob(&blob).expect("a blob");
         }

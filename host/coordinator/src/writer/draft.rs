@@ -100,7 +100,10 @@ impl Draft {
 
     /// Whether the market's clock is all that moved: that can wait for the next group.
     pub(super) fn is_only_time(&self) -> bool {
-        self.extent() == 1 && self.changed.contains(&Key::Totals) && self.replays.is_empty() && self.commands.is_empty()
+        self.extent() == 1
+            && self.changed.contains(&Key::Totals)
+            && self.replays.is_empty()
+            && self.commands.is_empty()
     }
 
     /// How much there is: a turn that leaves it as it was has changed nothing.
@@ -117,7 +120,8 @@ impl Draft {
         now: Timestamp,
     ) -> (Transaction, LogEnd, Vec<Notice>) {
         let mut notices = self.notices;
-        let mut transaction = Transaction { commands: self.commands, done: self.done, ..Transaction::default() };
+        let mut transaction =
+            Transaction { commands: self.commands, done: self.done, ..Transaction::default() };
         for event in self.events {
             let text = serde_json::to_string(&event).expect("an event holds nothing that JSON cannot");
             let entry = LogEntry::following(&end.hash, end.sequence + 1, event.at.max(end.at), text);

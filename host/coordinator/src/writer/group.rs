@@ -116,8 +116,11 @@ impl Leading {
     fn finish(&mut self, draft: Draft, replies: Replies, now: Timestamp) -> Result<(), Ended> {
         let only_time = draft.is_only_time();
         let (transaction, end, notices) = draft.finish(&self.market, &self.key, self.end, now);
-        let committed =
-            if only_time || transaction.is_empty() { Ok(()) } else { self.store.commit(self.epoch, &transaction) };
+        let committed = if only_time || transaction.is_empty() {
+            Ok(())
+        } else {
+            self.store.commit(self.epoch, &transaction)
+        };
         match committed {
             Ok(()) => {
                 self.end = end;

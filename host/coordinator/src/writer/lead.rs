@@ -67,7 +67,9 @@ pub enum LeadError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The data belongs to another key.
-    #[error("the data is that of coordinator {found}, but the key is {ours}'s; use the key that it was made with")]
+    #[error(
+        "the data is that of coordinator {found}, but the key is {ours}'s; use the key that it was made with"
+    )]
     OtherKey {
         /// Whose data it is.
         found: String,
@@ -137,7 +139,12 @@ impl Supervisor {
     }
 
     /// Loads what is live; an empty store gets its first rows and events.
-    fn load(&self, mut store: Box<dyn Store>, epoch: Epoch, renewal: Option<Renewal>) -> Result<Leading, LeadError> {
+    fn load(
+        &self,
+        mut store: Box<dyn Store>,
+        epoch: Epoch,
+        renewal: Option<Renewal>,
+    ) -> Result<Leading, LeadError> {
         let ours = self.key.identity().to_string();
         let found = store.row(IDENTITY_ROW)?.map(|row| String::from_utf8_lossy(&row).into_owned());
         if let Some(found) = found.filter(|found| *found != ours) {
@@ -195,7 +202,9 @@ impl Leading {
 
     fn replays(&mut self) -> Result<Vec<ReplayOrder>, LeadError> {
         let items = self.store.outbox()?;
-        let order = |payload: &[u8]| serde_json::from_slice(payload).map_err(|error| LeadError::Load(error.to_string()));
+        let order = |payload: &[u8]| {
+            serde_json::from_slice(payload).map_err(|error| LeadError::Load(error.to_string()))
+        };
         items.iter().map(|item| order(&item.payload)).collect()
     }
 

@@ -23,7 +23,8 @@ impl Turn<'_> {
             return Err(anneal_api::ErrorCode::Internal.because("the operating system gave no random bytes"));
         };
         let applied = self.market.apply(self.now, Seed(random), command);
-        let applied = applied.map_err(|rejection| ErrorBody::refused(rejection.code(), rejection.to_string()))?;
+        let applied =
+            applied.map_err(|rejection| ErrorBody::refused(rejection.code(), rejection.to_string()))?;
         let reply = applied.reply.clone();
         self.draft.take(applied, self.now);
         Ok(reply)

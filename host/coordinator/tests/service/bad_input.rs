@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use anneal_api::{
-    CommandId, ErrorBody, Nonce, SecretKey, sign::{self, RequestClaims},
+    CommandId, ErrorBody, Nonce, SecretKey,
+    sign::{self, RequestClaims},
 };
 use anneal_coordinator::{Coordinator, Limits};
 use anneal_job::{Digest, Identity, Timestamp};
@@ -52,7 +53,8 @@ impl Raw {
     }
 
     async fn send(&self, coordinator: &Coordinator) -> (u16, String) {
-        let mut text = format!("{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", self.method, self.target);
+        let mut text =
+            format!("{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             text += &format!("{name}: {}\r\n", value.to_str().expect("plain"));
         }
@@ -82,7 +84,8 @@ fn now() -> Timestamp {
 }
 
 fn check(what: &str, (status, body): &(u16, String), code: &str) {
-    let error: ErrorBody = serde_json::from_str(body).unwrap_or_else(|error| panic!("{what}: {error}: {body}"));
+    let error: ErrorBody =
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{what}: {error}: {body}"));
     assert_eq!((error.code.as_str(), error.status), (code, *status), "{what}: {body}");
     assert!(!error.message.is_empty());
 }
@@ -126,7 +129,11 @@ async fn every_bad_request_has_its_code() {
     check("another type", &send(post("/v1/provider/poll", r#"{"idle":1}"#)).await, "malformed-body");
     let unknown = r#"{"idle":[],"seen":0,"wait_ms":0,"hurry":true}"#;
     check("an unknown field", &send(post("/v1/provider/poll", unknown)).await, "unknown-field");
-    check("an unknown field of nothing", &send(post("/v1/blobs/missing", r#"{"blobs":[],"x":1}"#)).await, "unknown-field");
+    check(
+        "an unknown field of nothing",
+        &send(post("/v1/blobs/missing", r#"{"blobs":[],"x":1}"#)).await,
+        "unknown-field",
+    );
     check("an unknown key", &send(get("/v1/jobs?limit=1&x=2")).await, "malformed-query");
     check("no number", &send(get("/v1/jobs?limit=many")).await, "malformed-query");
     for path in ["/v1/blobs/..%2f..%2fetc%2fpasswd", "/v1/blobs/x", "/v1/jobs/%00", "/v1/providers/%ff"] {
@@ -163,7 +170,8 @@ async fn a_rude_connection_ends_and_others_go_on() {
     assert_eq!(status, 401, "who is not signed is not waited for");
     let key = new_key();
     let mut half = Raw::signed(site.key.identity(), &key, "POST", "/v1/provider/pause", r#"{"paused":true}"#);
-    let mut text = format!("POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 15\r\n", half.target);
+    let mut text =
+        format!("POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 15\r\n", half.target);
     for (name, value) in &half.headers {
         text += &format!("{name}: {}\r\n", value.to_str().expect("plain"));
     }

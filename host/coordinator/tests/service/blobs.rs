@@ -38,7 +38,8 @@ async fn a_large_blob_travels_in_pieces_and_back() {
     assert!(matches!(wrong, Err(ClientError::BlobDigest { .. })), "{wrong:?}");
     client.download(blob, &again, &mut |_, _| {}).await.expect("downloaded");
     // Rotten on the coordinator's disk: the client does not take it.
-    let stored = site.folder.path().join("blobs").join(&blob.digest.to_string()[..2]).join(blob.digest.to_string());
+    let stored =
+        site.folder.path().join("blobs").join(&blob.digest.to_string()[..2]).join(blob.digest.to_string());
     let mut rotten = content.clone();
     rotten[7] ^= 1;
     std::fs::write(&stored, rotten).expect("the stored file");
@@ -74,7 +75,8 @@ async fn quotas_hold_and_old_blobs_go() {
     // What lies is thrown away, and does not count.
     let path = site.folder.path().join("lie");
     std::fs::write(&path, b"a lie").expect("a file");
-    let lie = client.upload(Blob { digest: Digest::of(b"truth"), bytes: 5 }, &path, None, &mut |_, _| {}).await;
+    let lie =
+        client.upload(Blob { digest: Digest::of(b"truth"), bytes: 5 }, &path, None, &mut |_, _| {}).await;
     assert_eq!(lie.expect_err("other bytes").code(), Some("blob-digest"));
     // No live job needs it, and it is older than nothing at all.
     let later = std::time::Instant::now();

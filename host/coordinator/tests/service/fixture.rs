@@ -11,11 +11,12 @@ use anneal_api::{
     wire::{JobQuery, JobSpec, JobView, SubmitJob},
 };
 use anneal_coordinator::{
-    Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, blobs::BlobPlace, store::StoreUrl,
+    Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, blobs::BlobPlace,
+    store::StoreUrl,
 };
 use anneal_job::{
-    Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, PlanSpec, Price, ReceiptOutcome, Redundancy, Span,
-    Task, Versions, result_digest, trace_root,
+    Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, PlanSpec, Price, ReceiptOutcome,
+    Redundancy, Span, Task, Versions, result_digest, trace_root,
 };
 use anneal_market::{Parameters, TraceLevel, TraceReport};
 use tempfile::TempDir;
@@ -174,8 +175,13 @@ pub fn from_commits(task: &Task, commits: Vec<Digest>) -> Truth {
     let digest = Digest::of(&state);
     let value = f64::from(digest.as_bytes()[0]) / 256.0;
     let metrics = vec![Metric { name: "loss".to_owned(), step: u64::from(task.place.segment), value }];
-    let completed =
-        Completed { result: result_digest(digest, &metrics), state: digest, metrics, gas: 1_000_000, steps: STEPS };
+    let completed = Completed {
+        result: result_digest(digest, &metrics),
+        state: digest,
+        metrics,
+        gas: 1_000_000,
+        steps: STEPS,
+    };
     let state_blob = Blob { digest, bytes: state.len() as u64 };
     Truth { outcome: ReceiptOutcome::Completed { completed, state_blob }, commits, state }
 }

@@ -98,7 +98,8 @@ async fn a_liar_is_found_out_down_to_the_operation() {
         loop {
             let query = JobQuery { wait_ms: Some(500), ..JobQuery::default() };
             let view = developer.job(id, &query).await.expect("the job");
-            let faults = view.tasks[0].verdict.as_ref().map(|verdict| verdict.faults.clone()).unwrap_or_default();
+            let faults =
+                view.tasks[0].verdict.as_ref().map(|verdict| verdict.faults.clone()).unwrap_or_default();
             if let Some(fault) = faults.first() {
                 return fault.clone();
             }

@@ -6,8 +6,8 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use anneal_api::{
     Client, SecretKey, random_bytes,
     wire::{
-        Batch, CommitItem, DeviceOffer, Duty, Enrol, Lease, Poll, PollReply, RevealItem, SignedReceipt, TraceItem,
-        TraceLevel,
+        Batch, CommitItem, DeviceOffer, Duty, Enrol, Lease, Poll, PollReply, RevealItem, SignedReceipt,
+        TraceItem, TraceLevel,
     },
 };
 use anneal_coordinator::Coordinator;
@@ -137,7 +137,9 @@ impl Provider {
                 };
                 let names = match level {
                     TraceLevel::Commits => Vec::new(),
-                    TraceLevel::Operations { .. } => (0..digests.len()).map(|n| format!("operation-{n}")).collect(),
+                    TraceLevel::Operations { .. } => {
+                        (0..digests.len()).map(|n| format!("operation-{n}")).collect()
+                    }
                 };
                 batch.traces.push(TraceItem { attempt: *attempt, level: *level, digests, names });
             }

@@ -96,8 +96,10 @@ async fn another_key_does_not_take_over_the_data() {
     let coordinator =
         anneal_coordinator::Coordinator::start(config, std::sync::Arc::new(crate::fixture::Oracle)).await;
     let coordinator = coordinator.expect("it listens");
-    let mut options =
-        anneal_api::ClientOptions::new(format!("http://{}", coordinator.address()).parse().expect("a URL"), new_key());
+    let mut options = anneal_api::ClientOptions::new(
+        format!("http://{}", coordinator.address()).parse().expect("a URL"),
+        new_key(),
+    );
     options.retry = anneal_api::client::Retry::ONCE;
     let client = anneal_api::Client::connect(options).await.expect("it answers");
     assert_eq!(client.pause(true).await.expect_err("it does not lead").code(), Some("not-leader"));

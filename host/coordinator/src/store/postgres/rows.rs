@@ -71,7 +71,8 @@ async fn rows(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_po
         let keys: Vec<&str> = all.rows.iter().map(|row| &row.key[..]).collect();
         let values: Vec<&[u8]> = all.rows.iter().map(|row| &row.value[..]).collect();
         let live: Vec<bool> = all.rows.iter().map(|row| row.live).collect();
-        let sql = "INSERT INTO item (key, value, live) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bool[])
+        let sql =
+            "INSERT INTO item (key, value, live) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bool[])
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value, live = excluded.live";
         run(database, sql, &[&keys, &values, &live]).await?;
     }
