@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: where things are, and how the command is run.
 
+pub mod postgres;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},

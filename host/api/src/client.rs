@@ -25,7 +25,7 @@ use thiserror::Error;
 
 use crate::{
     Access, CommandId, CoordinatorUrl, Endpoint, ErrorBody, ErrorCode, KeyError, Media, Method, Nonce,
-    SecretKey, endpoint, endpoints, sign,
+    Nothing, SecretKey, endpoint, endpoints, sign,
     transport::{HttpClient, TransportError, http_client},
     wire::About,
 };
@@ -169,6 +169,11 @@ impl Client {
         self.inner.key.identity()
     }
 
+    /// What this client signs with.
+    pub fn key(&self) -> Arc<SecretKey> {
+        self.inner.key.clone()
+    }
+
     /// Where the coordinator is.
     pub fn url(&self) -> &CoordinatorUrl {
         &self.inner.url
@@ -187,6 +192,19 @@ impl Client {
         crate::Secret::new(format!("{}/#token={}", self.inner.url, token.expose()))
     }
 
+    /// A command without path or query, under an id of the caller's: sent again, even after a restart of either
+    /// side, it is carried out once.
+    ///
+    /// # Errors
+    /// As [`ClientError`] lists.
+    pub async fn call_as<E: Endpoint<Path = Nothing, Query = Nothing>>(
+        &self,
+        command: CommandId,
+        body: &E::Body,
+    ) -> Result<E::Reply, ClientError> {
+        self.exchange::<E>(&Nothing {}, &Nothing {}, body, Some(command)).await
+    }
+
     /// Any request of the table. A command gets one id for all its retries.
     ///
     /// # Errors
@@ -197,13 +215,23 @@ impl Client {
         query: &E::Query,
         body: &E::Body,
     ) -> Result<E::Reply, ClientError> {
-        let body = match E::BODY {
-            Media::Json => serde_json::to_vec(body).expect("a request's type holds nothing that JSON cannot"),
-            Media::None | Media::Bytes | Media::Text => Vec::new(),
-        };
         let command = match E::METHOD {
             Method::Post => Some(CommandId::random()?),
             Method::Get | Method::Put => None,
+        };
+        self.exchange::<E>(path, query, body, command).await
+    }
+
+    async fn exchange<E: Endpoint>(
+        &self,
+        path: &E::Path,
+        query: &E::Query,
+        body: &E::Body,
+        command: Option<CommandId>,
+    ) -> Result<E::Reply, ClientError> {
+        let body = match E::BODY {
+            Media::Json => serde_json::to_vec(body).expect("a request's type holds nothing that JSON cannot"),
+            Media::None | Media::Bytes | Media::Text => Vec::new(),
         };
         let wait_ms = wait_ms(query).max(wait_ms(&serde_json::from_slice::<serde_json::Value>(&body).ok()));
         let limit = Duration::from_secs(REPLY_SECONDS_MAX) + Duration::from_millis(wait_ms);
@@ -295,11 +323,13 @@ async fn ask_about(http: &HttpClient, url: &CoordinatorUrl) -> Result<About, Cli
         let reply = answered(http, url, request(url, &call)?).await?;
         read_all(url, reply, REPLY_BYTES_MAX).await
     };
-    let reply = tokio::time::timeout(call.limit, reading).await.map_err(|elapsed| network(url, elapsed))??;
+    let reply =
+        tokio::time::timeout(call.limit, reading).await.map_err(|elapsed| network(url, elapsed))??;
     let protocol = |detail: String| ClientError::Protocol { url: url.to_string(), detail };
     let about: About = serde_json::from_slice(&reply).map_err(|error| protocol(error.to_string()))?;
     if about.service != "anneal" || about.api != crate::API_VERSION {
-        let detail = format!("it is {} with API {}, we speak {}", about.service, about.api, crate::API_VERSION);
+        let detail =
+            format!("it is {} with API {}, we speak {}", about.service, about.api, crate::API_VERSION);
         return Err(protocol(detail));
     }
     Ok(about)
@@ -338,21 +368,24 @@ async fn answered(
     let body = read_all(url, reply, REPLY_BYTES_MAX).await?;
     match serde_json::from_slice(&body) {
         Ok(refusal) => Err(ClientError::Refused(refusal)),
-        Err(_) => Err(ClientError::Protocol { url: url.to_string(), detail: format!("it answered {status}") }),
+        Err(_) => {
+            Err(ClientError::Protocol { url: url.to_string(), detail: format!("it answered {status}") })
+        }
     }
 }
 
-async fn read_all(url: &CoordinatorUrl, reply: Response<Incoming>, limit: usize) -> Result<Bytes, ClientError> {
+async fn read_all(
+    url: &CoordinatorUrl,
+    reply: Response<Incoming>,
+    limit: usize,
+) -> Result<Bytes, ClientError> {
     match Limited::new(reply.into_body(), limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(source) => Err(ClientError::Network { url: url.to_string(), source }),
     }
 }
 
-fn network(
-    url: &CoordinatorUrl,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> ClientError {
+fn network(url: &CoordinatorUrl, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
     ClientError::Network { url: url.to_string(), source: source.into() }
 }
 

@@ -118,7 +118,10 @@ fn plain_fields(fields: &impl Serialize) -> Vec<(String, String)> {
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-            assert!(plain && !text.is_empty() && text != "." && text != "..", "{name} cannot stand in a path");
+            assert!(
+                plain && !text.is_empty() && text != "." && text != "..",
+                "{name} cannot stand in a path"
+            );
             (name.clone(), text)
         })
         .collect()

@@ -8,9 +8,9 @@ use crate::{
     Access, Endpoint, JSON_BYTES_MAX, LogPage, Media, Method, Nothing,
     openapi::Description,
     wire::{
-        About, Batch, BatchReply, BlobPath, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobView,
-        Jobs, Missing, MissingQuery, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote, QuoteJob,
-        SubmitJob, Submitted, UploadQuery, UploadState,
+        About, Batch, BatchReply, BlobPath, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery,
+        JobView, Jobs, Missing, MissingQuery, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote,
+        QuoteJob, SubmitJob, Submitted, UploadQuery, UploadState,
     },
 };
 

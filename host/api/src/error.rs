@@ -99,8 +99,6 @@ codes! {
     RateLimited "rate-limited" 429 "too many requests; come again later",
     /// More bytes than an identity may keep.
     QuotaBytes "quota-bytes" 429 "no bytes are left in this identity's quota",
-    /// More unfinished jobs than an identity may have.
-    QuotaJobs "quota-jobs" 429 "no jobs are left in this identity's quota",
     /// More long polls or connections than there may be.
     Overloaded "overloaded" 503 "the coordinator is busy; come again later",
     /// The store does not answer; nothing was changed or it is not known whether.

@@ -18,6 +18,7 @@ pub struct SecretKey {
 }
 
 /// Text that no log, error or `Debug` shows.
+#[derive(Clone)]
 pub struct Secret(String);
 
 /// 64 bytes of an Ed25519 signature; as text, 128 hexadecimal digits.

@@ -25,7 +25,7 @@ pub use url::{CoordinatorUrl, UrlError};
 /// Connections that wait for their next request, at most.
 const IDLE_CONNECTIONS_MAX: usize = 8;
 /// How long they do: less than what a coordinator grants.
-const IDLE_SECONDS: u64 = 20;
+const IDLE_SECONDS: u64 = 10;
 
 /// What sends requests.
 pub type HttpClient = HyperClient<Connector, Full<Bytes>>;

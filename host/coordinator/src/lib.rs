@@ -1,1 +1,31 @@
-//! Placeholder while dependencies compile.
+//! The coordinator's service around the market: HTTP, store, log, blobs, effects.
+//!
+//! - [`store`]: rows, the hash-chained log, commands' replies, the outbox, and who leads; SQLite or PostgreSQL.
+//! - `writer`: the one thread that owns the market. Handlers send it turns; a group of turns is one transaction,
+//!   and replies follow the commit.
+//! - [`blobs`]: bytes by their SHA-256.
+//! - `http`: the guards and a handler per request of the table in `anneal_api::endpoints`; the web page.
+//! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]).
+//!
+//! What is decided is decided in `anneal-market`. Nothing here reads the environment or prints.
+
+mod app;
+pub mod blobs;
+mod config;
+mod convert;
+mod http;
+mod metrics;
+mod profile;
+mod replay;
+mod service;
+pub mod store;
+mod sweep;
+mod views;
+mod waiters;
+mod writer;
+
+pub use config::{Config, Grants, Limits, TlsFiles};
+pub use http::TlsError;
+pub use replay::{ReplayDone, ReplayRequest, Replayer};
+pub use service::{Coordinator, StartError};
+pub use writer::LeadError;

@@ -89,7 +89,12 @@ impl Client {
         Ok(())
     }
 
-    async fn put_piece(&self, at: BlobPath, query: UploadQuery, piece: Bytes) -> Result<UploadState, ClientError> {
+    async fn put_piece(
+        &self,
+        at: BlobPath,
+        query: UploadQuery,
+        piece: Bytes,
+    ) -> Result<UploadState, ClientError> {
         let call = Call {
             method: Method::Put,
             target: endpoint::target::<PutBlob>(&at, &query),

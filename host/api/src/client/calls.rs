@@ -11,8 +11,9 @@ use crate::{
     },
     log::{LogError, LogSummary, LogVerifier},
     wire::{
-        About, Batch, BatchReply, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobSpec, JobView,
-        Jobs, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote, QuoteJob, SubmitJob, Submitted,
+        About, Batch, BatchReply, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobSpec,
+        JobView, Jobs, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote, QuoteJob, SubmitJob,
+        Submitted,
     },
 };
 

@@ -6,7 +6,8 @@ fn log(key: &SecretKey, entries: u64) -> LogPage {
     let mut hash = genesis(&key.identity());
     let mut page = LogPage { entries: Vec::new(), heads: Vec::new() };
     for sequence in 1..=entries {
-        let entry = LogEntry::following(&hash, sequence, Timestamp(sequence * 10), format!("{{\"n\":{sequence}}}"));
+        let entry =
+            LogEntry::following(&hash, sequence, Timestamp(sequence * 10), format!("{{\"n\":{sequence}}}"));
         hash = entry.hash;
         page.entries.push(entry);
         if sequence % 3 == 0 || sequence == entries {

@@ -62,7 +62,9 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
             let connecting = connect(uri, tls, proxy);
-            tokio::time::timeout(limit, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            tokio::time::timeout(limit, connecting)
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         })
     }
 }

@@ -4,7 +4,6 @@ use anneal_job::{Identity, Timestamp, Versions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-
 /// The first thing that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct About {
@@ -65,10 +64,10 @@ pub struct Health {
     pub providers_live: u64,
     /// Unfinished jobs.
     pub jobs_live: u64,
-    /// Tasks that wait for a provider.
-    pub tasks_open: u64,
-    /// Attempts that hold a lease.
-    pub attempts_leased: u64,
+    /// Tasks that are not final.
+    pub tasks_live: u64,
+    /// Attempts on them.
+    pub attempts_live: u64,
     /// Entries of the log.
     pub log_entries: u64,
 }

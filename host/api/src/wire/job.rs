@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_job::{
-    AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place, PlanSpec,
-    Price, Redundancy, TaskId, Timestamp, Versions,
+    AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place,
+    PlanSpec, Price, Redundancy, TaskId, Timestamp, Versions,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -191,8 +191,8 @@ pub enum JobState {
     Running,
     /// Two operators' machines failed on one task, or the like; it says why.
     Paused,
-    /// No new leases; active ones finish.
-    Cancelling,
+    /// No new leases; active ones finish. Then it is failed or cancelled.
+    Ending,
     /// Ended: every task has a verdict.
     Completed,
     /// Ended: the guest failed.
@@ -210,6 +210,8 @@ pub struct JobView {
     pub revision: u64,
     /// What was submitted; null for whom it is none of their business.
     pub spec: Option<JobSpec>,
+    /// What was put into escrow for it.
+    pub quote: Quote,
     /// With which the public log's names are made; null for whom it is none of their business.
     pub salt: Option<Digest>,
     /// Why it is paused or failed.
@@ -287,8 +289,6 @@ pub struct AttemptView {
     pub leased: Timestamp,
     /// When it committed.
     pub committed: Option<Timestamp>,
-    /// When it was over.
-    pub ended: Option<Timestamp>,
     /// What it earned.
     pub earned: Credits,
     /// Its receipt, once the verdict is known.

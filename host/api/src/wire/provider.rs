@@ -82,7 +82,7 @@ pub struct PollReply {
 pub struct NoLease {
     /// The device.
     pub device: u32,
-    /// A stable word: `no-tasks`, `none-fits`, `backoff` and the like.
+    /// A stable word: `no-tasks`, `none-fits` and the like, or the market's reason to refuse: `provider-paused`.
     pub hint: String,
 }
 
@@ -331,8 +331,8 @@ pub struct ProviderView {
     pub name: String,
     /// When it enrolled.
     pub enrolled: Timestamp,
-    /// When it was heard of last.
-    pub seen: Timestamp,
+    /// When the answering process last heard of it.
+    pub seen: Option<Timestamp>,
     /// Why it gets no leases; null where it does.
     pub paused: Option<String>,
     /// Valid results in a row.

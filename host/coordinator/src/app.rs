@@ -1,0 +1,122 @@
+//! What all handlers share: the way to the writer, readers, blobs, waiters, guards and counters.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use anneal_api::{ErrorBody, ErrorCode, transport::HttpClient};
+use anneal_job::{Identity, Timestamp};
+use tokio::sync::watch;
+
+use crate::{
+    blobs::{BlobError, Blobs, Uploads},
+    config::Config,
+    http::guard::Guard,
+    metrics::Metrics,
+    profile::Profiles,
+    store::{Reader, StoreError},
+    waiters::Waiters,
+    writer::{Answer, CommandKey, Role, Turn, WriterHandle, clock},
+};
+
+/// What all handlers share.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) coordinator: Identity,
+    pub(crate) role: Arc<RwLock<Role>>,
+    pub(crate) reader: Reader,
+    pub(crate) blobs: Blobs,
+    pub(crate) uploads: Uploads,
+    pub(crate) waiters: Waiters,
+    pub(crate) guard: Guard,
+    /// Connections to the leader, where that is another process.
+    pub(crate) leader: Mutex<Option<(String, HttpClient)>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) profiles: Profiles,
+    pub(crate) seen: Mutex<HashMap<Identity, Timestamp>>,
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) started: Instant,
+}
+
+/// Providers whose last sign of life is remembered.
+const SEEN_MAX: usize = 1 << 20;
+
+impl App {
+    /// The writer, where this process leads.
+    pub(crate) fn writer(&self) -> Result<WriterHandle, ErrorBody> {
+        match &*self.role.read().unwrap_or_else(PoisonError::into_inner) {
+            Role::Leading(writer, _) => Ok(writer.clone()),
+            Role::Following(_) | Role::Waiting => Err(ErrorCode::NotLeader.body()),
+        }
+    }
+
+    /// Where the leader is, where that is another process.
+    pub(crate) fn leader_elsewhere(&self) -> Option<String> {
+        match &*self.role.read().unwrap_or_else(PoisonError::into_inner) {
+            Role::Following(address) => Some(address.clone()),
+            Role::Leading(..) | Role::Waiting => None,
+        }
+    }
+
+    /// Carries out a turn on the writer's thread.
+    pub(crate) async fn turn(
+        &self,
+        key: Option<CommandKey>,
+        run: impl FnOnce(&mut Turn<'_>) -> Answer + Send + 'static,
+    ) -> Answer {
+        self.writer()?.turn(key, run).await
+    }
+
+    /// Runs something with a store for reading.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn crate::store::Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ErrorBody> {
+        self.reader.read(read).await.map_err(|error| {
+            tracing::error!(%error, "reading failed");
+            ErrorCode::Unavailable.body()
+        })
+    }
+
+    /// An identity has just been heard of.
+    pub(crate) fn saw(&self, identity: Identity) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < SEEN_MAX || seen.contains_key(&identity) {
+            seen.insert(identity, clock());
+        }
+    }
+
+    /// When an identity was last heard of by this process.
+    pub(crate) fn last_seen(&self, identity: Identity) -> Option<Timestamp> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&identity).copied()
+    }
+
+    /// Identities heard of within a time.
+    pub(crate) fn seen_within(&self, time: Duration) -> Vec<Identity> {
+        let since = clock().0.saturating_sub(time.as_millis() as u64);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter(|(_, at)| at.0 >= since).map(|(identity, _)| *identity).collect()
+    }
+}
+
+/// What a client is told of a failure of the blobs' storage.
+pub(crate) fn blob_refusal(error: BlobError) -> ErrorBody {
+    match &error {
+        BlobError::Missing(_) => ErrorCode::NotFound.body(),
+        BlobError::Offset { at } => ErrorCode::UploadOffset.because(format!("byte {at}")),
+        BlobError::OtherBytes { found } => ErrorCode::BlobDigest.because(format!("they have digest {found}")),
+        BlobError::OtherSize { .. } => ErrorCode::Invalid.because(error.to_string()),
+        BlobError::OverLimit { what: "the blob's size", limit } => {
+            ErrorCode::BlobTooLarge.because(format!("at most {limit} bytes"))
+        }
+        BlobError::OverLimit { .. } => ErrorCode::QuotaBytes.because(error.to_string()),
+        BlobError::Busy => ErrorCode::Overloaded.body(),
+        BlobError::Io(_) | BlobError::Storage(_) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "a blob cannot be read or written");
+            ErrorCode::Unavailable.body()
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Which storage a setting means, and how a finished file gets into it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, local::LocalFileSystem, path::Path as ObjectPath,
+};
+use thiserror::Error;
+use tokio::io::AsyncReadExt;
+
+use super::BlobError;
+
+/// Bytes of a part of an upload to S3.
+const PART_BYTES: usize = 8 << 20;
+/// Parts that travel at once.
+const PARTS_MAX: usize = 4;
+
+/// Where blobs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlobPlace {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// `s3://bucket/prefix`; keys and endpoint from the settings that `object_store` takes (`AWS_…`).
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What every name begins with.
+        prefix: String,
+        /// Names and values, as `object_store` calls them.
+        settings: Vec<(String, String)>,
+    },
+}
+
+/// A text that names no place for blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("blobs go into a folder or to s3://bucket/prefix; this is neither: {0}")]
+pub struct BlobPlaceError(String);
+
+impl BlobPlace {
+    pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Option<PathBuf>), BlobError> {
+        match self {
+            BlobPlace::Folder(folder) => {
+                std::fs::create_dir_all(folder)?;
+                let store = LocalFileSystem::new_with_prefix(folder)?;
+                Ok((Arc::new(store), Some(folder.clone())))
+            }
+            BlobPlace::S3 { bucket, prefix, settings } => Ok((s3(bucket, prefix, settings)?, None)),
+        }
+    }
+}
+
+#[cfg(feature = "s3")]
+fn s3(bucket: &str, prefix: &str, settings: &[(String, String)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    use object_store::{aws::AmazonS3Builder, prefix::PrefixStore};
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+    for (name, value) in settings {
+        builder = builder.with_config(name.to_lowercase().parse()?, value);
+    }
+    Ok(Arc::new(PrefixStore::new(builder.build()?, prefix)))
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3(_: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    let message = "this anneal was built without S3; build it with the feature s3, or use a folder";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message).into())
+}
+
+impl FromStr for BlobPlace {
+    type Err = BlobPlaceError;
+
+    fn from_str(text: &str) -> Result<BlobPlace, BlobPlaceError> {
+        let wrong = || BlobPlaceError(text.chars().take(100).collect());
+        match text.split_once("://") {
+            None if !text.is_empty() => Ok(BlobPlace::Folder(text.into())),
+            Some(("s3", rest)) => {
+                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                if bucket.is_empty() {
+                    return Err(wrong());
+                }
+                Ok(BlobPlace::S3 {
+                    bucket: bucket.to_owned(),
+                    prefix: prefix.to_owned(),
+                    settings: Vec::new(),
+                })
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// Moves a file to its name within the folder, so that it survives a power cut.
+pub(super) async fn move_into(folder: &Path, name: &ObjectPath, file: &Path) -> io::Result<()> {
+    let target = folder.join(name.as_ref());
+    let file = file.to_owned();
+    let moving = move || {
+        let parent = target.parent().unwrap_or(&target);
+        std::fs::create_dir_all(parent)?;
+        std::fs::File::open(&file)?.sync_all()?;
+        std::fs::rename(&file, &target)?;
+        std::fs::File::open(parent)?.sync_all()
+    };
+    tokio::task::spawn_blocking(moving).await.map_err(io::Error::other)?
+}
+
+/// Sends a file to a store that is no folder.
+pub(super) async fn send(store: &dyn ObjectStore, name: &ObjectPath, file: &Path) -> Result<(), BlobError> {
+    let mut file = tokio::fs::File::open(file).await?;
+    let bytes = file.metadata().await?.len();
+    if bytes <= PART_BYTES as u64 {
+        let mut content = Vec::with_capacity(bytes as usize);
+        file.read_to_end(&mut content).await?;
+        store.put(name, PutPayload::from(content)).await?;
+        return Ok(());
+    }
+    let mut upload = WriteMultipart::new_with_chunk_size(store.put_multipart(name).await?, PART_BYTES);
+    let mut buffer = vec![0; PART_BYTES];
+    loop {
+        let read = file.read(&mut buffer).await?;
+        if read == 0 {
+            break;
+        }
+        upload.wait_for_capacity(PARTS_MAX).await?;
+        upload.write(&buffer[..read]);
+    }
+    upload.finish().await?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Uploads and blobs on a local folder.
+
+use std::time::{Duration, SystemTime};
+
+use anneal_job::{Blob, Identity};
+use http_body_util::BodyExt;
+use tempfile::TempDir;
+
+use super::*;
+
+const LIMITS: UploadLimits = UploadLimits {
+    blob_bytes_max: 1 << 20,
+    identity_uploads_max: 2,
+    uploads_max: 3,
+    idle: Duration::from_secs(60),
+};
+
+struct Fixture {
+    folder: TempDir,
+    blobs: Blobs,
+    uploads: Uploads,
+}
+
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(&BlobPlace::Folder(folder.path().join("blobs"))).expect("a place");
+    let uploads = Uploads::open(&folder.path().join("uploads"), blobs.clone(), LIMITS).expect("a place");
+    Fixture { folder, blobs, uploads }
+}
+
+fn identity(number: u8) -> Identity {
+    Identity::from_bytes([number; 32])
+}
+
+fn blob(bytes: &[u8]) -> Blob {
+    Blob { digest: Digest::of(bytes), bytes: bytes.len() as u64 }
+}
+
+async fn read(blobs: &Blobs, digest: Digest, from: u64, to: u64) -> Vec<u8> {
+    let body = blobs.body(digest, from, to).await.expect("a blob");
+    body.collect().await.expect("its bytes").to_bytes().to_vec()
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_after_a_restart() {
+    let Fixture { folder, blobs, uploads } = fixture();
+    let bytes: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
+    let whole = blob(&bytes);
+    let state = uploads.piece(identity(1), whole, 0, &bytes[..40_000]).await.expect("the first piece");
+    assert_eq!((state.offset, state.complete), (40_000, false));
+    assert_eq!(blobs.size(whole.digest).await.expect("storage"), None);
+    // As a new process would find it.
+    let uploads = Uploads::open(&folder.path().join("uploads"), blobs.clone(), LIMITS).expect("a place");
+    assert_eq!(uploads.offset(identity(1), whole.digest).await.expect("an offset"), 40_000);
+    assert_eq!(uploads.offset(identity(2), whole.digest).await.expect("another's"), 0);
+    let elsewhere = uploads.piece(identity(1), whole, 10, &bytes[10..20]).await;
+    assert!(matches!(elsewhere, Err(BlobError::Offset { at: 40_000 })), "{elsewhere:?}");
+    let state = uploads.piece(identity(1), whole, 40_000, &bytes[40_000..]).await.expect("the rest");
+    assert!(state.complete);
+    assert_eq!(blobs.size(whole.digest).await.expect("storage"), Some(100_000));
+    assert_eq!(read(&blobs, whole.digest, 0, 100_000).await, bytes);
+    assert_eq!(read(&blobs, whole.digest, 65_000, 65_010).await, bytes[65_000..65_010]);
+    let copy = folder.path().join("copy");
+    blobs.fetch(whole.digest, &copy).await.expect("a copy");
+    assert_eq!(std::fs::read(copy).expect("the copy"), bytes);
+}
+
+#[tokio::test]
+async fn wrong_bytes_become_no_blob() {
+    let Fixture { folder: _folder, blobs, uploads } = fixture();
+    let promised = Blob { digest: Digest::of(b"promised"), bytes: 8 };
+    let wrong = uploads.piece(identity(1), promised, 0, b"deliverd").await;
+    assert!(matches!(wrong, Err(BlobError::OtherBytes { found }) if found == Digest::of(b"deliverd")));
+    assert_eq!(blobs.size(promised.digest).await.expect("storage"), None);
+    assert_eq!(uploads.offset(identity(1), promised.digest).await.expect("an offset"), 0);
+    let long = uploads.piece(identity(1), promised, 0, b"promised and more").await;
+    assert!(matches!(long, Err(BlobError::OtherSize { expected: 8 })));
+    assert!(uploads.piece(identity(1), promised, 0, b"promised").await.expect("all of it").complete);
+    // Rotten on disk: what is fetched is compared with its name.
+    let rotten = fixture();
+    let file = rotten.folder.path().join("file");
+    std::fs::write(&file, b"rotten").expect("a file");
+    rotten.blobs.keep_file(promised.digest, &file).await.expect("kept unseen");
+    let fetched = rotten.blobs.fetch(promised.digest, &rotten.folder.path().join("copy")).await;
+    assert!(matches!(fetched, Err(BlobError::OtherBytes { .. })));
+}
+
+#[tokio::test]
+async fn uploads_have_limits() {
+    let Fixture { folder: _folder, blobs: _, uploads } = fixture();
+    let large = Blob { digest: Digest::of(b"large"), bytes: LIMITS.blob_bytes_max + 1 };
+    assert!(matches!(uploads.piece(identity(1), large, 0, b"x").await, Err(BlobError::OverLimit { .. })));
+    let begin = async |owner: u8, name: &[u8]| {
+        uploads.piece(identity(owner), Blob { digest: Digest::of(name), bytes: 9 }, 0, b"x").await
+    };
+    begin(1, b"a").await.expect("the first");
+    begin(1, b"b").await.expect("the second");
+    assert!(matches!(begin(1, b"c").await, Err(BlobError::OverLimit { .. })));
+    begin(2, b"a").await.expect("another's");
+    assert!(matches!(begin(3, b"a").await, Err(BlobError::Busy)));
+    assert_eq!(uploads.sweep(SystemTime::now()).await.expect("a sweep"), 0);
+    let later = SystemTime::now() + LIMITS.idle * 2;
+    assert_eq!(uploads.sweep(later).await.expect("a sweep"), 3);
+    begin(3, b"a").await.expect("there is room again");
+}
+
+#[test]
+fn places_read() {
+    assert_eq!("data/blobs".parse(), Ok(BlobPlace::Folder("data/blobs".into())));
+    assert!(matches!("s3://bucket/a/b".parse(), Ok(BlobPlace::S3 { bucket, prefix, .. })
+        if bucket == "bucket" && prefix == "a/b"));
+    for text in ["", "s3://", "ftp://x"] {
+        assert!(text.parse::<BlobPlace>().is_err(), "{text}");
+    }
+}

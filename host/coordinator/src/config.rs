@@ -1,0 +1,122 @@
+//! What a coordinator is set up with. Read from files and arguments by the command; here it is only data.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anneal_api::SecretKey;
+use anneal_job::{Credits, Versions};
+
+use crate::{blobs::BlobPlace, store::StoreUrl};
+
+/// What a coordinator is set up with.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Certificate and key; without them it listens on loopback only.
+    pub tls: Option<TlsFiles>,
+    /// How other processes of the same coordinator reach this one; by default where it listens.
+    pub advertise: Option<String>,
+    /// Who it is: signs the log. The same for all processes of one coordinator.
+    pub key: Arc<SecretKey>,
+    /// Where state is kept.
+    pub store: StoreUrl,
+    /// Where blobs are kept.
+    pub blobs: BlobPlace,
+    /// A folder of this machine for unfinished uploads and replays.
+    pub scratch: PathBuf,
+    /// What tasks must name.
+    pub versions: Versions,
+    /// `anneal`'s own version.
+    pub version: String,
+    /// What strangers may send.
+    pub limits: Limits,
+    /// What newcomers get as long as there is no money.
+    pub grants: Grants,
+    /// Rules of the market, for an empty store.
+    pub parameters: anneal_market::Parameters,
+}
+
+impl Config {
+    /// What another process of this coordinator is believed by: the same certificate.
+    pub(crate) fn leader_certificates(&self) -> Vec<&std::path::Path> {
+        self.tls.iter().map(|files| files.certificate.as_path()).collect()
+    }
+}
+
+/// Certificate chain and private key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the own one first.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// What newcomers get as long as there is no money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// For a developer's jobs.
+    pub developer: Credits,
+    /// As an operator's stake.
+    pub operator: Credits,
+}
+
+/// What strangers may send, and what they get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Connections of one address at once; loopback is not counted.
+    pub address_connections_max: usize,
+    /// A request's headers must be there by then.
+    pub header_time: Duration,
+    /// A request's body must be there by then, however large.
+    pub body_time: Duration,
+    /// Requests per minute of an identity, and of an address without one.
+    pub requests_per_minute: u32,
+    /// Of those, at once.
+    pub requests_burst: u32,
+    /// Bytes of a blob.
+    pub blob_bytes_max: u64,
+    /// Bytes of blobs that an identity keeps.
+    pub identity_bytes_max: u64,
+    /// Unfinished uploads of an identity.
+    pub identity_uploads_max: usize,
+    /// Unfinished uploads of all.
+    pub uploads_max: usize,
+    /// An unfinished upload that nobody goes on with is removed after this.
+    pub upload_idle: Duration,
+    /// A blob that no live job needs is removed after this.
+    pub blob_retention: Duration,
+    /// How long a stop waits for requests that are being answered.
+    pub shutdown_time: Duration,
+    /// Replays at once.
+    pub replays_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 20_000,
+            address_connections_max: 512,
+            header_time: Duration::from_secs(20),
+            body_time: Duration::from_secs(300),
+            requests_per_minute: 6_000,
+            requests_burst: 1_000,
+            blob_bytes_max: 16 << 30,
+            identity_bytes_max: 64 << 30,
+            identity_uploads_max: 16,
+            uploads_max: 4_096,
+            upload_idle: Duration::from_secs(24 * 3600),
+            blob_retention: Duration::from_secs(30 * 24 * 3600),
+            shutdown_time: Duration::from_secs(10),
+            replays_max: 1,
+        }
+    }
+}
+
+impl Default for Grants {
+    fn default() -> Grants {
+        Grants { developer: Credits(1_000_000_000_000), operator: Credits(1_000_000_000_000) }
+    }
+}

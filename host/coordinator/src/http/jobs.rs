@@ -1,0 +1,174 @@
+//! Jobs: quoting, submitting, listing, watching, cancelling.
+
+use std::{sync::Arc, time::Duration};
+
+use anneal_api::{
+    ErrorBody, ErrorCode,
+    endpoints::{Cancel, GetJob, ListJobs, Quotes, Resume, Submit, WAIT_MS_MAX},
+    wire::{Cancelled, JobSpec, Jobs, SubmitJob, Submitted},
+};
+use anneal_job::{Blob, Identity, JobId};
+use anneal_market::{Account, Command, Reply};
+
+use super::route::{Ask, Outcome, json, raw_json};
+use crate::{
+    app::App,
+    convert,
+    store::{Scan, Store, StoreError},
+    views::{self, Submission, Viewer},
+    writer::Turn,
+};
+
+/// Bytes of a name for people.
+pub(super) const NAME_BYTES_MAX: usize = 64;
+/// Jobs of a list.
+const LIST_MAX: u64 = 100;
+
+pub(super) async fn quote(app: Arc<App>, ask: Ask<Quotes>) -> Outcome {
+    let developer = ask.caller.who()?;
+    let spec = Box::new(convert::spec(ask.body.spec));
+    let quoted = app.turn(None, move |turn| match turn.apply(Command::Quote { developer, spec })? {
+        Reply::Quoted { quote } => to_json(&convert::quote(quote)),
+        other => Err(unexpected(&other)),
+    });
+    quoted.await.map(raw_json)
+}
+
+pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
+    let developer = ask.caller.who()?;
+    let key = ask.caller.key().ok_or_else(|| ErrorCode::SignatureMissing.because("a command needs an id"))?;
+    check_name(&ask.body.name)?;
+    check_blobs(&app, developer, &ask.body.spec).await?;
+    let grant = app.config.grants.developer;
+    let submitted = app.turn(Some(key), move |turn| {
+        if turn.market().developer(&developer).is_none() {
+            let account = Account::Available { owner: developer };
+            turn.apply(Command::SetFunds { account, credits: grant })?;
+        }
+        submit_turn(turn, developer, ask.body)
+    });
+    submitted.await.map(raw_json)
+}
+
+fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Result<Vec<u8>, ErrorBody> {
+    let SubmitJob { name, nonce, spec } = job;
+    let (private, test) = (spec.private, spec.test);
+    let spec = Box::new(convert::spec(spec));
+    match turn.apply(Command::Submit { developer, nonce, spec })? {
+        Reply::Submitted { job, salt, quote } => {
+            let quote = convert::quote(quote);
+            let at = turn.now();
+            let submission = Submission { name, developer, private, test, at, salt, quote };
+            turn.put_row(views::submission_key(job), to_json(&submission)?);
+            turn.put_row(views::own_key(developer, at, job), Vec::new());
+            if !private {
+                turn.put_row(views::public_key(at, job), Vec::new());
+            }
+            to_json(&Submitted { job, salt, quote })
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The blobs of a job must be there, and be the developer's own: nobody runs what another one uploaded.
+async fn check_blobs(app: &App, developer: Identity, spec: &JobSpec) -> Result<(), ErrorBody> {
+    let needed: Vec<Blob> = [Some(spec.component), spec.inputs_blob].into_iter().flatten().collect();
+    let kept = app.read(move |store| {
+        let of = |blob: &Blob| {
+            let keepers = store.blob_keepers(blob.digest)?;
+            Ok((*blob, keepers.iter().any(|kept| kept.keeper == developer && kept.bytes == blob.bytes)))
+        };
+        needed.iter().map(of).collect::<Result<Vec<_>, StoreError>>()
+    });
+    match kept.await?.into_iter().find(|(_, kept)| !kept) {
+        Some((blob, _)) => Err(ErrorCode::NotFound
+            .because(format!("{} with {} bytes has not been uploaded by you", blob.digest, blob.bytes))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a text may be shown as a name.
+pub(super) fn check_name(name: &str) -> Result<(), ErrorBody> {
+    let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+    if fits {
+        Ok(())
+    } else {
+        Err(ErrorCode::Invalid.because("a name has 1 to 64 bytes and no control characters"))
+    }
+}
+
+pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {
+    let viewer = ask.caller.identity;
+    let limit = ask.query.limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX);
+    let prefix = viewer.map_or_else(|| "public/".to_owned(), |identity| format!("own/{identity}/"));
+    let from = ask.query.before.map(|before| format!("{prefix}{:016x}", before.0));
+    let jobs = app.read(move |store| {
+        let rows = store.rows(&Scan { from, ..Scan::latest(prefix, limit) })?;
+        let jobs = rows.iter().filter_map(|(key, _)| key.rsplit('/').next()?.parse::<JobId>().ok());
+        let mut summaries = Vec::new();
+        for job in jobs {
+            summaries.extend(views::summary(store, job)?);
+        }
+        Ok(summaries)
+    });
+    json(&Jobs { jobs: jobs.await? })
+}
+
+pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
+    let (job, query) = (ask.path.job, ask.query);
+    let viewer = Viewer { identity: ask.caller.identity, from: query.from.unwrap_or(0), tasks: query.tasks };
+    let mut news = app.waiters.job(job);
+    let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(WAIT_MS_MAX));
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut stopping = app.stopping.clone();
+    let reader = move |store: &mut dyn Store| views::job(store, job, &viewer);
+    loop {
+        let revision = *news.borrow_and_update();
+        let read = reader.clone();
+        let mut view = app.read(read).await?.ok_or_else(|| ErrorCode::NotFound.body())?;
+        view.revision = revision;
+        let is_news = query.revision != Some(revision) || view.summary.ended.is_some();
+        if is_news || tokio::time::Instant::now() >= deadline {
+            drop(news);
+            if view.summary.ended.is_some() {
+                app.waiters.forget(job);
+            }
+            return json(&view);
+        }
+        tokio::select! {
+            _ = news.changed() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return Err(ErrorCode::ShuttingDown.body()),
+        }
+    }
+}
+
+pub(super) async fn cancel(app: Arc<App>, ask: Ask<Cancel>) -> Outcome {
+    let (developer, job) = (ask.caller.who()?, ask.path.job);
+    let command = Command::Cancel { developer, job };
+    change(&app, ask.caller.key(), job, command).await
+}
+
+pub(super) async fn resume(app: Arc<App>, ask: Ask<Resume>) -> Outcome {
+    let (developer, job) = (ask.caller.who()?, ask.path.job);
+    let command = Command::ResumeJob { developer, job };
+    change(&app, ask.caller.key(), job, command).await
+}
+
+async fn change(app: &App, key: Option<crate::writer::CommandKey>, job: JobId, command: Command) -> Outcome {
+    let changed = app.turn(key, move |turn| {
+        turn.apply(command)?;
+        let state = turn.market().job(&job).map_or(anneal_api::wire::JobState::Cancelled, views::job_state);
+        to_json(&Cancelled { state })
+    });
+    changed.await.map(raw_json)
+}
+
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, ErrorBody> {
+    serde_json::to_vec(value).map_err(|error| ErrorCode::Internal.because(error.to_string()))
+}
+
+pub(super) fn unexpected(reply: &Reply) -> ErrorBody {
+    tracing::error!(?reply, "the market answered something else");
+    ErrorCode::Internal.body()
+}

@@ -1,0 +1,91 @@
+//! Nonces that were seen, for as long as a request with them could come again. Bounded: where too many come,
+//! new requests are refused and not old ones forgotten.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use anneal_api::{Nonce, sign::CLOCK_SKEW_MS_MAX};
+use anneal_job::{Identity, Timestamp};
+
+/// Nonces of one generation.
+const NONCES_MAX: usize = 4 << 20;
+/// How long a nonce matters: its time may be ahead by the skew, and is believed for as long again.
+const GENERATION_MS: u64 = 2 * CLOCK_SKEW_MS_MAX;
+
+/// Nonces that were seen.
+pub(super) struct Nonces {
+    generations: Mutex<Generations>,
+    max: usize,
+}
+
+#[derive(Default)]
+struct Generations {
+    began: Timestamp,
+    new: HashSet<u128>,
+    old: HashSet<u128>,
+}
+
+/// What is known of a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing, until now.
+    First,
+    /// It was there before.
+    Again,
+    /// There is no room to remember it.
+    Full,
+}
+
+impl Nonces {
+    pub(super) fn new() -> Nonces {
+        Nonces { generations: Mutex::default(), max: NONCES_MAX }
+    }
+
+    /// Whether it comes for the first time; remembered from now on.
+    pub(super) fn see(&self, identity: Identity, nonce: Nonce, now: Timestamp) -> Seen {
+        // Two identities that choose one nonce do not meet: both halves of the key go in.
+        let (high, low) = identity.as_bytes().split_at(16);
+        let half = |bytes: &[u8]| u128::from_le_bytes(bytes.try_into().expect("half of 32 bytes"));
+        let mark = half(&nonce.0) ^ half(high) ^ half(low).rotate_left(64);
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.0.saturating_sub(generations.began.0) >= GENERATION_MS {
+            let new = std::mem::take(&mut generations.new);
+            let stale = now.0.saturating_sub(generations.began.0) >= 2 * GENERATION_MS;
+            generations.old = if stale { HashSet::new() } else { new };
+            generations.began = now;
+        }
+        if generations.new.contains(&mark) || generations.old.contains(&mark) {
+            return Seen::Again;
+        }
+        if generations.new.len() >= self.max {
+            return Seen::Full;
+        }
+        generations.new.insert(mark);
+        Seen::First
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_new_once_for_as_long_as_it_matters() {
+        let nonces = Nonces { max: 3, ..Nonces::new() };
+        let (one, two) = (Identity::from_bytes([1; 32]), Identity::from_bytes([2; 32]));
+        let see = |identity, nonce, at| nonces.see(identity, Nonce([nonce; 16]), Timestamp(1_000_000 + at));
+        assert_eq!(see(one, 1, 0), Seen::First);
+        assert_eq!(see(one, 1, 1), Seen::Again);
+        assert_eq!(see(two, 1, 1), Seen::First);
+        assert_eq!(see(one, 1, GENERATION_MS), Seen::Again);
+        assert_eq!(see(one, 2, GENERATION_MS), Seen::First);
+        assert_eq!(see(one, 3, GENERATION_MS), Seen::First);
+        assert_eq!(see(one, 4, GENERATION_MS), Seen::First);
+        assert_eq!(see(one, 5, GENERATION_MS), Seen::Full);
+        assert_eq!(see(one, 1, 2 * GENERATION_MS), Seen::First);
+        assert_eq!(see(one, 2, 2 * GENERATION_MS), Seen::Again);
+        assert_eq!(see(one, 2, 9 * GENERATION_MS), Seen::First);
+    }
+}

@@ -1,0 +1,324 @@
+//! Providers: enrolling, polling for leases and duties, batches.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use anneal_api::{
+    ErrorBody, ErrorCode, Nothing,
+    endpoints::{
+        EnrolProvider, GetProvider, ListProviders, PauseProvider, PollProvider, SendBatch, WAIT_MS_MAX,
+    },
+    wire::{
+        BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, HeartbeatReply, ItemReply, NoLease,
+        Poll, PollReply, Providers,
+    },
+};
+use anneal_job::{Credits, Digest, Identity, RecordHasher, Span};
+use anneal_market::{Account, Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply};
+use tokio::sync::Notify;
+
+use super::{
+    jobs::{check_name, to_json, unexpected},
+    route::{Ask, Outcome, json, raw_json},
+};
+use crate::{
+    app::App,
+    convert,
+    profile::{self, DeviceProfile, Profile},
+    views,
+    writer::Turn,
+};
+
+/// Bytes of a device's name.
+const DEVICE_NAME_BYTES_MAX: usize = 100;
+/// Idle devices of a poll.
+const IDLE_MAX: usize = 256;
+/// A device that was refused a lease may ask again after this.
+const REFUSED_AGAIN: Span = Span::seconds(30);
+/// Bytes of a payout address.
+const PAYOUT_BYTES_MAX: usize = 256;
+
+pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
+    let provider = ask.caller.who()?;
+    check_enrol(&ask.body)?;
+    let marks = marks(ask.body.payout.as_deref(), ask.caller.address);
+    let profile = profile_of(&ask.body);
+    let (stake, row) = (app.config.grants.operator, to_json(&profile)?);
+    let devices = ask.body.devices;
+    let enrolled = app.turn(ask.caller.key(), move |turn| {
+        turn.apply(Command::Enrol { provider, marks })?;
+        give_stake(turn, provider, stake)?;
+        for device in devices {
+            let id = DeviceId(device.device);
+            let offer = convert::offer(device)?;
+            turn.apply(Command::RegisterDevice { provider, device: id, offer })?;
+        }
+        turn.put_row(profile::row_key(provider), row);
+        to_json(&Nothing {})
+    });
+    let reply = enrolled.await?;
+    app.profiles.set(provider, profile);
+    Ok(raw_json(reply))
+}
+
+/// As long as there is no money, an operator that has no stake gets one.
+fn give_stake(turn: &mut Turn<'_>, provider: Identity, credits: Credits) -> Result<(), ErrorBody> {
+    let Some(owner) = turn.market().provider(&provider).map(|provider| provider.operator) else {
+        return Ok(());
+    };
+    let operator = turn.market().operator(&owner);
+    // Who lost its stake by a fault gets no other.
+    if operator.is_some_and(|operator| operator.stake == Credits::ZERO && operator.faults == 0) {
+        turn.apply(Command::SetFunds { account: Account::Stake { operator: owner }, credits })?;
+    }
+    Ok(())
+}
+
+fn check_enrol(enrol: &Enrol) -> Result<(), ErrorBody> {
+    check_name(&enrol.name)?;
+    let invalid = |detail: String| Err(ErrorCode::Invalid.because(detail));
+    if enrol.devices.len() > DEVICES_MAX {
+        return invalid(format!("at most {DEVICES_MAX} devices"));
+    }
+    if enrol.payout.as_ref().is_some_and(|payout| payout.len() > PAYOUT_BYTES_MAX) {
+        return invalid(format!("a payout address has at most {PAYOUT_BYTES_MAX} bytes"));
+    }
+    let plain = |name: &str| name.len() <= DEVICE_NAME_BYTES_MAX && !name.chars().any(char::is_control);
+    if !enrol.devices.iter().all(|device| plain(&device.name)) {
+        return invalid(format!(
+            "a device's name has at most {DEVICE_NAME_BYTES_MAX} bytes, no control characters"
+        ));
+    }
+    Ok(())
+}
+
+fn profile_of(enrol: &Enrol) -> Profile {
+    let device = |device: &anneal_api::wire::DeviceOffer| {
+        let profile = DeviceProfile { name: device.name.clone(), price_floor: device.price_floor };
+        (device.device, profile)
+    };
+    Profile { name: enrol.name.clone(), devices: enrol.devices.iter().map(device).collect() }
+}
+
+/// What tells one operator's providers. Neither address goes further than this.
+fn marks(payout: Option<&str>, address: IpAddr) -> OperatorMarks {
+    let mark = |kind: &str, bytes: &[u8]| RecordHasher::new(kind).bytes(bytes).finish();
+    let network = match address {
+        address if address.is_loopback() => None,
+        IpAddr::V4(address) => Some(mark("anneal network 4", &address.octets()[..3])),
+        IpAddr::V6(address) => Some(mark("anneal network 6", &address.octets()[..6])),
+    };
+    OperatorMarks { payout: payout.map(|payout| mark("anneal payout", payout.as_bytes())), network }
+}
+
+pub(super) async fn pause(app: Arc<App>, ask: Ask<PauseProvider>) -> Outcome {
+    let provider = ask.caller.who()?;
+    let command = match ask.body.paused {
+        true => Command::PauseProvider { provider },
+        false => Command::ResumeProvider { provider },
+    };
+    let done = app.turn(ask.caller.key(), move |turn| {
+        turn.apply(command)?;
+        to_json(&Nothing {})
+    });
+    done.await.map(raw_json)
+}
+
+pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
+    let provider = ask.caller.who()?;
+    let Poll { idle, seen, wait_ms } = ask.body;
+    if idle.len() > IDLE_MAX {
+        return Err(ErrorCode::Invalid.because(format!("at most {IDLE_MAX} idle devices")));
+    }
+    app.saw(provider);
+    let profile = app.profiles.get(&app, provider).await?;
+    let floors: BTreeMap<u32, anneal_job::Price> =
+        profile.devices.iter().map(|(number, device)| (*number, device.price_floor)).collect();
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(wait_ms.min(WAIT_MS_MAX));
+    let place = app.waiters.provider(provider);
+    let mut stopping = app.stopping.clone();
+    loop {
+        let (idle, floors, news, shared) = (idle.clone(), floors.clone(), place.news.clone(), app.clone());
+        let polled = app.turn(ask.caller.key(), move |turn| {
+            let poll = ask_for(turn, &shared, provider, &idle, &floors, &news)?;
+            // Only leases must not be given out twice for one command.
+            if poll.reply.leases.is_empty() {
+                turn.forget_reply();
+            }
+            to_json(&poll)
+        });
+        let bytes = polled.await?;
+        let polled: Polled =
+            serde_json::from_slice(&bytes).map_err(|error| ErrorCode::Internal.because(error.to_string()))?;
+        let PollReply { leases, revision, .. } = &polled.reply;
+        if !leases.is_empty() || *revision != seen || tokio::time::Instant::now() >= deadline {
+            return json(&polled.reply);
+        }
+        let again = (tokio::time::Instant::now() + polled.again).min(deadline);
+        tokio::select! {
+            () = place.news.notified() => {}
+            () = tokio::time::sleep_until(again) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return Err(ErrorCode::ShuttingDown.body()),
+        }
+    }
+}
+
+/// What one look gave, and when to look again if nobody calls.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Polled {
+    reply: PollReply,
+    again: Duration,
+}
+
+/// Leases for idle devices, and what is wanted of the provider. Who gets nothing waits from here on: what opens
+/// after this turn wakes it.
+fn ask_for(
+    turn: &mut Turn<'_>,
+    app: &App,
+    provider: Identity,
+    idle: &[u32],
+    floors: &BTreeMap<u32, anneal_job::Price>,
+    news: &Arc<Notify>,
+) -> Result<Polled, ErrorBody> {
+    let (mut leases, mut none, mut again) = (Vec::new(), Vec::new(), Span::minutes(10));
+    for device in idle {
+        let price_floor = floors.get(device).copied().unwrap_or_default();
+        let id = DeviceId(*device);
+        let class = class_of(turn, provider, id);
+        let asked = turn.apply(Command::AskLease { provider, device: id, price_floor });
+        let reply = match asked {
+            Ok(reply) => reply,
+            Err(refusal) if refusal.code == "unknown-provider" => return Err(refusal),
+            // Who is paused gets no leases, and still hears of its duties: a dispute goes on.
+            Err(refusal) => {
+                again = again.min(REFUSED_AGAIN);
+                none.push(NoLease { device: *device, hint: refusal.code });
+                continue;
+            }
+        };
+        match reply {
+            Reply::Lease(lease) => leases.push(convert::lease(*device, *lease)),
+            Reply::Nothing { retry_after, hint } => {
+                class.into_iter().for_each(|class| app.waiters.idle(class, news));
+                again = again.min(retry_after);
+                none.push(NoLease { device: *device, hint: hint_name(hint) });
+            }
+            other => return Err(unexpected(&other)),
+        }
+    }
+    let demands = match turn.apply(Command::Heartbeat { provider, attempts: Vec::new() })? {
+        Reply::Demands { demands } => demands,
+        other => return Err(unexpected(&other)),
+    };
+    let revision = revision(&demands);
+    let duties: Vec<Duty> = demands.into_iter().map(convert::duty).collect();
+    let reply = PollReply { leases, duties, revision, none };
+    Ok(Polled { reply, again: Duration::from_millis(again.0) })
+}
+
+fn class_of(turn: &Turn<'_>, provider: Identity, device: DeviceId) -> Option<DeviceClass> {
+    let device = turn.market().provider(&provider)?.devices.get(&device)?;
+    Some(device.offer.class.clone())
+}
+
+fn hint_name(hint: NothingHint) -> String {
+    let value = serde_json::to_value(hint).unwrap_or_default();
+    value.as_str().unwrap_or("nothing").to_owned()
+}
+
+/// Equal for equal duties, also after a restart; 0 where there are none.
+fn revision(demands: &[Demand]) -> u64 {
+    if demands.is_empty() {
+        return 0;
+    }
+    let bytes = serde_json::to_vec(demands).unwrap_or_default();
+    let digest = Digest::of(&bytes);
+    let number = u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("a digest has 32 bytes"));
+    // JSON numbers of other languages hold 53 bits.
+    (number >> 11).max(1)
+}
+
+pub(super) async fn batch(app: Arc<App>, ask: Ask<SendBatch>) -> Outcome {
+    let provider = ask.caller.who()?;
+    let Batch { heartbeats, commits, reveals, faults, given_back, traces } = &ask.body;
+    let items =
+        [heartbeats.len(), commits.len(), reveals.len(), faults.len(), given_back.len(), traces.len()];
+    if items.iter().sum::<usize>() > BATCH_ITEMS_MAX {
+        return Err(ErrorCode::Invalid.because(format!("at most {BATCH_ITEMS_MAX} items")));
+    }
+    app.saw(provider);
+    // Signatures are checked here, on many threads, and not by the one writer.
+    let forged: Vec<bool> = reveals
+        .iter()
+        .map(|item| item.receipt.receipt.provider != provider || !item.receipt.holds())
+        .collect();
+    let (key, batch) = (ask.caller.key(), ask.body);
+    let done = app.turn(key, move |turn| to_json(&batch_turn(turn, provider, batch, &forged)));
+    done.await.map(raw_json)
+}
+
+fn batch_turn(turn: &mut Turn<'_>, provider: Identity, batch: Batch, forged: &[bool]) -> BatchReply {
+    let mut reply = BatchReply::default();
+    if !batch.heartbeats.is_empty() {
+        reply.heartbeats = heartbeats(turn, provider, &batch);
+    }
+    for item in batch.commits {
+        let (attempt, commitment) = (item.attempt, item.commitment);
+        reply.commits.push(apply(turn, Command::Commit { provider, attempt, commitment }));
+    }
+    for (item, forged) in batch.reveals.into_iter().zip(forged) {
+        if *forged {
+            reply.reveals.push(ItemReply { error: Some(ErrorCode::SignatureWrong.body()) });
+            continue;
+        }
+        let signature = (views::signature_key(item.receipt.attempt), item.receipt.signature);
+        let done = apply(turn, convert::reveal(provider, item));
+        if done.error.is_none() {
+            turn.put_row(signature.0, signature.1.to_string().into_bytes());
+        }
+        reply.reveals.push(done);
+    }
+    for item in batch.faults {
+        let (attempt, fault) = (item.attempt, item.fault);
+        reply.faults.push(apply(turn, Command::HostFault { provider, attempt, fault }));
+    }
+    for item in batch.given_back {
+        let (attempt, reason) = (item.attempt, convert::give_back_reason(item.reason));
+        reply.given_back.push(apply(turn, Command::GiveBack { provider, attempt, reason }));
+    }
+    for item in batch.traces {
+        reply.traces.push(apply(turn, convert::trace(provider, item)));
+    }
+    reply
+}
+
+fn heartbeats(turn: &mut Turn<'_>, provider: Identity, batch: &Batch) -> Vec<HeartbeatReply> {
+    let attempts: Vec<_> = batch.heartbeats.iter().map(|heartbeat| heartbeat.attempt).collect();
+    let demands = match turn.apply(Command::Heartbeat { provider, attempts: attempts.clone() }) {
+        Ok(Reply::Demands { demands }) => demands,
+        _ => Vec::new(),
+    };
+    let stopped = |attempt| demands.contains(&Demand::Stop { attempt });
+    attempts.into_iter().map(|attempt| HeartbeatReply { wanted: !stopped(attempt) }).collect()
+}
+
+fn apply(turn: &mut Turn<'_>, command: Command) -> ItemReply {
+    ItemReply { error: turn.apply(command).err() }
+}
+
+pub(super) async fn list(app: Arc<App>, ask: Ask<ListProviders>) -> Outcome {
+    let viewer = ask.caller.identity;
+    let mut providers = app.read(move |store| views::providers(store, viewer)).await?;
+    for provider in &mut providers {
+        provider.seen = app.last_seen(provider.identity);
+    }
+    providers.sort_by_key(|provider| std::cmp::Reverse(provider.seen));
+    json(&Providers { providers })
+}
+
+pub(super) async fn get(app: Arc<App>, ask: Ask<GetProvider>) -> Outcome {
+    let (viewer, identity) = (ask.caller.identity, ask.path.identity);
+    let found = app.read(move |store| views::provider(store, identity, viewer)).await?;
+    let mut provider = found.ok_or_else(|| ErrorCode::NotFound.body())?;
+    provider.seen = app.last_seen(identity);
+    json(&provider)
+}

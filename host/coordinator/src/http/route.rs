@@ -1,0 +1,179 @@
+//! From a request to its handler and back: access, path, query, body, errors in their one shape.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use anneal_api::{Access, Endpoint, ErrorBody, ErrorCode, Media, Method};
+use anneal_job::Digest;
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Query, RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    response::Response,
+    routing::{MethodFilter, on},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::{forward, guard::Caller};
+use crate::{app::App, writer::clock};
+
+/// A request, understood.
+pub(super) struct Ask<E: Endpoint> {
+    pub(super) caller: Caller,
+    pub(super) path: E::Path,
+    pub(super) query: E::Query,
+    pub(super) body: E::Body,
+    /// The body where it is bytes.
+    pub(super) bytes: Bytes,
+    pub(super) headers: HeaderMap,
+}
+
+/// The parts of a path; broken where they are no text.
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// What a handler gives.
+pub(super) type Outcome = Result<Response, ErrorBody>;
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// Serves an endpoint with a handler.
+pub(super) fn route<E, F, R>(router: Router<Arc<App>>, handler: F) -> Router<Arc<App>>
+where
+    E: Endpoint,
+    F: Fn(Arc<App>, Ask<E>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Outcome> + Send + 'static,
+{
+    let filter = match E::METHOD {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+    };
+    let serve = move |State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, params, request| {
+        let handler = handler.clone();
+        async move {
+            let begun = Instant::now();
+            let outcome = serve_one::<E, R>(&app, peer, &params, request, handler).await;
+            let response = outcome.unwrap_or_else(|error| refusal(&error));
+            app.metrics.answered(E::NAME, response.status().as_u16(), begun.elapsed());
+            response
+        }
+    };
+    router.route(E::PATH, on(filter, serve))
+}
+
+/// Answers a request, or has the leader answer it.
+async fn serve_one<E: Endpoint, R: Future<Output = Outcome>>(
+    app: &Arc<App>,
+    peer: Peer,
+    params: &Params,
+    request: Request,
+    handler: impl Fn(Arc<App>, Ask<E>) -> R,
+) -> Outcome {
+    let (parts, body) = request.into_parts();
+    let origin = forward::origin(app.coordinator, &parts.headers, peer.0);
+    let ask = understand::<E>(app, origin, params, &parts, body).await?;
+    let bytes = ask.bytes.clone();
+    // Open requests are about this very process.
+    let leader = if E::ACCESS == Access::Open { None } else { app.leader_elsewhere() };
+    match leader {
+        Some(leader) => forward::forward(app, &leader, &parts, bytes, origin).await,
+        None => handler(app.clone(), ask).await,
+    }
+}
+
+async fn understand<E: Endpoint>(
+    app: &App,
+    origin: IpAddr,
+    params: &Params,
+    parts: &Parts,
+    body: Body,
+) -> Result<Ask<E>, ErrorBody> {
+    let caller = app.guard.admit(E::ACCESS, parts, origin, clock())?;
+    let path = path::<E::Path>(params)?;
+    let query = Query::<E::Query>::try_from_uri(&parts.uri)
+        .map_err(|error| ErrorCode::MalformedQuery.because(error.to_string()))?;
+    let limit = if E::BODY == Media::None { 0 } else { E::BODY_BYTES_MAX };
+    let bytes = read_body(body, limit, app).await?;
+    if caller.body.is_some_and(|digest| digest != Digest::of(&bytes)) {
+        return Err(ErrorCode::BodyDigest.body());
+    }
+    let body = match E::BODY {
+        Media::Json => json_body(&bytes)?,
+        Media::None | Media::Bytes | Media::Text => {
+            serde_json::from_str("{}").map_err(|_| ErrorCode::Internal.body())?
+        }
+    };
+    Ok(Ask { caller, path, query: query.0, body, bytes, headers: parts.headers.clone() })
+}
+
+fn path<T: DeserializeOwned>(params: &Params) -> Result<T, ErrorBody> {
+    let params = params.as_ref().map_err(|error| ErrorCode::MalformedPath.because(error.to_string()))?;
+    let fields = params.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    serde_json::from_value(serde_json::Value::Object(fields))
+        .map_err(|error| ErrorCode::MalformedPath.because(error.to_string()))
+}
+
+async fn read_body(body: Body, limit: usize, app: &App) -> Result<Bytes, ErrorBody> {
+    let reading = Limited::new(body, limit).collect();
+    match tokio::time::timeout(app.config.limits.body_time, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ErrorCode::BodyTooLarge.because(format!("at most {limit} bytes")))
+        }
+        Ok(Err(error)) => Err(ErrorCode::MalformedBody.because(error.to_string())),
+        Err(_) => Err(ErrorCode::RequestTimeout.body()),
+    }
+}
+
+fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ErrorBody> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let detail = error.to_string();
+        let unknown = detail.starts_with("unknown field");
+        let code = if unknown { ErrorCode::UnknownField } else { ErrorCode::MalformedBody };
+        code.because(detail)
+    })
+}
+
+/// A reply in JSON.
+pub(super) fn json<T: serde::Serialize>(reply: &T) -> Outcome {
+    serde_json::to_vec(reply).map(raw_json).map_err(|error| ErrorCode::Internal.because(error.to_string()))
+}
+
+/// A reply that is JSON already.
+pub(super) fn raw_json(bytes: Vec<u8>) -> Response {
+    with_type(StatusCode::OK, "application/json", bytes)
+}
+
+/// A reply of another kind.
+pub(super) fn with_type(status: StatusCode, media: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An error in its one shape.
+pub(super) fn refusal(error: &ErrorBody) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(error).unwrap_or_default();
+    let mut response = with_type(status, "application/json", body);
+    if let Some(hint) = error.hint_ms.filter(|_| status == StatusCode::TOO_MANY_REQUESTS) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(hint.div_ceil(1000)));
+    }
+    response
+}
+
+pub(super) async fn not_found() -> Response {
+    refusal(&ErrorCode::NotFound.body())
+}
+
+pub(super) async fn method_not_allowed() -> Response {
+    refusal(&ErrorCode::MethodNotAllowed.body())
+}

@@ -1,0 +1,228 @@
+//! A running coordinator: its parts put together, started, and stopped in order.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, RwLock, Weak, atomic::Ordering::Relaxed, mpsc},
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use anneal_market::ReplayOrder;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::{
+    app::App,
+    blobs::{BlobError, Blobs, UploadLimits, Uploads},
+    config::Config,
+    http::{self, Server, TlsError, guard::Guard},
+    metrics::Metrics,
+    profile::Profiles,
+    replay::{self, Queue, Replayer},
+    store::{Epoch, Reader, StoreError, Transaction},
+    sweep,
+    waiters::Waiters,
+    writer::{Listener, Notice, Role, Supervisor, clock},
+};
+
+/// Why a coordinator cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Plain HTTP would be reachable from other machines.
+    #[error(
+        "without a certificate it listens on loopback only, and {0} is not; give it a certificate and a key"
+    )]
+    PlainBeyondLoopback(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("{address} cannot be listened on")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The blobs' places.
+    #[error("the blobs' folder or storage cannot be used")]
+    Blobs(#[from] BlobError),
+    /// No thread.
+    #[error("the writer's thread cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+/// A running coordinator. Dropping it without [`Coordinator::stop`] cuts everything off, as a crash would.
+pub struct Coordinator {
+    address: SocketAddr,
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    stop_writer: mpsc::Sender<()>,
+    server: tokio::task::JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+impl Coordinator {
+    /// Starts it on the current tokio runtime. Returns when it listens; it may still be loading, or waiting to
+    /// lead: `/ready` says.
+    ///
+    /// # Errors
+    /// When its address, certificate, store or folders cannot be used.
+    pub async fn start(config: Config, replayer: Arc<dyn Replayer>) -> Result<Coordinator, StartError> {
+        if config.tls.is_none() && !config.listen.ip().is_loopback() {
+            return Err(StartError::PlainBeyondLoopback(config.listen));
+        }
+        let tls = config.tls.as_ref().map(http::acceptor).transpose()?;
+        let listen = config.listen;
+        let listening = http::bind(listen).await;
+        let listener = listening.map_err(|source| StartError::Listen { address: listen, source })?;
+        let bound = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+        let (stop, stopping) = watch::channel(false);
+        let store_url = Arc::new(config.store.clone());
+        let app = app(config, store_url.clone(), stopping.clone())?;
+        // A store that cannot be opened at all is the owner's to hear of at once.
+        app.reader.read(|_| Ok(())).await?;
+        let queue = Arc::new(Queue::default());
+        let ear = Ear {
+            app: Arc::downgrade(&app),
+            queue: queue.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let supervisor = Supervisor {
+            url: store_url,
+            key: app.config.key.clone(),
+            address: app.config.advertise.clone().unwrap_or_else(|| format!("http://{bound}")),
+            parameters: app.config.parameters.clone(),
+            listener: Arc::new(ear),
+            role: app.role.clone(),
+        };
+        let (stop_writer, writer_stopping) = mpsc::channel();
+        let writer = std::thread::Builder::new()
+            .name("anneal-writer".to_owned())
+            .spawn(move || supervisor.run(&writer_stopping))
+            .map_err(StartError::Thread)?;
+        for _ in 0..app.config.limits.replays_max {
+            tokio::spawn(replay::work(app.clone(), queue.clone(), replayer.clone(), stopping.clone()));
+        }
+        tokio::spawn(sweep::work(app.clone(), stopping.clone()));
+        let router = http::router(app.clone());
+        let server = Server { listener, tls, app: app.clone(), router };
+        let server = tokio::spawn(server.run(stopping));
+        Ok(Coordinator { address: bound, app, stop, stop_writer, server, writer })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Removes blobs that nobody needs, now. It does so by itself every ten minutes, too.
+    ///
+    /// # Errors
+    /// When it does not lead, or the storage fails.
+    pub async fn sweep(&self) -> Result<u64, anneal_api::ErrorBody> {
+        sweep::sweep(&self.app).await
+    }
+
+    /// Takes no new requests, answers those it has, writes what waits, and gives up the lead.
+    pub async fn stop(self) {
+        // Whoever listens hears it; nobody may.
+        let _ = self.stop.send(true);
+        if let Err(error) = self.server.await {
+            tracing::error!(%error, "the server broke");
+        }
+        let _ = self.stop_writer.send(());
+        if let Ok(writer) = self.app.writer() {
+            writer.stop();
+        }
+        let joining = tokio::task::spawn_blocking(move || self.writer.join());
+        if !matches!(joining.await, Ok(Ok(()))) {
+            tracing::error!("the writer broke");
+        }
+    }
+}
+
+fn app(
+    config: Config,
+    store: Arc<crate::store::StoreUrl>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Arc<App>, StartError> {
+    let blobs = Blobs::open(&config.blobs)?;
+    let limits = &config.limits;
+    let upload_limits = UploadLimits {
+        blob_bytes_max: limits.blob_bytes_max,
+        identity_uploads_max: limits.identity_uploads_max,
+        uploads_max: limits.uploads_max,
+        idle: limits.upload_idle,
+    };
+    let uploads = Uploads::open(&config.scratch.join("uploads"), blobs.clone(), upload_limits)?;
+    let (coordinator, started_at) = (config.key.identity(), clock());
+    let guard = Guard::new(coordinator, limits, started_at);
+    Ok(Arc::new(App {
+        coordinator,
+        role: Arc::new(RwLock::new(Role::Waiting)),
+        reader: Reader::new(store),
+        blobs,
+        uploads,
+        waiters: Waiters::default(),
+        guard,
+        leader: Mutex::new(None),
+        metrics: Metrics::default(),
+        profiles: Profiles::default(),
+        seen: Mutex::new(HashMap::new()),
+        stopping,
+        started: Instant::now(),
+        config,
+    }))
+}
+
+/// Hears what was committed, and tells those who wait.
+struct Ear {
+    app: Weak<App>,
+    queue: Arc<Queue>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Listener for Ear {
+    fn committed(&self, transaction: &Transaction, notices: Vec<Notice>) {
+        let Some(app) = self.app.upgrade() else { return };
+        app.metrics.commits.fetch_add(1, Relaxed);
+        app.metrics.events.fetch_add(transaction.entries.len() as u64, Relaxed);
+        app.metrics.rows.fetch_add(transaction.rows.len() as u64, Relaxed);
+        for notice in notices {
+            match notice {
+                Notice::Wake { class, slots } => app.waiters.wake(class.as_ref(), slots),
+                Notice::Call(provider) => app.waiters.call(provider),
+                Notice::Job(job) => app.waiters.changed(job),
+                Notice::Replay(order) => self.queue.add(*order),
+                Notice::TellProvider(provider, message) => {
+                    tracing::info!(%provider, message, "a provider must be told");
+                }
+                Notice::Drop { job, blob } => {
+                    let app = app.clone();
+                    self.runtime.spawn(async move {
+                        if let Err(error) = sweep::dropped(&app, job, blob).await {
+                            tracing::debug!(%error, "a state was not dropped; the sweep will");
+                        }
+                    });
+                }
+            }
+        }
+        app.metrics.replays_waiting.store(self.queue.waiting(), Relaxed);
+    }
+
+    fn leads(&self, epoch: Epoch, replays: Vec<ReplayOrder>) {
+        let Some(app) = self.app.upgrade() else { return };
+        app.waiters.begin(epoch.0);
+        self.queue.clear();
+        for order in replays {
+            self.queue.add(order);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One commit on PostgreSQL: each table gets all its new rows in one statement, and the statements travel
+//! together.
+
+use anneal_job::{Digest, Identity, Timestamp};
+use tokio_postgres::{Client, Transaction as Database, types::ToSql};
+
+use super::failed;
+use crate::store::{Epoch, KeptBlob, StoreError, Transaction, digest, to_signed, to_unsigned};
+
+pub(super) async fn commit(client: &mut Client, ours: Epoch, all: &Transaction) -> Result<(), StoreError> {
+    let database = client.transaction().await.map_err(failed("beginning a transaction"))?;
+    // The share is held until the commit: whoever wants to lead waits for it.
+    let sql = "SELECT epoch FROM leader WHERE id = 1 FOR SHARE";
+    let row = database.query_one(sql, &[]).await.map_err(failed("reading the leader"))?;
+    let theirs = Epoch(to_unsigned(row.get(0)));
+    if theirs != ours {
+        return Err(StoreError::Fenced { ours, theirs });
+    }
+    write(&database, all).await.map_err(failed("writing"))?;
+    database.commit().await.map_err(failed("committing"))
+}
+
+async fn write(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
+    commands(database, all).await?;
+    log(database, all).await?;
+    rows(database, all).await?;
+    outbox(database, all).await
+}
+
+async fn run(
+    database: &Database<'_>,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<(), tokio_postgres::Error> {
+    database.execute(sql, parameters).await.map(drop)
+}
+
+async fn commands(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
+    if all.commands.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&[u8]> = all.commands.iter().map(|command| &command.id.as_bytes()[..]).collect();
+    let contents: Vec<&[u8]> = all.commands.iter().map(|command| &command.content.as_bytes()[..]).collect();
+    let replies: Vec<&[u8]> = all.commands.iter().map(|command| &command.reply[..]).collect();
+    let times: Vec<i64> = all.commands.iter().map(|command| to_signed(command.at.0)).collect();
+    let sql = "INSERT INTO command (id, content, reply, at_ms)
+               SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[])";
+    run(database, sql, &[&ids, &contents, &replies, &times]).await
+}
+
+async fn log(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
+    if !all.entries.is_empty() {
+        let sequences: Vec<i64> = all.entries.iter().map(|entry| to_signed(entry.sequence)).collect();
+        let times: Vec<i64> = all.entries.iter().map(|entry| to_signed(entry.at.0)).collect();
+        let events: Vec<&str> = all.entries.iter().map(|entry| &entry.event[..]).collect();
+        let hashes: Vec<&[u8]> = all.entries.iter().map(|entry| &entry.hash.as_bytes()[..]).collect();
+        let sql = "INSERT INTO entry (sequence, at_ms, event, hash)
+                   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[])";
+        run(database, sql, &[&sequences, &times, &events, &hashes]).await?;
+    }
+    if let Some(head) = &all.head {
+        let sql = "INSERT INTO head (sequence, at_ms, hash, signature) VALUES ($1, $2, $3, $4)";
+        let (hash, signature) = (&head.hash.as_bytes()[..], &head.signature.as_bytes()[..]);
+        run(database, sql, &[&to_signed(head.sequence), &to_signed(head.at.0), &hash, &signature]).await?;
+    }
+    Ok(())
+}
+
+async fn rows(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
+    if !all.rows.is_empty() {
+        let keys: Vec<&str> = all.rows.iter().map(|row| &row.key[..]).collect();
+        let values: Vec<&[u8]> = all.rows.iter().map(|row| &row.value[..]).collect();
+        let live: Vec<bool> = all.rows.iter().map(|row| row.live).collect();
+        let sql =
+            "INSERT INTO item (key, value, live) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bool[])
+                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, live = excluded.live";
+        run(database, sql, &[&keys, &values, &live]).await?;
+    }
+    if !all.deleted.is_empty() {
+        run(database, "DELETE FROM item WHERE key = ANY($1)", &[&all.deleted]).await?;
+    }
+    Ok(())
+}
+
+async fn outbox(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
+    if !all.outbox.is_empty() {
+        let ids: Vec<&str> = all.outbox.iter().map(|item| &item.id[..]).collect();
+        let payloads: Vec<&[u8]> = all.outbox.iter().map(|item| &item.payload[..]).collect();
+        let sql = "INSERT INTO outbox (id, payload) SELECT * FROM unnest($1::text[], $2::bytea[])
+                   ON CONFLICT DO NOTHING";
+        run(database, sql, &[&ids, &payloads]).await?;
+    }
+    if !all.done.is_empty() {
+        run(database, "DELETE FROM outbox WHERE id = ANY($1)", &[&all.done]).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn kept_blob(row: &tokio_postgres::Row) -> Result<KeptBlob, StoreError> {
+    let keeper: Digest = digest(row.get(1), "keeper")?;
+    Ok(KeptBlob {
+        blob: digest(row.get(0), "blob")?,
+        keeper: Identity::from_bytes(*keeper.as_bytes()),
+        bytes: to_unsigned(row.get(2)),
+        at: Timestamp(to_unsigned(row.get(3))),
+    })
+}

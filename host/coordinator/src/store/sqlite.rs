@@ -1,0 +1,297 @@
+//! SQLite: one file, in WAL mode, every commit synced to the disk. Only one process may lead on it, which the
+//! operating system's lock on a file beside it ensures; so nobody waits after a crash.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use anneal_api::{LogEntry, LogHead, Signature};
+use anneal_job::{Digest, Identity, Timestamp};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
+
+use super::{
+    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
+    Transaction, digest, schema, to_signed, to_unsigned,
+};
+
+/// Prepared statements kept.
+const STATEMENTS_MAX: usize = 64;
+/// Pages of the WAL after which it is written back.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// How long to wait for another connection's write.
+const BUSY_MS_MAX: u64 = 10_000;
+
+/// A SQLite database.
+pub struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens a file, which is made where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is no coordinator's database.
+    pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+        let connection = Connection::open(path).map_err(failed("opening"))?;
+        let set_up = || {
+            connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS_MAX))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", schema::sqlite()))?;
+            connection.query_row("SELECT value FROM setting WHERE name = 'schema'", [], |row| row.get(0))
+        };
+        let version: i64 = set_up().map_err(failed("opening"))?;
+        if version != schema::SCHEMA_VERSION {
+            return Err(StoreError::Corrupt { what: format!("tables of version {version}") });
+        }
+        Ok(SqliteStore { connection, path: path.to_owned(), lock: None })
+    }
+
+    fn epoch(&self) -> Result<Epoch, StoreError> {
+        let epoch = self.connection.query_row("SELECT epoch FROM leader WHERE id = 1", [], |row| row.get(0));
+        epoch.map(|epoch: i64| Epoch(to_unsigned(epoch))).map_err(failed("reading the leader"))
+    }
+
+    fn check(&self, ours: Epoch) -> Result<(), StoreError> {
+        let theirs = self.epoch()?;
+        if theirs == ours { Ok(()) } else { Err(StoreError::Fenced { ours, theirs }) }
+    }
+
+    fn all<T>(
+        &mut self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed("reading"))?;
+        let rows = statement.query_map(parameters, |row| read(row)).map_err(failed("reading"))?;
+        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed("reading"))
+    }
+}
+
+impl Store for SqliteStore {
+    fn lead(&mut self, address: &str, _: Option<Epoch>) -> Result<Option<Leadership>, StoreError> {
+        let path = self.path.with_extension("lock");
+        let lock = File::create(&path).map_err(failed("locking"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(self.path.display().to_string())),
+            Err(TryLockError::Error(source)) => return Err(failed("locking")(source)),
+        }
+        self.lock = Some(lock);
+        let sql = "UPDATE leader SET epoch = epoch + 1, address = ?1 WHERE id = 1";
+        self.connection.execute(sql, [address]).map_err(failed("leading"))?;
+        Ok(Some(Leadership { epoch: self.epoch()?, renew_every: None }))
+    }
+
+    fn renew(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        self.check(epoch)
+    }
+
+    fn resign(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        self.check(epoch)?;
+        self.lock = None;
+        Ok(())
+    }
+
+    fn leader(&mut self) -> Result<Option<Leader>, StoreError> {
+        let sql = "SELECT epoch, address FROM leader WHERE id = 1 AND epoch > 0";
+        let leader = self.connection.query_row(sql, [], |row| {
+            Ok(Leader { epoch: Epoch(to_unsigned(row.get(0)?)), address: row.get(1)? })
+        });
+        leader.optional().map_err(failed("reading the leader"))
+    }
+
+    fn commit(&mut self, epoch: Epoch, transaction: &Transaction) -> Result<(), StoreError> {
+        // Immediate: the epoch is read under the lock under which all is written.
+        let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let database = begun.map_err(failed("beginning a transaction"))?;
+        let theirs: i64 = database
+            .query_row("SELECT epoch FROM leader WHERE id = 1", [], |row| row.get(0))
+            .map_err(failed("reading the leader"))?;
+        let theirs = Epoch(to_unsigned(theirs));
+        if theirs != epoch {
+            return Err(StoreError::Fenced { ours: epoch, theirs });
+        }
+        write(&database, transaction).map_err(failed("writing"))?;
+        database.commit().map_err(failed("committing"))
+    }
+
+    fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.all("SELECT key, value FROM item WHERE live ORDER BY key", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
+    fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
+        let (after, before) = Scan::prefix(prefix, 0).bounds();
+        let sql = "SELECT COUNT(*) FROM item WHERE live AND key > ?1 AND key < ?2";
+        let count = self.connection.query_row(sql, [after, before], |row| row.get(0));
+        count.map(to_unsigned).map_err(failed("counting"))
+    }
+
+    fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT value FROM item WHERE key = ?1")
+            .map_err(failed("reading"))?;
+        statement.query_row([key], |row| row.get(0)).optional().map_err(failed("reading"))
+    }
+
+    fn rows(&mut self, scan: &Scan) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let (after, before) = scan.bounds();
+        let order = if scan.descending { "DESC" } else { "ASC" };
+        let sql =
+            format!("SELECT key, value FROM item WHERE key > ?1 AND key < ?2 ORDER BY key {order} LIMIT ?3");
+        self.all(&sql, params![after, before, to_signed(scan.limit)], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn commands(&mut self, ids: &[Digest]) -> Result<Vec<CommandRecord>, StoreError> {
+        let sql = "SELECT content, reply, at_ms FROM command WHERE id = ?1";
+        let mut found = Vec::new();
+        for id in ids {
+            let rows = self.all(sql, [id.as_bytes()], |row| {
+                Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+            })?;
+            for (content, reply, at) in rows {
+                let (content, at) = (digest(&content, "command")?, Timestamp(to_unsigned(at)));
+                found.push(CommandRecord { id: *id, content, reply, at });
+            }
+        }
+        Ok(found)
+    }
+
+    fn log_end(&mut self) -> Result<Option<LogEnd>, StoreError> {
+        let sql = "SELECT sequence, at_ms, hash FROM entry ORDER BY sequence DESC LIMIT 1";
+        let rows = self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)))?;
+        let Some((sequence, at, hash)) = rows.into_iter().next() else { return Ok(None) };
+        let hash = digest(&hash, "hash")?;
+        Ok(Some(LogEnd { sequence: to_unsigned(sequence), at: Timestamp(to_unsigned(at)), hash }))
+    }
+
+    fn log_entries(&mut self, after: u64, limit: u64) -> Result<Vec<LogEntry>, StoreError> {
+        let sql =
+            "SELECT sequence, at_ms, event, hash FROM entry WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+        let rows = self.all(sql, [to_signed(after), to_signed(limit)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?))
+        })?;
+        let entry = |(sequence, at, event, hash): (i64, i64, String, Vec<u8>)| {
+            let (sequence, at) = (to_unsigned(sequence), Timestamp(to_unsigned(at)));
+            Ok(LogEntry { sequence, at, event, hash: digest(&hash, "hash")? })
+        };
+        rows.into_iter().map(entry).collect()
+    }
+
+    fn log_heads(&mut self, from: u64, to: u64) -> Result<Vec<LogHead>, StoreError> {
+        let sql = "SELECT sequence, at_ms, hash, signature FROM head
+                   WHERE sequence >= ?1 AND sequence <= ?2 ORDER BY sequence";
+        let rows = self.all(sql, [to_signed(from), to_signed(to)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, [u8; 64]>(3)?))
+        })?;
+        let head = |(sequence, at, hash, signature): (i64, i64, Vec<u8>, [u8; 64])| {
+            let (sequence, at) = (to_unsigned(sequence), Timestamp(to_unsigned(at)));
+            let (hash, signature) = (digest(&hash, "hash")?, Signature::from_bytes(signature));
+            Ok(LogHead { sequence, hash, at, signature })
+        };
+        rows.into_iter().map(head).collect()
+    }
+
+    fn outbox(&mut self) -> Result<Vec<OutboxItem>, StoreError> {
+        self.all("SELECT id, payload FROM outbox ORDER BY id", [], |row| {
+            Ok(OutboxItem { id: row.get(0)?, payload: row.get(1)? })
+        })
+    }
+
+    fn keep_blob(&mut self, kept: &KeptBlob) -> Result<(), StoreError> {
+        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
+        let KeptBlob { blob, keeper, bytes, at } = kept;
+        let values = params![blob.as_bytes(), keeper.as_bytes(), to_signed(*bytes), to_signed(at.0)];
+        self.connection.execute(sql, values).map(drop).map_err(failed("noting a blob"))
+    }
+
+    fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError> {
+        let sql = "SELECT blob, keeper, bytes, at_ms FROM kept_blob WHERE blob = ?1 ORDER BY keeper";
+        self.all(sql, [blob.as_bytes()], kept_blob)
+    }
+
+    fn kept_bytes(&mut self, keeper: Identity) -> Result<u64, StoreError> {
+        let sql = "SELECT COALESCE(SUM(bytes), 0) FROM kept_blob WHERE keeper = ?1";
+        let sum = self.connection.query_row(sql, [keeper.as_bytes()], |row| row.get(0));
+        sum.map(to_unsigned).map_err(failed("counting bytes"))
+    }
+
+    fn kept_blobs(&mut self, after: Option<Digest>, limit: u64) -> Result<Vec<KeptBlob>, StoreError> {
+        let sql = "SELECT blob, keeper, bytes, at_ms FROM kept_blob
+                   WHERE :after IS NULL OR blob > :after ORDER BY blob, keeper LIMIT :limit";
+        let after = after.map(|digest| *digest.as_bytes());
+        self.all(sql, named_params! { ":after": after, ":limit": to_signed(limit) }, kept_blob)
+    }
+
+    fn forget_blob(&mut self, blob: Digest) -> Result<(), StoreError> {
+        let deleted = self.connection.execute("DELETE FROM kept_blob WHERE blob = ?1", [blob.as_bytes()]);
+        deleted.map(drop).map_err(failed("forgetting a blob"))
+    }
+
+    fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM command WHERE id IN
+                   (SELECT id FROM command WHERE at_ms < ?1 ORDER BY at_ms LIMIT 5000)";
+        let deleted = self.connection.execute(sql, [to_signed(before.0)]);
+        deleted.map(|count| count as u64).map_err(failed("forgetting commands"))
+    }
+}
+
+fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rusqlite::Result<()> {
+    let Transaction { commands, entries, head, rows, deleted, outbox, done } = transaction;
+    for CommandRecord { id, content, reply, at } in commands {
+        let sql = "INSERT INTO command (id, content, reply, at_ms) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![id.as_bytes(), content.as_bytes(), reply, to_signed(at.0)];
+        database.prepare_cached(sql)?.execute(values)?;
+    }
+    for LogEntry { sequence, at, event, hash } in entries {
+        let sql = "INSERT INTO entry (sequence, at_ms, event, hash) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![to_signed(*sequence), to_signed(at.0), event, hash.as_bytes()];
+        database.prepare_cached(sql)?.execute(values)?;
+    }
+    if let Some(LogHead { sequence, hash, at, signature }) = head {
+        let sql = "INSERT INTO head (sequence, at_ms, hash, signature) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![to_signed(*sequence), to_signed(at.0), hash.as_bytes(), signature.as_bytes()];
+        database.prepare_cached(sql)?.execute(values)?;
+    }
+    for super::Row { key, value, live } in rows {
+        let sql = "INSERT INTO item (key, value, live) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, live = excluded.live";
+        database.prepare_cached(sql)?.execute(params![key, value, live])?;
+    }
+    for key in deleted {
+        database.prepare_cached("DELETE FROM item WHERE key = ?1")?.execute([key])?;
+    }
+    for OutboxItem { id, payload } in outbox {
+        let sql = "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        database.prepare_cached(sql)?.execute(params![id, payload])?;
+    }
+    for id in done {
+        database.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(())
+}
+
+fn kept_blob(row: &rusqlite::Row<'_>) -> rusqlite::Result<KeptBlob> {
+    Ok(KeptBlob {
+        blob: Digest::from_bytes(row.get(0)?),
+        keeper: Identity::from_bytes(row.get(1)?),
+        bytes: to_unsigned(row.get(2)?),
+        at: Timestamp(to_unsigned(row.get(3)?)),
+    })
+}
+
+fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    doing: &'static str,
+) -> impl Fn(E) -> StoreError {
+    move |source| StoreError::Failed { doing, source: source.into() }
+}

@@ -1,0 +1,220 @@
+//! Leading: opening the store, taking the lead, loading what is live, working, and beginning again after a
+//! failure. On PostgreSQL also waiting while another process leads.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+
+use anneal_api::{SecretKey, log::genesis};
+use anneal_job::Timestamp;
+use anneal_market::{Key, Market, Parameters, ReplayOrder};
+use thiserror::Error;
+
+use super::{Ended, Notice, WriterHandle, draft::Draft, group::clock};
+use crate::store::{Epoch, LogEnd, Store, StoreError, StoreUrl, Transaction};
+
+/// How long to wait before trying again to lead, or to reach the store.
+const RETRY: Duration = Duration::from_millis(500);
+/// The row that says whose log this is.
+const IDENTITY_ROW: &str = "service/identity";
+
+/// Hears what was committed.
+pub(crate) trait Listener: Send + Sync {
+    /// A group was committed.
+    fn committed(&self, transaction: &Transaction, notices: Vec<Notice>);
+    /// This process leads from now on; these replays are not done.
+    fn leads(&self, epoch: Epoch, replays: Vec<ReplayOrder>);
+}
+
+/// A leader at work.
+pub(crate) struct Leading {
+    pub(super) market: Market,
+    pub(super) store: Box<dyn Store>,
+    pub(super) epoch: Epoch,
+    pub(super) key: Arc<SecretKey>,
+    pub(super) end: LogEnd,
+    pub(super) listener: Arc<dyn Listener>,
+    pub(super) draw_epoch_at: Timestamp,
+    pub(super) forgot_at: Timestamp,
+    pub(super) turns: u64,
+    renewal: Option<Renewal>,
+}
+
+/// When the lead is to be renewed.
+#[derive(Clone, Copy)]
+struct Renewal {
+    every: Duration,
+    next: Instant,
+}
+
+/// What this process is.
+#[derive(Clone, Default)]
+pub(crate) enum Role {
+    /// It has not heard of a leader yet.
+    #[default]
+    Waiting,
+    /// It leads.
+    Leading(WriterHandle, Epoch),
+    /// Another one leads, at this address.
+    Following(String),
+}
+
+/// Why a process can never lead.
+#[derive(Debug, Error)]
+pub enum LeadError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data belongs to another key.
+    #[error(
+        "the data is that of coordinator {found}, but the key is {ours}'s; use the key that it was made with"
+    )]
+    OtherKey {
+        /// Whose data it is.
+        found: String,
+        /// Whose key it is.
+        ours: String,
+    },
+    /// A row is not the market's.
+    #[error("the data cannot be loaded: {0}")]
+    Load(String),
+}
+
+/// Leads whenever it can.
+pub(crate) struct Supervisor {
+    pub(crate) url: Arc<StoreUrl>,
+    pub(crate) key: Arc<SecretKey>,
+    pub(crate) address: String,
+    pub(crate) parameters: Parameters,
+    pub(crate) listener: Arc<dyn Listener>,
+    pub(crate) role: Arc<RwLock<Role>>,
+}
+
+impl Supervisor {
+    /// Leads and follows until `stopping` says so. The first failure to open is the caller's to hear of.
+    pub(crate) fn run(&self, stopping: &Receiver<()>) {
+        let mut epoch = None;
+        loop {
+            match self.once(&mut epoch, stopping) {
+                Ok(Ended::Stopped) => return,
+                Ok(ended) => tracing::warn!(?ended, "no longer leading"),
+                Err(error) => tracing::error!(%error, "cannot lead"),
+            }
+            self.set_role(Role::Waiting);
+            if stopping.recv_timeout(RETRY).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Opens the store and leads once, as long as it goes. Who led before a failure need not wait for its own
+    /// time to be over.
+    fn once(&self, epoch: &mut Option<Epoch>, stopping: &Receiver<()>) -> Result<Ended, LeadError> {
+        let mut store = self.url.open()?;
+        let leadership = loop {
+            if let Some(leadership) = store.lead(&self.address, *epoch)? {
+                break leadership;
+            }
+            let role = store.leader()?.map_or(Role::Waiting, |leader| Role::Following(leader.address));
+            self.set_role(role);
+            if stopping.recv_timeout(RETRY).is_ok() {
+                return Ok(Ended::Stopped);
+            }
+        };
+        *epoch = Some(leadership.epoch);
+        let renewal = leadership.renew_every.map(|every| Renewal { every, next: Instant::now() + every });
+        let mut leading = self.load(store, leadership.epoch, renewal)?;
+        let replays = leading.replays()?;
+        tracing::info!(epoch = leadership.epoch.0, log_entries = leading.end.sequence, "leading");
+        let (handle, receiver) = WriterHandle::new();
+        self.set_role(Role::Leading(handle, leadership.epoch));
+        self.listener.leads(leadership.epoch, replays);
+        let ended = leading.work(&receiver);
+        if ended == Ended::Stopped {
+            self.set_role(Role::Waiting);
+            leading.store.resign(leading.epoch)?;
+        }
+        Ok(ended)
+    }
+
+    /// Loads what is live; an empty store gets its first rows and events.
+    fn load(
+        &self,
+        mut store: Box<dyn Store>,
+        epoch: Epoch,
+        renewal: Option<Renewal>,
+    ) -> Result<Leading, LeadError> {
+        let ours = self.key.identity().to_string();
+        let found = store.row(IDENTITY_ROW)?.map(|row| String::from_utf8_lossy(&row).into_owned());
+        if let Some(found) = found.filter(|found| *found != ours) {
+            return Err(LeadError::OtherKey { found, ours });
+        }
+        let rows = store.live_rows()?;
+        let end = store.log_end()?;
+        let start = LogEnd { sequence: 0, at: Timestamp(0), hash: genesis(&self.key.identity()) };
+        let fresh = rows.is_empty();
+        let market = if fresh { Market::new(self.parameters.clone()) } else { load_market(rows)? };
+        let mut leading = Leading {
+            market,
+            store,
+            epoch,
+            key: self.key.clone(),
+            end: end.unwrap_or(start),
+            listener: self.listener.clone(),
+            draw_epoch_at: Timestamp(0),
+            forgot_at: Timestamp(0),
+            turns: 0,
+            renewal,
+        };
+        if fresh {
+            leading.begin(&ours)?;
+        }
+        Ok(leading)
+    }
+
+    fn set_role(&self, role: Role) {
+        *self.role.write().unwrap_or_else(PoisonError::into_inner) = role;
+    }
+}
+
+fn load_market(rows: Vec<(String, Vec<u8>)>) -> Result<Market, LeadError> {
+    let mut keyed = Vec::with_capacity(rows.len());
+    for (key, row) in rows {
+        let key: Key = key.parse().map_err(|error| LeadError::Load(format!("{error}")))?;
+        keyed.push((key, row));
+    }
+    Market::load(keyed).map_err(|error| LeadError::Load(error.to_string()))
+}
+
+impl Leading {
+    /// The first transaction of an empty store.
+    fn begin(&mut self, identity: &str) -> Result<(), LeadError> {
+        let now = clock();
+        let mut draft = Draft::default();
+        draft.take(self.market.genesis(now), now);
+        draft.put(IDENTITY_ROW.to_owned(), identity.as_bytes().to_vec());
+        let (transaction, end, _) = draft.finish(&self.market, &self.key, self.end, now);
+        self.store.commit(self.epoch, &transaction)?;
+        self.end = end;
+        Ok(())
+    }
+
+    fn replays(&mut self) -> Result<Vec<ReplayOrder>, LeadError> {
+        let items = self.store.outbox()?;
+        let order = |payload: &[u8]| {
+            serde_json::from_slice(payload).map_err(|error| LeadError::Load(error.to_string()))
+        };
+        items.iter().map(|item| order(&item.payload)).collect()
+    }
+
+    /// Renews the lead where it is time.
+    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        let Some(renewal) = &mut self.renewal else { return Ok(()) };
+        if Instant::now() < renewal.next {
+            return Ok(());
+        }
+        renewal.next = Instant::now() + renewal.every;
+        self.store.renew(self.epoch)
+    }
+}

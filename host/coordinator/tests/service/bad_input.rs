@@ -1,0 +1,211 @@
+//! What strangers may send, and the stable code that each gets. By hand over a socket, so nothing of the client
+//! helps.
+
+use std::sync::Arc;
+
+use anneal_api::{
+    CommandId, ErrorBody, Nonce, SecretKey,
+    sign::{self, RequestClaims},
+};
+use anneal_coordinator::{Coordinator, Limits};
+use anneal_job::{Digest, Identity, Timestamp};
+use http::HeaderMap;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::fixture::{Site, client, new_key};
+
+/// A request as bytes, and the ways to spoil it.
+struct Raw {
+    method: &'static str,
+    target: String,
+    body: Vec<u8>,
+    headers: HeaderMap,
+}
+
+impl Raw {
+    fn signed(audience: Identity, key: &SecretKey, method: &'static str, target: &str, body: &str) -> Raw {
+        Raw::signed_at(audience, key, method, target, body, now())
+    }
+
+    fn signed_at(
+        audience: Identity,
+        key: &SecretKey,
+        method: &'static str,
+        target: &str,
+        body: &str,
+        at: Timestamp,
+    ) -> Raw {
+        let claims = RequestClaims {
+            audience,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            body: Digest::of(body.as_bytes()),
+            at,
+            nonce: Nonce::random().expect("random"),
+            command: Some(CommandId::random().expect("random")),
+        };
+        let mut headers = HeaderMap::new();
+        claims.sign_into(key, &mut headers);
+        Raw { method, target: target.to_owned(), body: body.as_bytes().to_vec(), headers }
+    }
+
+    async fn send(&self, coordinator: &Coordinator) -> (u16, String) {
+        let mut text =
+            format!("{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            text += &format!("{name}: {}\r\n", value.to_str().expect("plain"));
+        }
+        text += &format!("content-length: {}\r\n\r\n", self.body.len());
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        exchange(coordinator, &bytes).await
+    }
+}
+
+/// Sends bytes and reads until the other side closes.
+async fn exchange(coordinator: &Coordinator, bytes: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(coordinator.address()).await.expect("a connection");
+    // Where the answer comes before all was sent, the rest is not wanted.
+    let _ = stream.write_all(bytes).await;
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply).await;
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = reply.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Timestamp(since.as_millis() as u64)
+}
+
+fn check(what: &str, (status, body): &(u16, String), code: &str) {
+    let error: ErrorBody =
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{what}: {error}: {body}"));
+    assert_eq!((error.code.as_str(), error.status), (code, *status), "{what}: {body}");
+    assert!(!error.message.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bad_request_has_its_code() {
+    let site = Site::new();
+    let coordinator = site.start().await;
+    let (here, key) = (site.key.identity(), new_key());
+    let post = |target: &str, body: &str| Raw::signed(here, &key, "POST", target, body);
+    let get = |target: &str| Raw::signed(here, &key, "GET", target, "");
+    let poll = r#"{"idle":[],"seen":0,"wait_ms":0}"#;
+    let send = async |raw: Raw| raw.send(&coordinator).await;
+
+    check("no such path", &send(get("/v2/anything")).await, "not-found");
+    check("another method", &send(post("/v1/about", "{}")).await, "method-not-allowed");
+    let mut unsigned = post("/v1/provider/poll", poll);
+    unsigned.headers.clear();
+    check("no signature", &send(unsigned).await, "signature-missing");
+    let elsewhere = Raw::signed(key.identity(), &key, "POST", "/v1/provider/poll", poll);
+    check("for another coordinator", &send(elsewhere).await, "signature-wrong");
+    let mut stolen = post("/v1/provider/poll", poll);
+    let thief = new_key().identity().to_string();
+    stolen.headers.insert(sign::IDENTITY_HEADER, thief.parse().expect("a header"));
+    check("another's signature", &send(stolen).await, "signature-wrong");
+    let mut moved = post("/v1/provider/poll", poll);
+    moved.target = "/v1/provider/pause".to_owned();
+    check("for another path", &send(moved).await, "signature-wrong");
+    let mut changed = post("/v1/provider/poll", poll);
+    changed.body = poll.replace('0', "1").into_bytes();
+    check("another body", &send(changed).await, "body-digest");
+    for at in [Timestamp(now().0 - 120_000), Timestamp(now().0 + 120_000)] {
+        let stale = Raw::signed_at(here, &key, "POST", "/v1/provider/poll", poll, at);
+        check("another time", &send(stale).await, "timestamp-stale");
+    }
+    let once = post("/v1/provider/poll", poll);
+    check("the first time", &once.send(&coordinator).await, "unknown-provider");
+    check("the same again", &once.send(&coordinator).await, "nonce-repeated");
+
+    check("no JSON", &send(post("/v1/provider/poll", "{")).await, "malformed-body");
+    check("another type", &send(post("/v1/provider/poll", r#"{"idle":1}"#)).await, "malformed-body");
+    let unknown = r#"{"idle":[],"seen":0,"wait_ms":0,"hurry":true}"#;
+    check("an unknown field", &send(post("/v1/provider/poll", unknown)).await, "unknown-field");
+    check(
+        "an unknown field of nothing",
+        &send(post("/v1/blobs/missing", r#"{"blobs":[],"x":1}"#)).await,
+        "unknown-field",
+    );
+    check("an unknown key", &send(get("/v1/jobs?limit=1&x=2")).await, "malformed-query");
+    check("no number", &send(get("/v1/jobs?limit=many")).await, "malformed-query");
+    for path in ["/v1/blobs/..%2f..%2fetc%2fpasswd", "/v1/blobs/x", "/v1/jobs/%00", "/v1/providers/%ff"] {
+        let reply = send(get(path)).await;
+        assert!([400, 404].contains(&reply.0), "{path}: {reply:?}");
+        if reply.0 == 400 {
+            check(path, &reply, "malformed-path");
+        }
+    }
+    check("a path trick", &send(get("/v1/blobs/../../etc/passwd")).await, "not-found");
+    let unknown_blob = format!("/v1/blobs/{}", Digest::of(b"nobody has it"));
+    check("no such blob", &send(get(&unknown_blob)).await, "not-found");
+    let large = format!("{{\"paused\":true,\"x\":\"{}\"}}", "x".repeat(2 << 20));
+    check("too much", &send(post("/v1/provider/pause", &large)).await, "body-too-large");
+    let long_name = r#"{"name":"","payout":null,"devices":[]}"#;
+    check("no name", &send(post("/v1/provider", long_name)).await, "invalid");
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rude_connection_ends_and_others_go_on() {
+    let site = Site::new();
+    let limits = Limits {
+        header_time: std::time::Duration::from_millis(200),
+        body_time: std::time::Duration::from_millis(200),
+        ..site.config().limits
+    };
+    let coordinator = site.start_with(anneal_coordinator::Config { limits, ..site.config() }).await;
+    // Slowly, and never done: the connection is closed, or the request refused.
+    let (status, _) = exchange(&coordinator, b"GET /v1/about HTTP/1.1\r\nhost: x\r\n").await;
+    assert!([0, 408].contains(&status), "{status}");
+    let slow_body = b"POST /v1/provider/poll HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{";
+    let (status, _) = exchange(&coordinator, slow_body).await;
+    assert_eq!(status, 401, "who is not signed is not waited for");
+    let key = new_key();
+    let mut half = Raw::signed(site.key.identity(), &key, "POST", "/v1/provider/pause", r#"{"paused":true}"#);
+    let mut text =
+        format!("POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 15\r\n", half.target);
+    for (name, value) in &half.headers {
+        text += &format!("{name}: {}\r\n", value.to_str().expect("plain"));
+    }
+    text += "\r\n{";
+    check("half a body", &exchange(&coordinator, text.as_bytes()).await, "request-timeout");
+    half.headers.clear();
+    let many: String = (0..5_000).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let (status, _) = exchange(&coordinator, format!("GET / HTTP/1.1\r\n{many}\r\n").as_bytes()).await;
+    assert_eq!(status, 431);
+    let (status, _) = exchange(&coordinator, b"\x16\x03\x01 no HTTP at all\r\n\r\n").await;
+    assert!([0, 400].contains(&status), "{status}");
+    let about = client(&coordinator, new_key()).await.about().await.expect("it still answers");
+    assert_eq!(about.coordinator, site.key.identity());
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_too_much_waits_alone() {
+    let site = Site::new();
+    let limits = Limits { requests_per_minute: 60, requests_burst: 5, ..site.config().limits };
+    let coordinator = site.start_with(anneal_coordinator::Config { limits, ..site.config() }).await;
+    let (busy, calm) = (new_key(), new_key());
+    let ask = async |key: &Arc<SecretKey>| {
+        Raw::signed(site.key.identity(), key, "GET", "/v1/jobs", "").send(&coordinator).await
+    };
+    let mut refused = 0;
+    for _ in 0..20 {
+        let reply = ask(&busy).await;
+        if reply.0 == 429 {
+            check("too often", &reply, "rate-limited");
+            refused += 1;
+        }
+    }
+    assert!((10..=15).contains(&refused), "{refused}");
+    assert_eq!(ask(&calm).await.0, 200);
+    coordinator.stop().await;
+}

@@ -1,0 +1,90 @@
+//! Blobs over the wire: ranges, goings-on, quotas, corruption, the sweep.
+
+use std::time::Duration;
+
+use anneal_api::{ClientError, endpoints::UPLOAD_PIECE_BYTES_MAX};
+use anneal_coordinator::{Config, Limits};
+use anneal_job::{Blob, Digest};
+
+use crate::fixture::{Site, client, new_key};
+
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count).map(|index| (index * 31 % 251) as u8).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_blob_travels_in_pieces_and_back() {
+    let site = Site::new();
+    let coordinator = site.start().await;
+    let client = client(&coordinator, new_key()).await;
+    let content = bytes(2 * UPLOAD_PIECE_BYTES_MAX + 12_345);
+    let blob = Blob { digest: Digest::of(&content), bytes: content.len() as u64 };
+    let (up, down) = (site.folder.path().join("up"), site.folder.path().join("down"));
+    std::fs::write(&up, &content).expect("a file");
+    let mut told = Vec::new();
+    client.upload(blob, &up, None, &mut |done, _| told.push(done)).await.expect("uploaded");
+    assert_eq!(told.len(), 3);
+    assert!(client.missing(&[blob.digest]).await.expect("an answer").is_empty());
+    // What an earlier download left is gone on with.
+    std::fs::write(site.folder.path().join("down.part"), &content[..1_000_000]).expect("a part");
+    let mut first = None;
+    client.download(blob, &down, &mut |done, _| drop(first.get_or_insert(done))).await.expect("downloaded");
+    assert!(first.expect("progress") > 1_000_000);
+    assert_eq!(std::fs::read(&down).expect("the file"), content);
+    // A part with wrong bytes is found out, and the next try begins anew.
+    std::fs::write(site.folder.path().join("again.part"), b"wrong").expect("a part");
+    let again = site.folder.path().join("again");
+    let wrong = client.download(blob, &again, &mut |_, _| {}).await;
+    assert!(matches!(wrong, Err(ClientError::BlobDigest { .. })), "{wrong:?}");
+    client.download(blob, &again, &mut |_, _| {}).await.expect("downloaded");
+    // Rotten on the coordinator's disk: the client does not take it.
+    let stored =
+        site.folder.path().join("blobs").join(&blob.digest.to_string()[..2]).join(blob.digest.to_string());
+    let mut rotten = content.clone();
+    rotten[7] ^= 1;
+    std::fs::write(&stored, rotten).expect("the stored file");
+    let wrong = client.download(blob, &site.folder.path().join("rotten"), &mut |_, _| {}).await;
+    assert!(matches!(wrong, Err(ClientError::BlobDigest { .. })), "{wrong:?}");
+    // Somebody else has it not, and learns nothing.
+    let stranger = crate::fixture::client(&coordinator, new_key()).await;
+    assert_eq!(stranger.missing(&[blob.digest]).await.expect("an answer"), [blob.digest]);
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_hold_and_old_blobs_go() {
+    let site = Site::new();
+    let limits = Limits {
+        identity_bytes_max: 100,
+        blob_bytes_max: 1_000,
+        blob_retention: Duration::ZERO,
+        ..site.config().limits
+    };
+    let coordinator = site.start_with(Config { limits, ..site.config() }).await;
+    let client = client(&coordinator, new_key()).await;
+    let upload = async |name: &str, count: usize| {
+        let content = bytes(count);
+        let path = site.folder.path().join(name);
+        std::fs::write(&path, &content).expect("a file");
+        let blob = Blob { digest: Digest::of(&content), bytes: count as u64 };
+        client.upload(blob, &path, None, &mut |_, _| {}).await.map(|()| blob)
+    };
+    let small = upload("small", 60).await.expect("within the quota");
+    assert_eq!(upload("second", 61).await.expect_err("over it").code(), Some("quota-bytes"));
+    assert_eq!(upload("large", 1_001).await.expect_err("no blob is so large").code(), Some("quota-bytes"));
+    // What lies is thrown away, and does not count.
+    let path = site.folder.path().join("lie");
+    std::fs::write(&path, b"a lie").expect("a file");
+    let lie =
+        client.upload(Blob { digest: Digest::of(b"truth"), bytes: 5 }, &path, None, &mut |_, _| {}).await;
+    assert_eq!(lie.expect_err("other bytes").code(), Some("blob-digest"));
+    // No live job needs it, and it is older than nothing at all.
+    let later = std::time::Instant::now();
+    while later.elapsed() < Duration::from_millis(2) {
+        std::hint::spin_loop();
+    }
+    assert_eq!(coordinator.sweep().await.expect("a sweep"), 1);
+    assert_eq!(client.missing(&[small.digest]).await.expect("an answer"), [small.digest]);
+    upload("second", 61).await.expect("there is room again");
+    coordinator.stop().await;
+}

@@ -1,0 +1,11 @@
+//! The service over real sockets on loopback: the way of a job, restarts, bad input, blobs, the log, failover.
+//! Nothing is run in a sandbox: what a task gives is made up from its id, the same for every honest provider.
+
+mod bad_input;
+mod blobs;
+mod failover;
+mod fixture;
+mod job;
+mod page;
+mod provider;
+mod restart;

@@ -1,0 +1,131 @@
+//! A PostgreSQL server of the tests' own: in a temporary folder, reached by a socket there, gone afterwards.
+//! Not the system's server, which is never touched.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tempfile::TempDir;
+
+/// A running server. Ends when the last test lets go of it.
+pub struct Cluster {
+    folder: TempDir,
+    programs: PathBuf,
+    databases: AtomicU32,
+}
+
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "createdb"];
+
+static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+
+impl Cluster {
+    /// The server that the tests of this process share.
+    pub fn shared() -> Arc<Cluster> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = shared.upgrade() {
+            return cluster;
+        }
+        let cluster = Arc::new(Cluster::start());
+        *shared = Arc::downgrade(&cluster);
+        cluster
+    }
+
+    fn start() -> Cluster {
+        let programs = programs();
+        let folder =
+            tempfile::Builder::new().prefix("anneal-postgres").tempdir().expect("a temporary folder");
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(folder.path()));
+        }
+        let cluster = Cluster { folder, programs, databases: AtomicU32::new(0) };
+        let data = cluster.data();
+        run(cluster
+            .program("initdb")
+            .arg("-D")
+            .arg(&data)
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"]));
+        let socket = cluster.folder.path().display();
+        // The socket alone: no port that somebody else may have.
+        let options =
+            format!("-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200");
+        let log = cluster.folder.path().join("log");
+        run(cluster
+            .program("pg_ctl")
+            .args(["-w", "-D"])
+            .arg(&data)
+            .arg("-o")
+            .arg(options)
+            .arg("-l")
+            .arg(log)
+            .arg("start"));
+        cluster
+    }
+
+    /// The URL of a new, empty database.
+    pub fn database(&self) -> String {
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let socket = self.folder.path();
+        run(self.program("createdb").arg("-h").arg(socket).args(["-U", "postgres", &name]));
+        let host = socket.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{host}/{name}")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// PostgreSQL refuses to run as root, so there it runs as the user that its package made.
+    fn program(&self, name: &str) -> Command {
+        let path = self.programs.join(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir("/").env("LC_ALL", "C");
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        run(self.program("pg_ctl").args(["-w", "-m", "immediate", "-D"]).arg(self.data()).arg("stop"));
+    }
+}
+
+/// Where `initdb` and `pg_ctl` are: Debian keeps them out of the path.
+fn programs() -> PathBuf {
+    let mut packaged: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .collect();
+    packaged.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(packaged).collect();
+    let has_all = |folder: &&PathBuf| PROGRAMS.iter().all(|name| folder.join(name).exists());
+    match folders.iter().rev().find(has_all) {
+        Some(folder) => folder.clone(),
+        None => {
+            panic!("PostgreSQL is not installed, and the store must be tested on it: run `tests/setup tests`")
+        }
+    }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(Path::new("/proc/self")).is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    assert!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+}
