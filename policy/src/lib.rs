@@ -1,10 +1,25 @@
 //! wip: a provider's limits
 
-pub mod quantity;
+pub mod admit;
+mod controller;
+mod decide;
+mod earnings;
+pub mod file;
+mod history;
+pub mod policy;
+pub mod preset;
+mod quantity;
 mod readings;
+mod reason;
 pub mod schedule;
 mod sensor;
 
-pub use quantity::*;
-pub use readings::*;
-pub use sensor::*;
+pub use decide::{Decided, Decision, Limiter, decide};
+pub use earnings::Profit;
+pub use file::PolicyError;
+pub use history::{EnergyLedger, History};
+pub use policy::Policy;
+pub use quantity::{Celsius, Duty, KilowattHours, Percent, Piconero, Watts};
+pub use readings::{EnergyUsed, Moment, Readings};
+pub use reason::{ChannelReason, EnergyReason, Note, OwnerReason, Reason, SensorReason, TimeReason};
+pub use sensor::{CHANNELS, Sensor, SensorName};

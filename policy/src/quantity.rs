@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Celsius(pub f64);
 
 /// A power in watts.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Watts(pub f64);
 
