@@ -2,10 +2,12 @@
 //! the limit. One for each temperature, the fan and the power; the smallest duty of all of them is used.
 //!
 //! `duty = kp · (target − smoothed) + integral`. Both terms fall as the quantity rises, so a hotter reading
-//! never raises the duty. Gains are chosen for a device that full duty warms by 20 to 80 °C with a time
-//! constant of 5 to 600 s: with `G` the warming at full duty and `τ` its time constant, the closed loop has
-//! damping `(1 + G·kp) / (2·√(τ·G·ki))`, and the tests run plants over that whole range. The integral starts
-//! at nothing and does not grow while something else holds the duty down, so a target is neared from below.
+//! never raises the duty. Gains are chosen for a device that full duty warms by 20 to 90 °C with a time
+//! constant of 3 to 600 s and a sensor up to 2 s late: with `G` the warming at full duty and `τ` its time
+//! constant, the closed loop has damping `(1 + G·kp) / (2·√(τ·G·ki))`. More gain swings on small coolers with
+//! late sensors, less overshoots on large ones; the tests run devices over that whole range. The integral
+//! starts at nothing and does not grow while something else holds the duty down, so a target is neared from
+//! below.
 
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +103,7 @@ impl ChannelRule {
             limit: limit.limit.0,
             resume: limit.target.0 - limit.hysteresis.0,
             is_required: limit.is_required,
-            gain: Gain { proportional: 0.06, integral: 4e-4 },
+            gain: Gain { proportional: 0.04, integral: 3e-4 },
         }
     }
 }

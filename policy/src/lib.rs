@@ -13,6 +13,7 @@ mod readings;
 mod reason;
 pub mod schedule;
 mod sensor;
+pub mod simulate;
 
 pub use decide::{Decided, Decision, Limiter, decide};
 pub use earnings::Profit;

@@ -110,7 +110,7 @@ impl fmt::Display for OwnerReason {
                 duration(*wanted_s)
             ),
             OwnerReason::Fullscreen => f.write_str("a program covers the screen"),
-            OwnerReason::Program { name } => write!(f, "\"{name}\" runs"),
+            OwnerReason::Program { name } => write!(f, "\"{name}\" runs, and it comes first"),
             OwnerReason::MemoryByOthers { used, limit } => {
                 write!(f, "other programs hold {used} of GPU memory, and {limit} are left to them")
             }

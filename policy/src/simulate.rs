@@ -1,0 +1,5 @@
+//! Going through a recorded day.
+
+mod plant;
+
+pub use plant::ThermalPlant;
