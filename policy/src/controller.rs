@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 use crate::{Policy, SensorName, policy::DUTY_MIN, policy::HeatLimit};
 
 /// Readings are smoothed over this time before the controller sees them; limits see them raw.
-const SMOOTHING_S: f64 = 5.0;
+const SMOOTHING_S: f64 = 6.0;
 /// So long may a target be missed at the least duty before work stops instead.
 const OUT_OF_REACH_S: f64 = 120.0;
 /// What a stop at the limit leaves of the integral, so that the next try is gentler.
 const KEPT_AFTER_STOP: f64 = 0.5;
+/// While work is stopped, the integral fades with this time constant.
+const FADING_S: f64 = 120.0;
 /// The power's target and the power at which work may go on after a stop, in parts of its limit.
 const WATTS_TARGET: f64 = 0.88;
 const WATTS_RESUME: f64 = 0.80;
@@ -103,7 +105,7 @@ impl ChannelRule {
             limit: limit.limit.0,
             resume: limit.target.0 - limit.hysteresis.0,
             is_required: limit.is_required,
-            gain: Gain { proportional: 0.04, integral: 3e-4 },
+            gain: Gain { proportional: 0.04, integral: 2e-4 },
         }
     }
 }
@@ -142,9 +144,11 @@ impl ChannelState {
         self.missed_s = if output < DUTY_MIN { self.missed_s + elapsed_s } else { 0.0 };
     }
 
-    /// While work is stopped for whatever reason, nothing is missed.
-    pub(crate) fn rest(&mut self) {
+    /// While work is stopped for whatever reason, nothing is missed, and the device cools: what was learnt
+    /// of it while it was warm fades, so that it is warmed from below again.
+    pub(crate) fn rest(&mut self, elapsed_s: f64) {
         self.missed_s = 0.0;
+        self.integral *= (-elapsed_s / FADING_S).exp();
     }
 
     /// After a gap the past says nothing about the present temperature.

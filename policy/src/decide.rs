@@ -10,8 +10,8 @@ mod look;
 mod owner;
 mod time;
 
-pub(crate) use owner::program_key;
 use jiff::Timestamp;
+pub(crate) use owner::program_key;
 use serde::Serialize;
 
 use crate::{
@@ -167,7 +167,8 @@ impl Rules<'_> {
         let (decision, limited_by) = match self.stand() {
             Some(decision) => {
                 self.after.duty = Duty::ZERO;
-                self.after.channels.values_mut().for_each(|state| state.rest());
+                let elapsed_s = self.step.elapsed_s;
+                self.after.channels.values_mut().for_each(|state| state.rest(elapsed_s));
                 (decision, None)
             }
             None => {
@@ -218,8 +219,7 @@ impl Rules<'_> {
             return None;
         }
         let since_ms = standing.since_ms.min(now_ms);
-        self.after.standing =
-            Some(Standing { since_ms, clear_since_ms: Some(clear_since_ms), ..standing });
+        self.after.standing = Some(Standing { since_ms, clear_since_ms: Some(clear_since_ms), ..standing });
         self.hold(Weight::Wait, TimeReason::Settling { remaining_s });
         Some(if standing.is_released { Decision::CheckpointAndRelease } else { Decision::Pause })
     }

@@ -89,7 +89,12 @@ impl fmt::Display for Profit {
             self.cost()
         )?;
         if self.margin > 1.0 {
-            write!(f, ", times {} to begin = {:.4} {currency}/h", tenths_or_more(self.margin), self.threshold())?;
+            write!(
+                f,
+                ", times {} to begin = {:.4} {currency}/h",
+                tenths_or_more(self.margin),
+                self.threshold()
+            )?;
         }
         Ok(())
     }
@@ -149,7 +154,11 @@ mod tests {
             (660_000_000, 12, true, true),
             (640_000_000, 12, true, false),
         ] {
-            assert_eq!(enough(earned, hour, is_running), expected, "{earned} at {hour}, running {is_running}");
+            assert_eq!(
+                enough(earned, hour, is_running),
+                expected,
+                "{earned} at {hour}, running {is_running}"
+            );
         }
     }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::{
-    Decided, Decision, History, Limiter, Moment, Policy, Readings, Sensor,
-    controller::ChannelRule, decide, quantity::KilowattHours,
+    Decided, Decision, History, Limiter, Moment, Policy, Readings, Sensor, controller::ChannelRule, decide,
+    quantity::KilowattHours,
 };
 
 /// What `anneal policy explain` prints: what would happen now, and why.
@@ -42,7 +42,9 @@ fn headline(decided: &Decided) -> String {
     match decided.decision {
         Decision::Run { duty } => format!("Runs at a duty of {duty}."),
         Decision::Pause => "Pauses and keeps its task, because".to_owned(),
-        Decision::CheckpointAndRelease => "Keeps what is finished and gives its task back, because".to_owned(),
+        Decision::CheckpointAndRelease => {
+            "Keeps what is finished and gives its task back, because".to_owned()
+        }
         Decision::Refuse => "Takes no work, because".to_owned(),
     }
 }
@@ -54,7 +56,8 @@ fn limited(policy: &Policy, readings: &Readings, limiter: Limiter) -> String {
         Limiter::WarmingUp => "It has begun a moment ago, and its duty rises slowly.".to_owned(),
         Limiter::Target(name) => {
             let value = readings.channel(name).value().map_or_else(String::new, |value| name.show(*value));
-            let target = ChannelRule::of(policy, name).map_or_else(String::new, |rule| name.show(rule.target));
+            let target =
+                ChannelRule::of(policy, name).map_or_else(String::new, |rule| name.show(rule.target));
             format!("More would take {name} from {value} past its target of {target} (`{}`).", name.key())
         }
     }
@@ -188,9 +191,21 @@ mod tests {
     fn a_check_outlines_the_rules() {
         let policy = Policy::parse(include_str!("../presets/gamer.toml")).expect("a policy");
         let text = outline(&policy, &readings());
-        assert!(text.contains("the GPU's temperature: held at 70 °C, stopped at 80 °C, back at 65 °C; now 71.5 °C"), "{text}");
-        assert!(text.contains("the processor's temperature: held at 78 °C, stopped at 90 °C, back at 73 °C; not on"));
+        assert!(
+            text.contains(
+                "the GPU's temperature: held at 70 °C, stopped at 80 °C, back at 65 °C; now 71.5 °C"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "the processor's temperature: held at 78 °C, stopped at 90 °C, back at 73 °C; not on"
+            )
+        );
         assert!(text.contains("hours by the clock of UTC: always"), "{text}");
-        assert!(text.contains("waits for 10 min without input\ngone while one of these runs: blender, davinci"), "{text}");
+        assert!(
+            text.contains("waits for 10 min without input\ngone while one of these runs: blender, davinci"),
+            "{text}"
+        );
     }
 }

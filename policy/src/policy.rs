@@ -193,12 +193,7 @@ impl PowerLimits {
 
 impl HeatLimit {
     const fn new(target: f64, limit: f64, is_required: bool) -> HeatLimit {
-        HeatLimit {
-            target: Celsius(target),
-            limit: Celsius(limit),
-            hysteresis: Celsius(5.0),
-            is_required,
-        }
+        HeatLimit { target: Celsius(target), limit: Celsius(limit), hysteresis: Celsius(5.0), is_required }
     }
 }
 

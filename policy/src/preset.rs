@@ -63,9 +63,8 @@ mod tests {
 
     #[test]
     fn presets_hold_what_their_names_promise() {
-        let policy = |name: &str| {
-            Policy::parse(&Preset::named(name).expect(name).text("Europe/Berlin")).expect(name)
-        };
+        let policy =
+            |name: &str| Policy::parse(&Preset::named(name).expect(name).text("Europe/Berlin")).expect(name);
         assert!(policy("quiet-night").fan.is_some() && policy("quiet-night").schedule.is_limited());
         assert!(policy("solar").power.per_day.is_some() && policy("solar").schedule.is_limited());
         assert!(policy("gamer").owner.yields_to_fullscreen && policy("gamer").owner.idle_s.is_some());

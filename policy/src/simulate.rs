@@ -12,9 +12,7 @@ mod trace;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::{
-    Celsius, Decided, Decision, History, Moment, Policy, Readings, Reason, Sensor, Watts, decide,
-};
+use crate::{Celsius, Decided, Decision, History, Moment, Policy, Readings, Reason, Sensor, Watts, decide};
 
 pub use plant::ThermalPlant;
 pub use summary::{Standstill, Summary};

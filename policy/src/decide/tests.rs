@@ -77,7 +77,8 @@ impl Running {
 
     fn step_by(&mut self, readings: &Readings, seconds: f64) -> Decided {
         let ms = (seconds * 1000.0) as i64;
-        self.now = Moment { wall: self.now.wall + ms.milliseconds(), steady_ms: self.now.steady_ms + ms as u64 };
+        self.now =
+            Moment { wall: self.now.wall + ms.milliseconds(), steady_ms: self.now.steady_ms + ms as u64 };
         self.decide(readings)
     }
 

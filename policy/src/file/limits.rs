@@ -27,7 +27,10 @@ const CONCURRENT_TASKS_MAX: u64 = 64;
 const DEVICES_MAX: usize = 64;
 const DEVICE_NAME_BYTES_MAX: usize = 128;
 
-pub(super) fn temperature(section: &Section<'_>, limits: &mut TemperatureLimits) -> Result<(), ManifestError> {
+pub(super) fn temperature(
+    section: &Section<'_>,
+    limits: &mut TemperatureLimits,
+) -> Result<(), ManifestError> {
     for (name, limit) in [
         ("gpu", &mut limits.gpu),
         ("hot-spot", &mut limits.hot_spot),

@@ -47,8 +47,7 @@ pub(super) fn time(section: &Section<'_>) -> Result<Schedule, ManifestError> {
     }
     if let Some(field) = section.get("holidays") {
         let example = "[\"12-25\", \"2027-03-26\"]";
-        schedule.holidays =
-            texts(&field, "holidays", HOLIDAYS_MAX, example, holiday)?.into_iter().collect();
+        schedule.holidays = texts(&field, "holidays", HOLIDAYS_MAX, example, holiday)?.into_iter().collect();
     }
     if let Some(field) = section.get("holiday-windows") {
         schedule.holiday_windows = windows(&field)?;
@@ -146,7 +145,11 @@ pub(super) fn owner(section: &Section<'_>) -> Result<OwnerRules, ManifestError> 
     if let Some(field) = section.get("programs") {
         let read = |text: &str| {
             let is_name = !text.is_empty() && text.len() <= 128 && !text.contains(['/', '\\', '\0']);
-            if is_name { Ok(program_key(text)) } else { Err("a program's name without its folder".to_owned()) }
+            if is_name {
+                Ok(program_key(text))
+            } else {
+                Err("a program's name without its folder".to_owned())
+            }
         };
         let names = texts(&field, "programs", PROGRAMS_MAX, "[\"blender\", \"obs\"]", read)?;
         owner.programs = names.into_iter().collect();

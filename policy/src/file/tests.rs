@@ -88,8 +88,14 @@ fn a_part_of_a_table_keeps_the_other_defaults() {
 #[test]
 fn unknown_keys_are_named_with_the_nearest() {
     check("[temprature]", "line 1: unknown key `temprature` (did you mean `temperature`?)");
-    check("[owner]\n\nidle_minutes = 5", "line 3: unknown key `owner.idle_minutes` (did you mean `idle-minutes`?)");
-    check("[temperature]\ngpu = { goal = 5 }", "unknown key `temperature.gpu.goal`; known here: target, limit");
+    check(
+        "[owner]\n\nidle_minutes = 5",
+        "line 3: unknown key `owner.idle_minutes` (did you mean `idle-minutes`?)",
+    );
+    check(
+        "[temperature]\ngpu = { goal = 5 }",
+        "unknown key `temperature.gpu.goal`; known here: target, limit",
+    );
     check(
         "[earnings]\nprice-per-kwh = 1\nworking-watts = 1\ntariffs = [\n{ hours = \"sat\", price = 1 }]",
         "line 5: unknown key `earnings.tariffs[0].price`",
@@ -98,16 +104,25 @@ fn unknown_keys_are_named_with_the_nearest() {
 
 #[test]
 fn wrong_values_are_named_with_an_example() {
-    check("[temperature.gpu]\ntarget = 300", "`temperature.gpu.target` is the number 300, but must be a number from 20 to 120; for example `target = 72`");
+    check(
+        "[temperature.gpu]\ntarget = 300",
+        "`temperature.gpu.target` is the number 300, but must be a number from 20 to 120; for example `target = 72`",
+    );
     check("[temperature.gpu]\ntarget = nan", "the number nan");
-    check("[temperature.gpu]\ntarget = 81", "line 2: `temperature.gpu.target` does not go with a target of 81 °C and a limit of 82 °C");
+    check(
+        "[temperature.gpu]\ntarget = 81",
+        "line 2: `temperature.gpu.target` does not go with a target of 81 °C and a limit of 82 °C",
+    );
     check("[temperature]\ngpu = 70", "must be a table; for example `gpu = { target = 72, limit = 82 }`");
     check("[fan]\nlimit-percent = 5", "a number from 20 to 100");
     check("[power]\nwatts = \"250 W\"", "the text \"250 W\"");
     check("[earnings]\nprice-per-kwh = 0.3", "line 1: `earnings.working-watts` is missing");
     check("[time]\nwindows = [\"22:00-07:00\"]", "line 2: `time.zone` is missing: whose clock");
     check("[time]\nzone = \"Berlin\"", "must be a time zone like \"Europe/Berlin\"");
-    check("[time]\nzone = \"UTC\"\nwindows = [\n\"sat\",\n\"sonntag\"]", "line 5: `time.windows[1]` is the text \"sonntag\"");
+    check(
+        "[time]\nzone = \"UTC\"\nwindows = [\n\"sat\",\n\"sonntag\"]",
+        "line 5: `time.windows[1]` is the text \"sonntag\"",
+    );
     check("[time]\nzone = \"UTC\"\nwindows = \"sat\"", "must be a list; for example `windows = [\"mon-fri");
     check("[time]\nzone = \"UTC\"\nholidays = [\"2-30\"]", "a date like \"2026-12-25\", or \"12-25\"");
     check("[time]\nzone = \"UTC\"\nholidays = [\"02-30\"]", "a date like");

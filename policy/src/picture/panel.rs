@@ -73,7 +73,8 @@ impl Panel {
 
     /// As SVG, with its frame's upper edge here.
     pub(super) fn draw(&self, span: &Span, marks: &[(Timestamp, String)], top: f64) -> String {
-        let mut svg = format!("<g><text x=\"{}\" y=\"{}\">{}</text>\n", span.left, top - 8.0, escape(&self.title));
+        let mut svg =
+            format!("<g><text x=\"{}\" y=\"{}\">{}</text>\n", span.left, top - 8.0, escape(&self.title));
         self.draw_grid(&mut svg, span, marks, top);
         let mut name_x = span.right;
         for series in self.series.iter().rev() {
@@ -132,9 +133,10 @@ impl Panel {
         let y = top - 12.0;
         let _ = writeln!(
             svg,
-            "<path class=\"{}\" d=\"M{} {y}h18\"/><text x=\"{right}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            "<path class=\"{}\" d=\"M{} {y}h18\"/><text x=\"{}\" y=\"{}\">{}</text>",
             series.class,
-            right - 84.0,
+            right - 74.0,
+            right - 50.0,
             top - 8.0,
             escape(series.name)
         );

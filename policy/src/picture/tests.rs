@@ -42,7 +42,14 @@ fn a_night_is_drawn() {
     let policy = policy();
     let svg = picture(&policy, &night(&policy));
     check_tree(&svg);
-    for part in ["temperature, °C", "duty, %", "prefers-color-scheme:dark", ">22:00<", "class=\"limit\"", "Mon 2026-11-23 20:00"] {
+    for part in [
+        "temperature, °C",
+        "duty, %",
+        "prefers-color-scheme:dark",
+        ">22:00<",
+        "class=\"limit\"",
+        "Mon 2026-11-23 20:00",
+    ] {
         assert!(svg.contains(part), "{part} is in the picture");
     }
     assert!(svg.contains("money, &lt;€&gt;") && !svg.contains("<€>"), "a currency is no element");
@@ -54,7 +61,8 @@ fn a_night_is_drawn() {
 fn the_duty_is_drawn_where_it_was() {
     let policy = policy();
     let svg = picture(&policy, &night(&policy));
-    let duty = svg.split("class=\"duty\" d=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a duty");
+    let duty =
+        svg.split("class=\"duty\" d=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a duty");
     // Windows open two of ten hours after the left edge and close after eight: 870 pixels wide from 70.
     let level = |x: f64| {
         let mut level = 0.0;

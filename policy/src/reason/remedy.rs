@@ -102,9 +102,7 @@ impl OwnerReason {
                 "close what uses it, or more in `owner.gpu-percent-by-others`".to_owned()
             }
             OwnerReason::OnBattery => "plug it in, or `owner.run-on-battery = true`".to_owned(),
-            OwnerReason::Metered => {
-                "another network, or `owner.run-on-metered-network = true`".to_owned()
-            }
+            OwnerReason::Metered => "another network, or `owner.run-on-metered-network = true`".to_owned(),
         }
     }
 }

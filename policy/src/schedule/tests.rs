@@ -146,9 +146,21 @@ fn windows_read_and_show() {
         assert_eq!(window.to_string(), shown);
         assert_eq!(shown.parse::<Window>().as_ref(), Ok(&window));
     }
-    for text in ["", "mon-", "monday 1:00-2:00", "25:00-26:00", "12:60-13:00", "8-9", "08:00", "08:00-08:00",
-        "24:00-08:00", "+8:00-9:00", "mon 8:00-9:00-10:00", "until", "mon,,tue"]
-    {
+    for text in [
+        "",
+        "mon-",
+        "monday 1:00-2:00",
+        "25:00-26:00",
+        "12:60-13:00",
+        "8-9",
+        "08:00",
+        "08:00-08:00",
+        "24:00-08:00",
+        "+8:00-9:00",
+        "mon 8:00-9:00-10:00",
+        "until",
+        "mon,,tue",
+    ] {
         assert!(text.parse::<Window>().is_err(), "{text:?}");
     }
 }

@@ -118,8 +118,12 @@ fn parse_clock(text: &str) -> Option<u16> {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.days != EVERY_DAY {
-            let names: Vec<&str> =
-                DAYS.iter().enumerate().filter(|(day, _)| self.days & (1 << day) != 0).map(|(_, d)| *d).collect();
+            let names: Vec<&str> = DAYS
+                .iter()
+                .enumerate()
+                .filter(|(day, _)| self.days & (1 << day) != 0)
+                .map(|(_, d)| *d)
+                .collect();
             write!(f, "{} ", names.join(","))?;
         }
         let until = if self.until > DAY_MINUTES { self.until - DAY_MINUTES } else { self.until };

@@ -124,7 +124,11 @@ impl fmt::Display for Summary {
         let share = if self.seconds > 0.0 { 100.0 * self.ran_s / self.seconds } else { 0.0 };
         let mean = if self.ran_s > 0.0 { 100.0 * self.busy_s / self.ran_s } else { 0.0 };
         writeln!(f, "ran {} of {} ({share:.0} %)", duration(self.ran_s), duration(self.seconds))?;
-        writeln!(f, "duty while running {mean:.0} %, begun {} times, given back {} times", self.starts, self.releases)?;
+        writeln!(
+            f,
+            "duty while running {mean:.0} %, begun {} times, given back {} times",
+            self.starts, self.releases
+        )?;
         if let Some(hottest) = self.hottest {
             writeln!(f, "hottest {hottest}")?;
         }

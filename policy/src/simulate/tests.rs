@@ -35,11 +35,20 @@ fn a_trace_reads() {
 #[test]
 fn what_is_no_trace_names_line_and_column() {
     let head = "time,gpu_c,fullscreen\n2026-11-23T12:00:00Z,60,false\n";
-    check(&format!("{head}2026-11-23T12:00:01Z,warm,false"), "line 3, column `gpu_c`: found \"warm\", but expected a number");
+    check(
+        &format!("{head}2026-11-23T12:00:01Z,warm,false"),
+        "line 3, column `gpu_c`: found \"warm\", but expected a number",
+    );
     check(&format!("{head}2026-11-23T12:00:01Z,60,no"), "line 3, column `fullscreen`: found \"no\"");
-    check(&format!("{head}yesterday,60,false"), "line 3, column `time`: found \"yesterday\", but expected a time like");
+    check(
+        &format!("{head}yesterday,60,false"),
+        "line 3, column `time`: found \"yesterday\", but expected a time like",
+    );
     check(&format!("{head},60,false"), "line 3, column `time`: found \"\"");
-    check(&format!("{head}2026-11-23T12:00:00Z,60,false"), "line 3, column `time`: 2026-11-23T12:00:00Z does not come after");
+    check(
+        &format!("{head}2026-11-23T12:00:00Z,60,false"),
+        "line 3, column `time`: 2026-11-23T12:00:00Z does not come after",
+    );
     check(&format!("{head}2026-11-23T12:00:01Z,60"), "line 3: 2 cells, but the first line names 3 columns");
     check("time,gpu\n", "unknown column `gpu` (did you mean `gpu_c`?)");
     check("gpu_c\n60\n", "the column `time` must be there once, but is there 0 times");
@@ -76,7 +85,11 @@ fn an_hour_adds_up() {
     assert!((summary.earned_xmr - expected).abs() < 1e-7, "{} for {expected}", summary.earned_xmr);
     assert!((summary.energy.0 - 0.2).abs() < 1e-9 && (summary.cost - 0.05).abs() < 1e-9);
     let said = summary.to_string();
-    assert!(said.contains("ran 60 min of 60 min (100 %)") && said.contains("= 0.10 EUR, energy cost 0.05 EUR, left 0.05 EUR"), "{said}");
+    assert!(
+        said.contains("ran 60 min of 60 min (100 %)")
+            && said.contains("= 0.10 EUR, energy cost 0.05 EUR, left 0.05 EUR"),
+        "{said}"
+    );
     assert!(rows.windows(2).all(|pair| pair[0].earned_xmr < pair[1].earned_xmr));
 }
 
@@ -121,9 +134,12 @@ fn a_day_of_readings_is_gone_through() {
     let policy = policy.expect("the reference");
     let columns = "ambient_c,hot_spot_c,gpu_memory_c,cpu_c,fan_percent,cpu_watts,idle_s,fullscreen,programs,\
                    gpu_memory_by_others,gpu_percent_by_others,on_battery,metered,earnings_piconero_per_hour";
-    let day = rows(columns, (0..2880).map(|index: i32| {
-        format!("21,50,50,50,40,30,{},false,sh,100 MiB,1,false,false,900000000", 300 + 30 * index)
-    }));
+    let day = rows(
+        columns,
+        (0..2880).map(|index: i32| {
+            format!("21,50,50,50,40,30,{},false,sh,100 MiB,1,false,false,900000000", 300 + 30 * index)
+        }),
+    );
     let Simulation { rows, summary } = simulate(&policy, &day);
     assert_eq!(rows.len(), 2880);
     assert_eq!(summary.seconds, 2879.0 * 30.0);

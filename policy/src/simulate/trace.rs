@@ -212,9 +212,7 @@ impl Cells<'_> {
         match self.cell(column) {
             None => Ok(Sensor::Absent),
             Some("") => Ok(Sensor::Lost),
-            Some(text) => {
-                read(text).map(Sensor::Value).ok_or_else(|| self.wrong(column, text, expected))
-            }
+            Some(text) => read(text).map(Sensor::Value).ok_or_else(|| self.wrong(column, text, expected)),
         }
     }
 

@@ -81,12 +81,7 @@ impl<'a> Section<'a> {
     ///
     /// # Errors
     /// When it is missing.
-    pub fn required(
-        &self,
-        name: &str,
-        expected: &str,
-        example: &str,
-    ) -> Result<Field<'a>, ManifestError> {
+    pub fn required(&self, name: &str, expected: &str, example: &str) -> Result<Field<'a>, ManifestError> {
         self.get(name).ok_or_else(|| ManifestError::Missing {
             line: self.line,
             key: self.key(name),
@@ -278,12 +273,7 @@ impl<'a> Field<'a> {
     ///
     /// # Errors
     /// When it is none, or not from `low` to `high`.
-    pub fn size(
-        &self,
-        low: ByteCount,
-        high: ByteCount,
-        example: &str,
-    ) -> Result<ByteCount, ManifestError> {
+    pub fn size(&self, low: ByteCount, high: ByteCount, example: &str) -> Result<ByteCount, ManifestError> {
         let size = match self.value {
             DeValue::String(text) => text.parse().ok(),
             value => integer(value).and_then(|number| u64::try_from(number).ok()).map(ByteCount),

@@ -149,7 +149,11 @@ fn a_clock_that_jumps_is_survived() {
 #[test]
 fn a_clock_before_its_time_keeps_no_hours() {
     let early = "1970-01-01T00:00:30Z".parse().expect("a time");
-    for (text, expected) in [("", "run"), ("[power]\nkwh-per-day = 2", "pause"), ("[time]\nzone = \"UTC\"\nwindows = [\"00:00-24:00\"]", "pause")] {
+    for (text, expected) in [
+        ("", "run"),
+        ("[power]\nkwh-per-day = 2", "pause"),
+        ("[time]\nzone = \"UTC\"\nwindows = [\"00:00-24:00\"]", "pause"),
+    ] {
         let mut running = Running::new(text);
         running.now.wall = early;
         assert_eq!(kind(running.step(&calm()).decision), expected, "{text}");
@@ -163,7 +167,10 @@ fn sleep_and_restart_begin_anew() {
     let used = |running: &Running| running.history.energy_on(jiff::civil::date(2026, 11, 23)).day.0;
     let before = used(&running);
     let decided = running.step_by(&calm(), 8.0 * 3600.0);
-    assert_eq!(decided.reasons[0].to_string(), "nothing was read for 8 h 0 min: the machine slept or stalled");
+    assert_eq!(
+        decided.reasons[0].to_string(),
+        "nothing was read for 8 h 0 min: the machine slept or stalled"
+    );
     assert!(used(&running) - before < 0.002, "ten seconds at most");
     assert_eq!(seconds_until_it_runs(&mut running, &calm(), 60), Some(31));
     // A restart: the steady clock begins again, and the history is read back from a file.

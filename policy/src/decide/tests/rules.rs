@@ -25,14 +25,24 @@ fn heat_stops_at_its_limit_and_not_below() {
     check("", hot(gpu, 81.9), "run", "");
     check("", hot(gpu, 82.0), "pause", "the GPU's temperature is at 82 °C, and its limit is 82 °C");
     check("[temperature.gpu]\nlimit = 90", hot(gpu, 89.0), "run", "");
-    check("", hot(|r| &mut r.hot_spot, 97.5), "pause", "the GPU's hot spot is at 97.5 °C, and its limit is 97 °C");
+    check(
+        "",
+        hot(|r| &mut r.hot_spot, 97.5),
+        "pause",
+        "the GPU's hot spot is at 97.5 °C, and its limit is 97 °C",
+    );
     check(
         "",
         hot(|r| &mut r.gpu_memory, 96.0),
         "pause",
         "the GPU memory's temperature is at 96 °C, and its limit is 96 °C",
     );
-    check("", hot(|r| &mut r.cpu, 99.0), "pause", "the processor's temperature is at 99 °C, and its limit is 90 °C");
+    check(
+        "",
+        hot(|r| &mut r.cpu, 99.0),
+        "pause",
+        "the processor's temperature is at 99 °C, and its limit is 90 °C",
+    );
 }
 
 #[test]
@@ -43,7 +53,12 @@ fn fan_and_power_stop_at_their_limits() {
     check("", fan(100.0), "run", "");
     let watts = |watts| move |r: &mut Readings| r.gpu_watts = Sensor::Value(Watts(watts));
     check("[power]\nwatts = 250", watts(249.0), "run", "");
-    check("[power]\nwatts = 250", watts(250.5), "pause", "the GPU's power is at 250.5 W, and its limit is 250 W");
+    check(
+        "[power]\nwatts = 250",
+        watts(250.5),
+        "pause",
+        "the GPU's power is at 250.5 W, and its limit is 250 W",
+    );
 }
 
 #[test]
@@ -84,8 +99,14 @@ fn the_owner_comes_first() {
     let full = |r: &mut Readings| r.fullscreen = Sensor::Value(true);
     check("[owner]\nfullscreen = true", full, "release", "a program covers the screen");
     check("", full, "run", "");
-    let blender = |r: &mut Readings| r.programs = Sensor::Value(vec!["sh".to_owned(), "Blender.exe".to_owned()]);
-    check("[owner]\nprograms = [\"blender\"]", blender, "release", "\"Blender.exe\" runs, and it comes first");
+    let blender =
+        |r: &mut Readings| r.programs = Sensor::Value(vec!["sh".to_owned(), "Blender.exe".to_owned()]);
+    check(
+        "[owner]\nprograms = [\"blender\"]",
+        blender,
+        "release",
+        "\"Blender.exe\" runs, and it comes first",
+    );
     check("[owner]\nprograms = [\"obs\"]", blender, "run", "");
     let held = |r: &mut Readings| r.memory_by_others = Sensor::Value(ByteCount(3 << 30));
     check(
@@ -126,7 +147,8 @@ fn a_device_that_is_off_is_refused() {
 
 #[test]
 fn a_sensor_that_is_missing_refuses_or_is_told() {
-    let blind = Readings { device: "GPU 0".to_owned(), gpu: Sensor::Value(Celsius(45.0)), ..Readings::default() };
+    let blind =
+        Readings { device: "GPU 0".to_owned(), gpu: Sensor::Value(Celsius(45.0)), ..Readings::default() };
     for (text, key) in [
         ("[temperature.hot-spot]\nrequired = true", "temperature.hot-spot"),
         ("[fan]\nlimit-percent = 50", "fan.limit-percent"),
