@@ -49,8 +49,10 @@ pub struct SimulatedRow {
 /// A day gone through.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Simulation {
-    /// One for each row of the trace.
+    /// One for each row of the trace that was gone through.
     pub rows: Vec<SimulatedRow>,
+    /// Rows at the end that were left out, because the trace is longer than a month.
+    pub rows_left_out: usize,
     /// All of it together.
     pub summary: Summary,
 }
@@ -61,7 +63,7 @@ struct Walk<'a> {
     plant: Option<ThermalPlant>,
     history: History,
     steady_ms: u64,
-    decisions: usize,
+    decisions_left: usize,
     summary: Summary,
     last: Option<Decided>,
 }
@@ -73,19 +75,28 @@ pub fn simulate(policy: &Policy, trace: &[TraceRow]) -> Simulation {
 
 /// The same with a simulated device of one's own, where the trace has no GPU temperature.
 pub fn simulate_with(policy: &Policy, trace: &[TraceRow], plant: ThermalPlant) -> Simulation {
+    simulate_at_most(policy, trace, plant, DECISIONS_MAX)
+}
+
+fn simulate_at_most(
+    policy: &Policy,
+    trace: &[TraceRow],
+    plant: ThermalPlant,
+    decisions_max: usize,
+) -> Simulation {
     let is_simulated = trace.iter().any(|row| row.ambient.is_some() && row.readings.gpu == Sensor::Absent);
     let mut walk = Walk {
         policy,
         plant: is_simulated.then_some(plant),
         history: History::default(),
         steady_ms: 0,
-        decisions: 0,
+        decisions_left: decisions_max,
         summary: Summary::new(policy),
         last: None,
     };
     let mut rows = Vec::with_capacity(trace.len());
     for (index, row) in trace.iter().enumerate() {
-        if walk.decisions >= DECISIONS_MAX {
+        if walk.decisions_left == 0 {
             break;
         }
         rows.push(walk.row(row));
@@ -93,7 +104,7 @@ pub fn simulate_with(policy: &Policy, trace: &[TraceRow], plant: ThermalPlant) -
             walk.until(row, next.time);
         }
     }
-    Simulation { rows, summary: walk.summary }
+    Simulation { rows_left_out: trace.len() - rows.len(), rows, summary: walk.summary }
 }
 
 impl Walk<'_> {
@@ -120,13 +131,15 @@ impl Walk<'_> {
         }
         let mut now = row.time;
         let period = SignedDuration::from_secs(PERIOD_S);
-        while next.duration_since(now) > period && self.decisions < DECISIONS_MAX {
+        while next.duration_since(now) > period && self.decisions_left > 0 {
             self.work(period, now);
             now = now.checked_add(period).unwrap_or(next);
             let row = self.waited(row, now);
             self.decide(&row, now);
         }
-        self.work(next.duration_since(now), now);
+        if self.decisions_left > 0 {
+            self.work(next.duration_since(now), now);
+        }
     }
 
     /// The row a little later: the time without input goes on by itself.
@@ -138,7 +151,7 @@ impl Walk<'_> {
     }
 
     fn decide(&mut self, row: &TraceRow, now: Timestamp) -> Option<Celsius> {
-        self.decisions += 1;
+        self.decisions_left = self.decisions_left.saturating_sub(1);
         let mut readings = row.readings.clone();
         if let (Some(plant), Some(ambient)) = (&self.plant, row.ambient) {
             readings.gpu = Sensor::Value(Celsius(plant.temperature(ambient.0)));

@@ -76,7 +76,7 @@ fn an_hour_adds_up() {
     .expect("a policy");
     let columns = "gpu_c,gpu_watts,earnings_piconero_per_hour";
     let hour = rows(columns, (0..=120).map(|_| "45,200,2000000000".to_owned()));
-    let Simulation { rows, summary } = simulate(&policy, &hour);
+    let Simulation { rows, summary, .. } = simulate(&policy, &hour);
     assert_eq!(rows.len(), 121);
     assert_eq!((summary.seconds, summary.ran_s, summary.starts), (3600.0, 3600.0, 1));
     // Half of 0.002 XMR, less the first 20 s, in which the duty rose from 0.1 to 0.5; 0.2 kWh at 0.25.
@@ -110,7 +110,7 @@ fn an_owner_who_comes_and_goes() {
 fn a_simulated_device_is_held_at_its_target() {
     let policy = Policy::parse("[temperature.gpu]\ntarget = 60\nlimit = 70").expect("a policy");
     let trace = rows("ambient_c", (0..=360).map(|_| "28".to_owned()));
-    let Simulation { rows, summary } = simulate(&policy, &trace);
+    let Simulation { rows, summary, .. } = simulate(&policy, &trace);
     let last = rows.last().and_then(|row| row.temperature).expect("a temperature");
     assert!((last.0 - 60.0).abs() < 0.5, "{last}");
     assert!(summary.hottest.is_some_and(|hottest| hottest.0 < 62.0) && summary.releases == 0);
@@ -122,10 +122,20 @@ fn a_simulated_device_is_held_at_its_target() {
 fn a_machine_that_sleeps_does_no_work() {
     let text = "time,gpu_c,gpu_watts\n2026-11-23T12:00:00Z,45,200\n2026-11-23T12:10:00Z,45,200\n\
                 2026-11-23T20:00:00Z,45,200\n2026-11-23T20:10:00Z,45,200\n";
-    let Simulation { rows, summary } = simulate(&Policy::default(), &trace(text));
+    let Simulation { rows, summary, .. } = simulate(&Policy::default(), &trace(text));
     assert_eq!((summary.seconds, summary.starts), (1200.0, 2));
     assert!(!rows[2].decision.runs(), "the first reading after it waits");
     assert_eq!(summary.ran_s, 1200.0 - 31.0);
+}
+
+#[test]
+fn a_trace_that_is_too_long_is_cut_and_says_so() {
+    let trace = rows("gpu_c", (0..100).map(|_| "45".to_owned()));
+    let plant = ThermalPlant::card();
+    let cut = simulate_at_most(&Policy::default(), &trace, plant, 301);
+    assert_eq!((cut.rows.len(), cut.rows_left_out), (11, 89));
+    assert!((299.0..=301.0).contains(&cut.summary.seconds), "{}", cut.summary.seconds);
+    assert_eq!(simulate(&Policy::default(), &trace).rows_left_out, 0);
 }
 
 #[test]
@@ -140,7 +150,7 @@ fn a_day_of_readings_is_gone_through() {
             format!("21,50,50,50,40,30,{},false,sh,100 MiB,1,false,false,900000000", 300 + 30 * index)
         }),
     );
-    let Simulation { rows, summary } = simulate(&policy, &day);
+    let Simulation { rows, summary, .. } = simulate(&policy, &day);
     assert_eq!(rows.len(), 2880);
     assert_eq!(summary.seconds, 2879.0 * 30.0);
     // From Monday noon UTC, the window is 22:00 to 07:30 in Berlin.
