@@ -164,13 +164,7 @@ pub(super) fn owner(section: &Section<'_>) -> Result<OwnerRules, ManifestError> 
     if let Some(field) = section.get("fullscreen") {
         owner.yields_to_fullscreen = field.boolean("true")?;
     }
-    for (key, supply) in
-        [("run-on-battery", &mut owner.on_battery), ("run-on-metered-network", &mut owner.on_metered)]
-    {
-        if let Some(field) = section.get(key) {
-            *supply = if field.boolean("false")? { Supply::Run } else { Supply::Yield };
-        }
-    }
+    supplies(section, &mut owner)?;
     if let Some(field) = section.get("resume-after-seconds") {
         owner.resume_after_s = field.number(RESUME_AFTER_MIN_S, MINUTES_MAX * 60.0, "30")?;
     }
@@ -178,6 +172,17 @@ pub(super) fn owner(section: &Section<'_>) -> Result<OwnerRules, ManifestError> 
         owner.pause_at_most_s = field.number(0.0, MINUTES_MAX, "10")? * 60.0;
     }
     Ok(owner)
+}
+
+fn supplies(section: &Section<'_>, owner: &mut OwnerRules) -> Result<(), ManifestError> {
+    for (key, supply) in
+        [("run-on-battery", &mut owner.on_battery), ("run-on-metered-network", &mut owner.on_metered)]
+    {
+        if let Some(field) = section.get(key) {
+            *supply = if field.boolean("false")? { Supply::Run } else { Supply::Yield };
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn jobs(section: &Section<'_>) -> Result<JobRules, ManifestError> {

@@ -112,6 +112,16 @@ impl Panel {
                 shown(value, self.high)
             );
         }
+        self.draw_lines(svg, span, top);
+        let (width, height) = (right - left, PANEL_HEIGHT);
+        let _ = writeln!(
+            svg,
+            "<rect class=\"frame\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\"/>"
+        );
+    }
+
+    fn draw_lines(&self, svg: &mut String, span: &Span, top: f64) {
+        let (left, right) = (span.left, span.right);
         for (class, value) in &self.lines {
             let y = self.y(*value, top);
             let _ = writeln!(
@@ -122,11 +132,6 @@ impl Panel {
                 y - 4.0
             );
         }
-        let (width, height) = (right - left, PANEL_HEIGHT);
-        let _ = writeln!(
-            svg,
-            "<rect class=\"frame\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\"/>"
-        );
     }
 
     fn draw_name(&self, svg: &mut String, series: &Series, right: f64, top: f64) {

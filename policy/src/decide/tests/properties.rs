@@ -226,6 +226,30 @@ proptest! {
     }
 }
 
+/// A history's file may hold anything that is JSON of its shape.
+#[test]
+fn a_history_that_was_tampered_with_is_survived() {
+    let mut running = Running::warm(POLICIES[5], &calm());
+    running.step(&calm());
+    let text = serde_json::to_string(&running.history).expect("a history is JSON");
+    for number in ["1e308", "-1e308", "0", "-1", "3e-320"] {
+        for key in ["smoothed", "integral", "missed_s", "duty", "watts", "idle_s"] {
+            let marker = format!("\"{key}\":");
+            assert!(text.contains(&marker), "{key} is in {text}");
+            let parts: Vec<&str> = text.split(&marker).collect();
+            let tampered = parts[1..].iter().fold(parts[0].to_owned(), |text, part| {
+                let end = part.find([',', '}']).expect("a value ends");
+                format!("{text}{marker}{number}{}", &part[end..])
+            });
+            running.history = serde_json::from_str(&tampered).expect("it has its shape");
+            for _ in 0..40 {
+                let duty = running.step(&calm()).decision.duty().fraction();
+                assert!((0.0..=1.0).contains(&duty), "{key} = {number}");
+            }
+        }
+    }
+}
+
 /// Generated days would prove nothing if work never ran in them.
 #[test]
 fn generated_days_run_and_stop() {
