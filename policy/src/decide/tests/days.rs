@@ -84,6 +84,26 @@ fn a_days_energy_ends_at_midnight() {
 }
 
 #[test]
+fn never_less_energy_is_counted_than_was_used() {
+    // 100 and 300 W by turns: nobody knows when between two readings it changed.
+    let mut running = Running::new("[power]\nkwh-per-day = 5");
+    let watts = |watts| {
+        with(|readings| {
+            (readings.gpu_watts, readings.cpu_watts) = (Sensor::Value(Watts(watts)), Sensor::Absent);
+        })
+    };
+    for second in 0..=1200 {
+        running.step(&watts(if second % 2 == 0 { 100.0 } else { 300.0 }));
+    }
+    let used = running.history.energy_on(jiff::civil::date(2026, 11, 23)).day.0;
+    assert!((used - 0.1).abs() < 1e-6, "1200 s at 300 W are 0.1 kWh, not {used}");
+    // What another device's host says can only add to it.
+    let elsewhere = with(|readings| readings.energy_elsewhere.day = crate::KilowattHours(-100.0));
+    let mut spent = Running::warm("[power]\nkwh-per-day = 0.01\noverhead-watts = 2000", &calm());
+    assert_eq!(kind(spent.step(&elsewhere).decision), "release");
+}
+
+#[test]
 fn a_months_energy_ends_with_the_month() {
     let mut running = Running::new("[power]\nkwh-per-month = 0.05\noverhead-watts = 220");
     running.now.wall = "2026-11-29T23:45:00Z".parse().expect("a time");
