@@ -58,6 +58,30 @@ fn after_the_limit_it_cools_to_below_the_target() {
 }
 
 #[test]
+fn what_was_learnt_of_a_warm_device_is_forgotten_when_it_cools() {
+    let warm = with(|readings| readings.gpu = Sensor::Value(Celsius(71.0)));
+    let learnt = || {
+        let mut running = Running::new("[owner]\nidle-minutes = 1\npause-at-most-minutes = 60");
+        (0..3000).for_each(|_| drop(running.step(&warm)));
+        assert!(running.history.duty().fraction() > 0.6, "{}", running.history.duty());
+        running
+    };
+    let duty_again = |mut running: Running| {
+        seconds_until_it_runs(&mut running, &warm, 60).expect("it comes back");
+        (0..30).for_each(|_| drop(running.step(&warm)));
+        running.history.duty().fraction()
+    };
+    let mut slept = learnt();
+    slept.step_by(&warm, 3600.0);
+    assert!(duty_again(slept) < 0.1, "after a sleep");
+    let mut paused = learnt();
+    let typing = with(|readings| (readings.gpu, readings.idle_s) = (warm.gpu, Sensor::Value(0.0)));
+    (0..600).for_each(|_| drop(paused.step(&typing)));
+    paused.history.idle_s = Some(60.0);
+    assert!(duty_again(paused) < 0.1, "after a pause");
+}
+
+#[test]
 fn input_is_remembered_against_a_sensor_that_forgets() {
     let mut running = Running::warm("[owner]\nidle-minutes = 5", &calm());
     running.step(&in_use());
@@ -100,7 +124,8 @@ fn never_less_energy_is_counted_than_was_used() {
     // What another device's host says can only add to it.
     let elsewhere = with(|readings| readings.energy_elsewhere.day = crate::KilowattHours(-100.0));
     let mut spent = Running::warm("[power]\nkwh-per-day = 0.01\noverhead-watts = 2000", &calm());
-    assert_eq!(kind(spent.step(&elsewhere).decision), "release");
+    let said = spent.step(&elsewhere).reasons[0].to_string();
+    assert!(said.starts_with("today used"), "{said}");
 }
 
 #[test]
