@@ -52,6 +52,8 @@ pub struct GuestFailure {
     pub code: FailureCode,
     /// What happened, where, and what to do.
     pub message: String,
+    /// Gas used until then: the same on every machine, and paid like a result's.
+    pub gas: u64,
 }
 
 /// The kinds of guest failure.

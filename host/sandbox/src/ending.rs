@@ -21,7 +21,15 @@ pub(crate) enum Ending {
 
 impl Ending {
     pub(crate) fn failure(code: FailureCode, message: impl Into<String>) -> Ending {
-        Ending::Failure(GuestFailure { code, message: message.into() })
+        Ending::Failure(GuestFailure { code, message: message.into(), gas: 0 })
+    }
+
+    /// The same with the gas that was used until then.
+    pub(crate) fn after(mut self, gas: u64) -> Ending {
+        if let Ending::Failure(failure) = &mut self {
+            failure.gas = gas;
+        }
+        self
     }
 
     pub(crate) fn fault(code: FaultCode, message: impl Into<String>) -> Ending {

@@ -1,7 +1,7 @@
 //! What is heard from a running attempt: progress, metrics, the log, traces. No part of an outcome but the
 //! metrics, which the outcome repeats.
 
-use anneal_job::{Digest, Metric};
+use anneal_job::{Digest, Metric, RecordHasher};
 use serde::{Deserialize, Serialize};
 
 /// Hears events as they come.
@@ -84,6 +84,23 @@ pub struct TracedStep {
     pub step: u64,
     /// In the guest's order.
     pub tensors: Vec<TracedTensor>,
+}
+
+impl TracedStep {
+    /// One digest over what the commit's tensors are: what two machines compare. Who computed what together
+    /// is no part of it.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = RecordHasher::new("anneal commit 1");
+        hasher.number(self.step).number(self.tensors.len() as u64);
+        for tensor in &self.tensors {
+            hasher.bytes(tensor.dtype.as_bytes()).number(tensor.shape.len() as u64);
+            for &size in &tensor.shape {
+                hasher.number(size as u64);
+            }
+            hasher.bytes(tensor.digest.as_bytes());
+        }
+        hasher.finish()
+    }
 }
 
 /// One tensor of a commit.

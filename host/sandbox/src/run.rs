@@ -142,6 +142,7 @@ fn run(component: &CompiledComponent, parts: HostParts) -> (Ended, Option<Box<dy
         Err((ending, executor)) => return (Err(ending), Some(executor)),
     };
     let ended = instantiate_and_call(component, &mut store);
+    let used = gas.saturating_sub(store.get_fuel().unwrap_or(0));
     let host = store.data_mut();
     host.print_rest();
     host.reports.flush();
@@ -153,7 +154,7 @@ fn run(component: &CompiledComponent, parts: HostParts) -> (Ended, Option<Box<dy
         if let Some(frames) = backtrace(&error) {
             host.reports.log_by_host(&format!("{ending}\n{frames}"));
         }
-        ending
+        ending.after(used)
     });
     (ended, Some(store.into_data().executor))
 }

@@ -173,6 +173,20 @@ fn reports_have_limits() {
 }
 
 #[test]
+fn a_failure_says_the_gas_it_used() {
+    let limits = Limits { gas: 1_000_000, ..Limits::DEFAULT };
+    let gas = |body: &str| match run(&guest(body, "a"), limits, RunOptions::default()).0 {
+        Outcome::GuestFailure(failure) => failure.gas,
+        other => panic!("expected a failure, got {other:?}"),
+    };
+    let log = "(call $log (i32.const 1024) (i32.const 1))";
+    let (once, twice) = (gas(&format!("{log} (unreachable)")), gas(&format!("{log} {log} (unreachable)")));
+    assert!(0 < once && once < twice && twice < limits.gas, "{once}, {twice}");
+    assert_eq!(once, gas(&format!("{log} (unreachable)")));
+    assert_eq!(gas(&forever("")), limits.gas);
+}
+
+#[test]
 fn the_log_is_cut_and_clean() {
     let log = |length: u32| format!("(call $log (i32.const 1024) (i32.const {length}))");
     let (_, events) =
