@@ -48,6 +48,9 @@ impl Market {
             task.replays.remove(&id.number);
         }
         match (pending, outcome) {
+            (PendingReplay::Outcome, ReplayOutcome::Done { outcome, .. }) if !outcome.is_consistent() => {
+                self.replay_failed(id.task, "its answer contradicts itself");
+            }
             (PendingReplay::Outcome, ReplayOutcome::Done { outcome, trace_root, trace }) => {
                 self.add_truth(id.task, outcome, trace_root, trace.digests, salt);
             }
@@ -92,9 +95,11 @@ impl Market {
 
     fn replay_failed(&mut self, key: TaskKey, message: &str) {
         let limit = self.parameters.replay_failures_max;
+        let retry_at = self.now() + self.parameters.replay_retry;
         let Some(task) = self.task_mut(key) else { return };
         task.replay_failures += 1;
         if task.replay_failures >= limit {
+            task.replay_retry_at = Some(retry_at);
             let message: String = message.chars().take(400).collect();
             self.pause_job(
                 key.job,
@@ -107,7 +112,7 @@ impl Market {
         }
     }
 
-    /// Draws conclusions from what trusted workers have said, and asks them where that is not enough.
+    /// AuditDraw conclusions from what trusted workers have said, and asks them where that is not enough.
     pub(super) fn weigh(&mut self, key: TaskKey) {
         let Some((task, salt)) = self.tasks.get(&key).zip(self.salt(key)) else { return };
         let Some(truth) = task.truths.last().cloned() else {

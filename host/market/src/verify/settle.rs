@@ -4,11 +4,11 @@
 use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId};
 
 use crate::{
-    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Rejection, Reply, StateRef, TaskKey,
+    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Payer, Rejection, Reply, StateRef,
+    TaskKey,
     attempt::{Attempt, AttemptState, Earned},
     developer::Cached,
     job::{first_descendant, is_passing},
-    open::draws,
     task::{Phase, Upload},
 };
 
@@ -19,8 +19,8 @@ const HOUR_MS: u64 = 3_600_000;
 
 impl Market {
     pub(super) fn advance_storing(&mut self, key: TaskKey) {
-        self.weigh(key);
         self.judge_late(key);
+        self.weigh(key);
         let Some(task) = self.tasks.get(&key) else { return };
         let Some(verdict) = &task.verdict else { return };
         let worker_has_it = task.truths.iter().any(|truth| truth.key == verdict.key);
@@ -105,8 +105,8 @@ impl Market {
     }
 
     pub(super) fn advance_done(&mut self, key: TaskKey) {
-        self.weigh(key);
         self.judge_late(key);
+        self.weigh(key);
         let Some(task) = self.tasks.get(&key) else { return };
         let Some(verdict) = &task.verdict else { return };
         let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();
@@ -120,14 +120,14 @@ impl Market {
     /// Nothing about the task can change any more.
     fn settle(&mut self, key: TaskKey) {
         let Some(task) = self.tasks.get(&key) else { return };
-        let (tag, draws) = (task.tag, draws(task));
+        let (tag, audit, replicate) = (task.tag, task.audit, task.replicate);
         let epochs: Vec<u64> = task.draw_epochs().collect();
         self.cache(key);
         for id in self.attempts_where(key, |_| true) {
             self.hold(id);
             self.end(Key::Attempt(id));
         }
-        self.emit(EventKind::TaskFinal { task: tag, draws });
+        self.emit(EventKind::TaskFinal { task: tag, audit, replicate });
         for epoch in epochs {
             self.forget_draw(epoch);
         }
@@ -158,7 +158,7 @@ impl Market {
                 job.spent.0 = job.spent.0.saturating_add(credits.0);
             }
         }
-        let fee = if rerun { Credits::ZERO } else { fee };
+        let (fee, payer) = if rerun { (Credits::ZERO, Payer::Network) } else { (fee, Payer::Developer) };
         let faults = self.operators.get(&operator).map_or(0, |operator| operator.faults);
         if let Some(attempt) = self.attempt_mut(id) {
             attempt.earned = Some(Earned { credits: net, faults });
@@ -170,7 +170,7 @@ impl Market {
             operator.pending.0 += net.0;
         }
         let credits = net.checked_add(fee).unwrap_or(net);
-        self.emit(EventKind::Paid { task: tag, attempt: id, gas, price, credits, fee });
+        self.emit(EventKind::Paid { task: tag, attempt: id, gas, price, credits, fee, payer });
     }
 
     /// Takes from several accounts in turn; what they do not have, the network owes: it comes from outside.
@@ -307,4 +307,42 @@ fn last_consumer(plan: &anneal_job::PlanSpec, index: u32) -> u32 {
     // The last worker's, too; what ends a round goes to all workers of the next.
     let per_round = workers + 1;
     if index > 0 && (index - 1) % per_round + 1 == *workers { next } else { index + workers }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use anneal_job::PlanSpec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What the arithmetic says of a plan is what its tasks say.
+        #[test]
+        fn plans_are_known(segments in 1u32..12, workers in 1u32..6) {
+            let plan = PlanSpec::Train { segments, workers };
+            let tasks: Vec<_> = plan.unroll().collect();
+            for task in &tasks {
+                let index = task.index as u32;
+                let consumers = tasks.iter().filter(|other| other.states.contains(&task.index));
+                let last = consumers.map(|other| other.index as u32).max();
+                prop_assert_eq!(feeds_others(&plan, index), last.is_some());
+                if let Some(last) = last {
+                    prop_assert_eq!(last_consumer(&plan, index), last, "task {}", index);
+                }
+                let mut descendants = BTreeSet::from([task.index]);
+                for other in &tasks {
+                    if other.states.iter().any(|state| descendants.contains(state)) {
+                        descendants.insert(other.index);
+                    }
+                }
+                descendants.remove(&task.index);
+                let first = first_descendant(&plan, index) as usize;
+                let expected: BTreeSet<usize> = (first..tasks.len()).collect();
+                prop_assert_eq!(descendants, expected, "task {}", index);
+            }
+        }
+    }
 }

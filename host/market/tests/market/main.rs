@@ -1,0 +1,11 @@
+//! The market's tests: simulated networks, generated histories, and each rule on its own.
+
+#[path = "../../simulation/simulation.rs"]
+mod simulation;
+
+mod desk;
+mod histories;
+mod jobs;
+mod log;
+mod networks;
+mod verdicts;
