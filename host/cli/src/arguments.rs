@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the words of a flattened field are those of its type")]
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anneal_job::{BackendChoice, Identity, Redundancy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +67,10 @@ pub enum Command {
     Cancel(OneJob),
     /// Download a job's weights, or the state after a segment, and the receipts.
     Fetch(Fetch),
+    /// Serve as a coordinator: match, verify, settle.
+    Coordinator(Serve),
+    /// Run a whole network on this machine, with a liar in it.
+    Demo(Demo),
     /// Offer this machine's devices: take leases, run them, be verified.
     Provide(Provide),
     /// Print the JSON Schema of `job.toml` or of what `--json` prints.
@@ -225,6 +229,48 @@ pub struct Fetch {
     /// Where it goes.
     #[arg(long, value_name = "DIR", default_value = "anneal-fetched")]
     pub out: PathBuf,
+}
+
+/// `anneal coordinator`.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Where it listens; beyond loopback only with a certificate.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4200")]
+    pub listen: SocketAddr,
+    /// Where its key, state and blobs are kept.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// The state: `sqlite:PATH` or `postgres://user@host/database`; a file in the folder where nothing is said.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// The blobs: a folder or `s3://bucket/prefix`; in the folder where nothing is said.
+    #[arg(long, value_name = "PLACE")]
+    pub blobs: Option<String>,
+    /// Certificate chain, PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+}
+
+/// `anneal demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// The job that is trained.
+    #[arg(default_value = "examples/digits")]
+    pub job: PathBuf,
+    /// Where everything is kept; what is there from an earlier demo goes.
+    #[arg(long, value_name = "DIR", default_value = "target/demo/network")]
+    pub folder: PathBuf,
+    /// Where the coordinator listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Draws the lie; a fresh one where nothing is said.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `anneal provide`.

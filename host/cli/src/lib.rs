@@ -38,7 +38,7 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
-use network::{developer, provide};
+use network::{coordinator, demo, developer, provide};
 use terminal::Terminal;
 
 /// Runs the command that the arguments name; the first argument is the program.
@@ -112,6 +112,12 @@ fn dispatch(command: Command) -> ExitCode {
         }),
         Command::Fetch(arguments) => on_host("fetch", arguments.job.output.json, |host, terminal| {
             developer::fetch(&arguments, host, terminal)
+        }),
+        Command::Coordinator(arguments) => on_host("coordinator", false, |host, terminal| {
+            coordinator::coordinator(&arguments, host, terminal)
+        }),
+        Command::Demo(arguments) => on_host("demo", arguments.output.json, |host, terminal| {
+            demo::demo(&arguments, host, terminal)
         }),
         Command::Provide(arguments) => {
             on_host("provide", false, |host, terminal| provide::provide(&arguments, host, terminal))

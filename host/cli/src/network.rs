@@ -3,6 +3,8 @@
 //! Each room is one command or a few that belong together; what they share is here: who one is, which
 //! coordinator is meant, and a runtime to wait in.
 
+pub mod coordinator;
+pub mod demo;
 pub mod developer;
 pub mod provide;
 pub mod spec;

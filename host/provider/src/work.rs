@@ -56,6 +56,8 @@ pub struct Attempted {
     pub outcome: ReceiptOutcome,
     /// Over the digest of each commit, so that a trace that is asked for later is bound to what was run.
     pub trace_root: Digest,
+    /// The digest of each commit.
+    pub commits: Vec<Digest>,
 }
 
 /// The digests that a dispute looks at.
@@ -92,7 +94,7 @@ pub fn attempt(
         }
         Outcome::HostFault(fault) => return Err(fault),
     };
-    Ok(Attempted { outcome, trace_root: trace_root(&commits) })
+    Ok(Attempted { outcome, trace_root: trace_root(&commits), commits })
 }
 
 /// Runs a task again and digests what the level says. How it ends does not matter: a guest may fail of wrong

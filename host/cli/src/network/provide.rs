@@ -11,7 +11,7 @@ use anneal_provider::{
     Agent, Compiler, Device, Folder, StatusBoard, Wish,
     agent::folder_of,
 };
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use serde::Serialize;
 use tokio::{
     signal,

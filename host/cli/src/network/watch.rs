@@ -62,7 +62,7 @@ pub fn state_name(state: JobState) -> &'static str {
     match state {
         JobState::Running => "running",
         JobState::Paused => "paused",
-        JobState::Cancelling => "cancelling",
+        JobState::Ending => "ending",
         JobState::Completed => "completed",
         JobState::Failed => "failed",
         JobState::Cancelled => "cancelled",

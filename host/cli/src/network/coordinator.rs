@@ -1,0 +1,144 @@
+//! `anneal coordinator`: the service, with its key, its store and a worker for replays.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anneal_api::SecretKey;
+use anneal_coordinator::{
+    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles,
+    blobs::BlobPlace,
+    store::StoreUrl,
+};
+use anneal_job::{Digest, ReceiptOutcome};
+use anneal_market::{Parameters, TraceLevel, TraceReport};
+use anneal_provider::{
+    Compiler, TaskFiles,
+    work::{self, Attempted, Work},
+};
+use anneal_sandbox::StopFlag;
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+use tokio::signal;
+
+use super::{key_in, wait_for};
+use crate::{
+    arguments,
+    backends::Backend,
+    failure::{Failure, Outcome},
+    host::Host,
+    job::VERSIONS,
+    terminal::Terminal,
+};
+
+/// Wall-clock time of a replay.
+const REPLAY_TIME: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
+
+/// What a coordinator did.
+#[derive(Debug, Serialize)]
+pub struct Served {
+    /// Where it listened.
+    pub address: String,
+}
+
+/// What a coordinator needs beside its rules.
+pub struct Place {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Certificate and key.
+    pub tls: Option<TlsFiles>,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Where its state is; a file in its folder where nothing is said.
+    pub store: Option<StoreUrl>,
+    /// Where blobs are; a folder in its folder where nothing is said.
+    pub blobs: Option<BlobPlace>,
+}
+
+/// Serves until it is stopped.
+///
+/// # Errors
+/// Where it cannot start.
+pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Terminal) -> Outcome<Served> {
+    let place = Place {
+        listen: arguments.listen,
+        tls: arguments.certificate.clone().zip(arguments.key.clone()).map(|(certificate, key)| TlsFiles { certificate, key }),
+        folder: arguments.folder.clone().unwrap_or_else(|| host.data.join("coordinator")),
+        store: arguments.store.as_deref().map(str::parse).transpose().map_err(|error| anyhow!("--store: {error}"))?,
+        blobs: arguments.blobs.as_deref().map(str::parse).transpose().map_err(|error| anyhow!("--blobs: {error}"))?,
+    };
+    let tls = place.tls.is_some();
+    wait_for(async {
+        let running = start(place, Parameters::default(), host).await?;
+        let scheme = if tls { "https" } else { "http" };
+        let address = format!("{scheme}://{}", running.address());
+        terminal.data(format!("listening on {address}"));
+        signal::ctrl_c().await.context("cannot wait for Ctrl-C").map_err(Failure::host)?;
+        terminal.note("stopping: requests that came are answered");
+        running.stop().await;
+        Ok(Served { address })
+    })
+}
+
+/// Starts a coordinator whose replays run on this machine's CPU.
+pub(super) async fn start(
+    place: Place,
+    parameters: Parameters,
+    host: &Host,
+) -> Outcome<anneal_coordinator::Coordinator> {
+    let key: Arc<SecretKey> = key_in(&place.folder)?;
+    let folder = &place.folder;
+    let config = Config {
+        listen: place.listen,
+        tls: place.tls,
+        advertise: None,
+        key,
+        store: place.store.unwrap_or_else(|| StoreUrl::Sqlite(folder.join("state.sqlite"))),
+        blobs: place.blobs.unwrap_or_else(|| BlobPlace::Folder(folder.join("stored"))),
+        scratch: folder.join("scratch"),
+        versions: VERSIONS,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        limits: Limits::default(),
+        grants: Grants::default(),
+        parameters,
+    };
+    let replayer = CpuReplayer { host: host.clone() };
+    let started = anneal_coordinator::Coordinator::start(config, Arc::new(replayer)).await;
+    started.map_err(|error| Failure::host(anyhow!(error)))
+}
+
+/// Replays tasks on the CPU, each in a worker process with its limits, never in this one.
+struct CpuReplayer {
+    host: Host,
+}
+
+impl Replayer for CpuReplayer {
+    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, String> {
+        let mut machine = self.host.machine(&Backend::cpu(None));
+        let compiler = Compiler { command: self.host.compiler(), cache: self.host.cache.clone() };
+        let files = TaskFiles {
+            component: request.component.clone(),
+            inputs: request.inputs.clone(),
+            states: request.states.clone(),
+        };
+        let stop = StopFlag::default();
+        let work = Work { task: &request.task, files: &files, time: REPLAY_TIME, stop: &stop };
+        let output = request.scratch.join("state.safetensors");
+        let attempted = work::attempt(&mut *machine, &compiler, &work, &output, &mut |_| {});
+        let Attempted { outcome, trace_root, commits } = attempted.map_err(|fault| fault.message)?;
+        let trace = match request.level {
+            TraceLevel::None => TraceReport::default(),
+            TraceLevel::Commits => report(commits, Vec::new()),
+            TraceLevel::Operations { step } => {
+                let level = anneal_api::wire::TraceLevel::Operations { step };
+                let traced = work::trace(&mut *machine, &compiler, &work, level);
+                let traced = traced.map_err(|fault| fault.message)?;
+                report(traced.digests, traced.names)
+            }
+        };
+        let state = matches!(outcome, ReceiptOutcome::Completed { .. }).then_some(output);
+        Ok(ReplayDone { outcome, trace_root, trace, state })
+    }
+}
+
+fn report(digests: Vec<Digest>, names: Vec<String>) -> TraceReport {
+    TraceReport { digests, names }
+}

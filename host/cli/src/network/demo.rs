@@ -1,0 +1,196 @@
+//! `anneal demo`: a whole network on this machine. A coordinator, an honest CPU, an honest GPU (or lavapipe), a
+//! liar and a copier; a job with two workers that needs two agreeing operators for everything. It ends with
+//! verified weights, and with the liar named down to the operation.
+
+mod cheats;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anneal_api::{
+    Client, ClientOptions, SecretKey,
+    wire::{DeviceOffer, JobView, SubmitJob},
+};
+use anneal_job::{Price, Redundancy};
+use anneal_market::Parameters;
+use anneal_provider::{Agent, Compiler, Device, Folder, StatusBoard, Wish};
+use anneal_sandbox::Machine;
+use anyhow::{Context, anyhow};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{coordinator, developer, failure, key_in, spec, wait_for, watch::watch};
+use crate::{
+    arguments::{self, JobArguments, Terms},
+    backends::Backend,
+    devices,
+    failure::{Failure, Outcome},
+    host::Host,
+    job::{Job, VERSIONS},
+    terminal::Terminal,
+};
+
+/// Bytes of blobs that a provider of the demo keeps.
+const BLOB_BYTES_MAX: u64 = 1 << 30;
+
+/// A provider of the demo.
+struct Cast {
+    name: &'static str,
+    backend: Backend,
+    cheat: Option<cheats::Cheat>,
+}
+
+/// Runs the network until the job has ended.
+///
+/// # Errors
+/// Where something cannot be started, or the job fails.
+pub fn demo(arguments: &arguments::Demo, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
+    let folder = arguments.folder.clone();
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot clear {}", folder.display()))
+            .map_err(Failure::host)?;
+    }
+    let job = Job::load(&job_arguments(arguments), host, terminal)?;
+    let seed = match arguments.seed {
+        Some(seed) => seed,
+        None => u64::from_le_bytes(anneal_api::random_bytes::<8>().map_err(Failure::host)?),
+    };
+    terminal.note(format!("seed {seed}: it draws which step and operation the liar lies in"));
+    wait_for(run(arguments, &folder, job, seed, host, terminal))
+}
+
+async fn run(
+    arguments: &arguments::Demo,
+    folder: &Path,
+    job: Job,
+    seed: u64,
+    host: &Host,
+    terminal: &Terminal,
+) -> Outcome<JobView> {
+    let place = coordinator::Place {
+        listen: arguments.listen,
+        tls: None,
+        folder: folder.join("coordinator"),
+        store: None,
+        blobs: None,
+    };
+    // All providers are new here: nobody waits for an established one.
+    let parameters = Parameters { pairing_patience: anneal_job::Span(0), ..Parameters::default() };
+    let running = coordinator::start(place, parameters, host).await?;
+    let url = format!("http://{}", running.address());
+    terminal.note(format!("coordinator {url}"));
+    let (wish, wished) = watch::channel(Wish::Run);
+    let mut agents = JoinSet::new();
+    for cast in cast(host, seed) {
+        let agent = agent(&cast, &folder.join(cast.name), &url, host, terminal).await?;
+        agents.spawn(agent.run(wished.clone()));
+    }
+    let key = key_in(&folder.join("developer"))?;
+    let result = submit(&job, &url, key, folder, terminal).await;
+    wish.send_replace(Wish::Leave);
+    while agents.join_next().await.is_some() {}
+    running.stop().await;
+    result
+}
+
+fn job_arguments(arguments: &arguments::Demo) -> JobArguments {
+    JobArguments {
+        job: arguments.job.clone(),
+        manifest: None,
+        inputs: Vec::new(),
+        parameters: Vec::new(),
+        seed: None,
+        workers: Some(2),
+        segments: None,
+    }
+}
+
+/// Who provides: two that are honest, and two that are not.
+fn cast(host: &Host, seed: u64) -> Vec<Cast> {
+    let cpu = Backend::cpu(None);
+    let gpu = Backend::gpus(host).into_iter().next().unwrap_or_else(|| Backend::cpu(Some(1)));
+    let liar = Some(cheats::Cheat::Lies { seed });
+    vec![
+        Cast { name: "honest-cpu", backend: cpu.clone(), cheat: None },
+        Cast { name: "honest-gpu", backend: gpu, cheat: None },
+        Cast { name: "liar", backend: cpu.clone(), cheat: liar },
+        Cast { name: "copier", backend: cpu, cheat: Some(cheats::Cheat::Copies) },
+    ]
+}
+
+async fn agent(cast: &Cast, folder: &Path, url: &str, host: &Host, terminal: &Terminal) -> Outcome<Agent> {
+    let tested = devices::test_and_measure(&cast.backend)?;
+    let folder = Folder::open(folder).map_err(Failure::host)?;
+    let key = Arc::new(folder.key().map_err(Failure::host)?);
+    terminal.note(format!("{:<11} {}  {}", cast.name, &key.identity().to_string()[..12], cast.backend.name()));
+    let client = connect(url, Arc::clone(&key)).await?;
+    let board = StatusBoard::default();
+    let device = &cast.backend.device;
+    let offer = DeviceOffer {
+        device: 0,
+        name: device.name.chars().take(100).collect(),
+        class: if device.backend == "gpu" { "gpu" } else { "cpu" }.to_owned(),
+        memory_bytes: device.memory_bytes.unwrap_or(2 << 30),
+        features: [device.backend.clone()].into(),
+        software: device.software,
+        selftest: Some(VERSIONS),
+        speed_gas_per_second: tested.gas_per_second,
+        price_floor: Price(0),
+    };
+    let make = maker(cast, host);
+    Ok(Agent {
+        client,
+        key,
+        folder: Arc::new(folder),
+        compiler: Compiler { command: host.compiler(), cache: host.cache.clone() },
+        name: cast.name.to_owned(),
+        payout: Some(cast.name.to_owned()),
+        devices: vec![Device { offer, machine: make, gate: Arc::default() }],
+        blob_bytes_max: BLOB_BYTES_MAX,
+        board,
+    })
+}
+
+fn maker(cast: &Cast, host: &Host) -> Box<dyn Fn() -> Box<dyn Machine> + Send + Sync> {
+    let (host, backend) = (host.clone(), cast.backend.clone());
+    match cast.cheat.clone() {
+        None => Box::new(move || host.machine(&backend)),
+        Some(cheat) => Box::new(move || cheat.machine()),
+    }
+}
+
+async fn connect(url: &str, key: Arc<SecretKey>) -> Outcome<Client> {
+    Client::connect(ClientOptions::new(super::parse_url(url)?, key)).await.map_err(failure)
+}
+
+async fn submit(job: &Job, url: &str, key: Arc<SecretKey>, folder: &Path, terminal: &Terminal) -> Outcome<JobView> {
+    let client = connect(url, key).await?;
+    let terms = Terms {
+        redundancy: Some(Redundancy::Fixed(2)),
+        price_cap: None,
+        allow: Vec::new(),
+        public: false,
+        test: true,
+    };
+    let submission = spec::submission(job, &terms)?;
+    client.upload_missing(&submission.blobs, &mut |_, _| {}).await.map_err(failure)?;
+    let submit = SubmitJob { name: "demo".to_owned(), nonce: 0, spec: submission.spec };
+    let submitted = client.submit(&submit).await.map_err(failure)?;
+    terminal.note(format!(
+        "submitted {}: two workers, two operators must agree; at most {} credits",
+        &submitted.job.to_string()[..12],
+        submitted.quote.cap
+    ));
+    terminal.note(format!("watch it at {}", client.page_link(Duration::from_secs(3600)).expose()));
+    let view = watch(&client, submitted.job, terminal).await?;
+    let out: PathBuf = folder.join("out");
+    developer::fetch_into(&client, &view, &out, None, terminal).await?;
+    if view.end.is_none() {
+        let reason = view.reason.clone().unwrap_or_default();
+        return Err(Failure::host(anyhow!("the demo's job did not complete: {reason}")));
+    }
+    Ok(view)
+}
