@@ -1,22 +1,33 @@
-//! The words of Anneal: ids and digests, tasks and their outcomes, limits, the manifest and its plan.
+//! The words of Anneal: ids and digests, tasks and their outcomes, limits, the manifest and its plan;
+//! identities, receipts, times and amounts of the network.
 //!
 //! Pure: no files, clocks, network or printing. Every other crate speaks in these types.
 
 mod byte_count;
+mod credits;
 mod digest;
+mod identity;
 mod limits;
 pub mod manifest;
 mod outcome;
 pub mod plan;
+mod receipt;
+mod redundancy;
 pub mod report;
 mod task;
+mod time;
 
 pub use byte_count::{ByteCount, ByteCountError};
+pub use credits::{Credits, GAS_PER_PRICE, Price};
 pub use digest::{Digest, DigestError, RecordHasher};
+pub use identity::{AttemptId, Identity, JobId, OperatorId};
 pub use limits::Limits;
 pub use manifest::{BackendChoice, InputFormat, InputSpec, Manifest, ManifestError, Requirements};
 pub use outcome::{
     Completed, FailureCode, FaultCode, GuestFailure, HostFault, Metric, Outcome, result_digest, state_digest,
 };
 pub use plan::{PlanSpec, PlannedTask, job_result};
+pub use receipt::{Blob, CommitmentFields, Receipt, ReceiptOutcome, trace_root};
+pub use redundancy::{REDUNDANCY_MAX, Redundancy, RedundancyError};
 pub use task::{Entry, ParameterValue, Place, Task, TaskId, Versions};
+pub use time::{Span, Timestamp};

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteCount, Limits, ParameterValue, PlanSpec};
+use crate::{ByteCount, Limits, ParameterValue, PlanSpec, REDUNDANCY_MAX, Redundancy};
 use section::{Field, Section, Source};
 
 pub use error::ManifestError;
@@ -37,6 +37,8 @@ pub struct Manifest {
     pub component: Option<String>,
     /// The job's seed.
     pub seed: u64,
+    /// On a network: how many operators' machines must agree on each task.
+    pub redundancy: Redundancy,
     /// How the job unrolls; without it, by the component's world.
     pub plan: Option<PlanSpec>,
     /// Input files by name.
@@ -137,6 +139,9 @@ impl Manifest {
         if let Some(field) = root.get("seed") {
             manifest.seed = field.integer(0, u64::MAX, "0")?;
         }
+        if let Some(field) = root.get("redundancy") {
+            manifest.redundancy = redundancy(&field)?;
+        }
         if let Some(field) = root.get("plan") {
             manifest.plan = Some(plan::parse(&field.section(file::PLAN_KEYS, "[plan]\nkind = \"train\"")?)?);
         }
@@ -185,6 +190,14 @@ fn inputs(section: &Section<'_>) -> Result<BTreeMap<String, InputSpec>, Manifest
 fn parameters(section: &Section<'_>) -> Result<BTreeMap<String, ParameterValue>, ManifestError> {
     section.count("parameters", PARAMETERS_MAX)?;
     section.named_fields()?.iter().map(|field| Ok((field.name().to_owned(), field.parameter()?))).collect()
+}
+
+fn redundancy(field: &Field<'_>) -> Result<Redundancy, ManifestError> {
+    if field.is_text() {
+        return field.choice(&[("adaptive", Redundancy::Adaptive)]);
+    }
+    let replicas = field.integer(1, u64::from(REDUNDANCY_MAX), "2")?;
+    Ok(Redundancy::Fixed(replicas as u8))
 }
 
 fn requirements(section: &Section<'_>) -> Result<Requirements, ManifestError> {

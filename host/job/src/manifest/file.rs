@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{BackendChoice, InputFormat};
-use crate::{ByteCount, ParameterValue};
+use crate::{ByteCount, ParameterValue, Redundancy};
 
 pub(super) const ROOT_KEYS: &[&str] =
-    &["component", "seed", "plan", "inputs", "parameters", "limits", "requirements"];
+    &["component", "seed", "redundancy", "plan", "inputs", "parameters", "limits", "requirements"];
 pub(super) const PLAN_KEYS: &[&str] = &["kind", "segments", "workers", "over"];
 pub(super) const INPUT_KEYS: &[&str] = &["path", "format"];
 pub(super) const LIMITS_KEYS: &[&str] = &["gas", "memory", "tensor-memory", "handles"];
@@ -22,6 +22,8 @@ pub struct JobFile {
     pub component: Option<String>,
     /// The job's seed: every random number follows from it. 0 where nothing is said.
     pub seed: Option<u64>,
+    /// On a network: how many operators' machines must agree on each task. `adaptive` where nothing is said.
+    pub redundancy: Option<Redundancy>,
     /// How the job unrolls into tasks. Without it: `train` for the world `training`, else `single`.
     pub plan: Option<PlanTable>,
     /// Input files by the names the guest asks for: a path, or a table with path and format.

@@ -23,6 +23,8 @@ fn the_reference_reads() {
     let manifest = Manifest::parse(REFERENCE).expect("the reference");
     assert_eq!(manifest.plan, Some(PlanSpec::Train { segments: 10, workers: 1 }));
     assert_eq!(manifest.limits, Limits::DEFAULT);
+    assert_eq!(manifest.redundancy, Redundancy::Adaptive);
+    assert_eq!(Manifest::parse("redundancy = 3").map(|read| read.redundancy), Ok(Redundancy::Fixed(3)));
     assert_eq!(manifest.inputs["images"].format, InputFormat::Idx);
     assert_eq!(manifest.inputs["digits"].format, InputFormat::Auto);
     assert_eq!(manifest.parameters["epochs"], ParameterValue::Integer(20));
@@ -106,6 +108,8 @@ fn wrong_values_are_named_with_an_example() {
     check("[parameters]\nrate = nan", "`parameters.rate` is the number nan");
     check("[parameters]\nwhen = 2020-01-01", "`parameters.when` is a date");
     check("[requirements]\nbackend = \"cuda\"", "\"auto\" or \"cpu\" or \"gpu\"");
+    check("redundancy = 0", "a whole number from 1 to 8; for example `redundancy = 2`");
+    check("redundancy = \"twice\"", "but must be \"adaptive\"");
     check("component = []", "`component` is a list of 0");
 }
 
