@@ -1,0 +1,211 @@
+//! What is asked of the market. Whoever is named in a command has been authenticated.
+
+use std::collections::BTreeSet;
+
+use anneal_job::{AttemptId, Credits, Digest, HostFault, Identity, JobId, Price, Receipt};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Account, DeviceClass, DeviceId, EpochSecret, JobSpec, ReplayId, ReplayOutcome, TraceLevel, TraceReport,
+};
+
+/// A request to the market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// A provider joins. Enrolling again with the same marks changes nothing.
+    Enrol {
+        /// Who.
+        provider: Identity,
+        /// What tells one operator's providers.
+        marks: OperatorMarks,
+    },
+    /// A device is there, or has changed: replaces what was known of this number.
+    RegisterDevice {
+        /// Whose.
+        provider: Identity,
+        /// Its number.
+        device: DeviceId,
+        /// What it is.
+        offer: DeviceOffer,
+    },
+    /// A job is to be run; its blobs are there. The reply is [`crate::Reply::Submitted`].
+    Submit {
+        /// Who pays.
+        developer: Identity,
+        /// Chosen by the developer: the same job with another nonce is another job.
+        nonce: u64,
+        /// What is to be run.
+        spec: Box<JobSpec>,
+    },
+    /// What a job would cost at most; changes nothing.
+    Quote {
+        /// Who asks.
+        developer: Identity,
+        /// What would be run.
+        spec: Box<JobSpec>,
+    },
+    /// No new leases for a job; what runs finishes, is judged and paid, the rest is refunded.
+    Cancel {
+        /// Whose job it is.
+        developer: Identity,
+        /// The job.
+        job: JobId,
+    },
+    /// A paused job goes on.
+    ResumeJob {
+        /// Whose job it is.
+        developer: Identity,
+        /// The job.
+        job: JobId,
+    },
+    /// A device has nothing to do. The reply is a lease, or [`crate::Reply::Nothing`].
+    AskLease {
+        /// Who asks.
+        provider: Identity,
+        /// With which device.
+        device: DeviceId,
+        /// Works for no less.
+        price_floor: Price,
+    },
+    /// A provider is there; the reply says what is wanted of it.
+    Heartbeat {
+        /// Who.
+        provider: Identity,
+        /// The attempts it is working on.
+        attempts: Vec<AttemptId>,
+    },
+    /// An attempt has ended; this commits to its receipt.
+    Commit {
+        /// Whose attempt it is.
+        provider: Identity,
+        /// The attempt.
+        attempt: AttemptId,
+        /// `anneal_job::CommitmentFields::commitment`.
+        commitment: Digest,
+    },
+    /// The receipt that was committed to, once it is asked for.
+    Reveal {
+        /// Whose attempt it is.
+        provider: Identity,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What was committed to.
+        receipt: Box<Receipt>,
+        /// The random bits of the commitment.
+        nonce: Nonce,
+    },
+    /// The provider's machine failed: no result, the task is leased again.
+    HostFault {
+        /// Whose attempt it was.
+        provider: Identity,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What failed.
+        fault: HostFault,
+    },
+    /// The provider does not go on.
+    GiveBack {
+        /// Whose attempt it was.
+        provider: Identity,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why.
+        reason: GiveBackReason,
+    },
+    /// A blob has been received whole, and has this SHA-256. From the service.
+    BlobStored {
+        /// The blob.
+        blob: Digest,
+        /// The attempt it came from; `None` where the service got it otherwise.
+        attempt: Option<AttemptId>,
+    },
+    /// A trusted worker's answer to [`crate::Effect::Replay`]. From the service.
+    ReplayAnswer {
+        /// Which replay.
+        replay: ReplayId,
+        /// What came out.
+        outcome: Box<ReplayOutcome>,
+    },
+    /// The answer to [`crate::Demand::Trace`].
+    TraceAnswer {
+        /// Whose attempt it is.
+        provider: Identity,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The level that was asked for.
+        level: TraceLevel,
+        /// The digests.
+        report: TraceReport,
+    },
+    /// A provider takes no new leases for a while, by its own wish.
+    PauseProvider {
+        /// Who.
+        provider: Identity,
+    },
+    /// A provider takes leases again, also after the market paused it, once its backoff is over.
+    ResumeProvider {
+        /// Who.
+        provider: Identity,
+    },
+    /// Time has passed. From the service, at least once a second.
+    Tick,
+    /// A new epoch of secret draws begins; the last one's secret is published when all its draws are final.
+    /// From the service, once an hour, and before the first job.
+    BeginEpoch {
+        /// 256 random bits. Only their digest is published for now.
+        secret: EpochSecret,
+    },
+    /// What an account holds from now on; what is missing or left over comes from or goes to outside.
+    SetFunds {
+        /// [`Account::Available`] or [`Account::Stake`].
+        account: Account,
+        /// The amount.
+        credits: Credits,
+    },
+}
+
+/// What tells that keys belong to one person: digests, so that the market learns no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorMarks {
+    /// Of the payout address: the same one is the same operator.
+    pub payout: Option<Digest>,
+    /// Of the network prefix: the same one within a day is the same operator. `None` on loopback.
+    pub network: Option<Digest>,
+}
+
+/// A device and what it has shown that it can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceOffer {
+    /// What prices go by.
+    pub class: DeviceClass,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Features by name.
+    pub features: BTreeSet<String>,
+    /// A program that plays a GPU: takes test jobs only.
+    pub software: bool,
+    /// It has passed the conformance vectors of this contract and these numerics.
+    pub selftest: Option<anneal_job::Versions>,
+    /// Gas per second in the selftest; verified tasks correct it.
+    pub speed_gas_per_second: u64,
+}
+
+/// 256 random bits that keep a commitment from being guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nonce(pub Digest);
+
+/// Why a provider does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GiveBackReason {
+    /// Its owner's limits of heat, power or time, or its owner needs the machine.
+    Policy,
+    /// It is being stopped.
+    Shutdown,
+    /// A blob could not be got.
+    Blob,
+}
