@@ -144,6 +144,14 @@ impl ReceiptOutcome {
         }
     }
 
+    /// The state's file, where it has completed.
+    pub const fn state_blob(&self) -> Option<Blob> {
+        match self {
+            ReceiptOutcome::Completed { state_blob, .. } => Some(*state_blob),
+            ReceiptOutcome::GuestFailure { .. } => None,
+        }
+    }
+
     /// Whether the parts agree with each other: the result is the digest of state and metrics.
     pub fn is_consistent(&self) -> bool {
         match self {

@@ -117,8 +117,8 @@ pub enum Command {
     BlobStored {
         /// The blob.
         blob: Digest,
-        /// The attempt it came from; `None` where the service got it otherwise.
-        attempt: Option<AttemptId>,
+        /// The attempt that was asked to upload it.
+        attempt: AttemptId,
     },
     /// A trusted worker's answer to [`crate::Effect::Replay`]. From the service.
     ReplayAnswer {

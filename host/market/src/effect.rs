@@ -16,6 +16,8 @@ pub enum Effect {
     Wake {
         /// Of this class; of every class where `None`.
         class: Option<DeviceClass>,
+        /// For so many leases: waking a few more devices than that is enough.
+        slots: u64,
     },
     /// This provider has demands: answer its waiting heartbeat now.
     Call {

@@ -11,7 +11,9 @@ use crate::{DeviceClass, TaskKey};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Key {
-    /// Parameters, epochs, sums, forfeits and fees: always there.
+    /// The parameters: always there.
+    Rules,
+    /// Time, epochs, forfeits and fees: always there.
     Totals,
     /// An operator: stake and what it was caught at.
     Operator(OperatorId),
@@ -41,6 +43,7 @@ pub struct KeyError(String);
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Key::Rules => f.write_str("rules"),
             Key::Totals => f.write_str("totals"),
             Key::Operator(id) => write!(f, "operator/{id}"),
             Key::Provider(id) => write!(f, "provider/{id}"),
@@ -66,6 +69,7 @@ impl FromStr for Key {
 fn parse(text: &str) -> Option<Key> {
     let parts: Vec<&str> = text.split('/').collect();
     Some(match parts[..] {
+        ["rules"] => Key::Rules,
         ["totals"] => Key::Totals,
         ["operator", id] => Key::Operator(id.parse().ok()?),
         ["provider", id] => Key::Provider(id.parse().ok()?),

@@ -129,7 +129,7 @@ impl Default for Parameters {
             jobs_per_developer: 1000,
             open_tasks_per_job: 256,
             checkpoints_kept: 3,
-            cached_per_developer: 1024,
+            cached_per_developer: 64,
             replay_failures_max: 3,
             trace_commits_max: 65_536,
             price_initial: Price(1000),

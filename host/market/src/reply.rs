@@ -159,4 +159,3 @@ pub struct TraceReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
-

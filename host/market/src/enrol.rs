@@ -1,0 +1,202 @@
+//! Providers join, offer devices, pause and go on. Epochs begin.
+
+use anneal_job::{Identity, OperatorId, RecordHasher, Timestamp};
+
+use crate::{
+    DeviceId, DeviceOffer, Effect, EpochSecret, EventKind, Key, Market, OperatorMarks, PauseReason,
+    Rejection, Reply,
+    class::Class,
+    operator::Operator,
+    provider::{Device, Pause, Provider},
+    totals::Epoch,
+};
+
+/// Features of a device, and bytes of a feature's name.
+const FEATURES_MAX: usize = 64;
+const FEATURE_BYTES_MAX: usize = 64;
+/// Keys of one operator: one person with more machines than that has several operators.
+const PROVIDERS_PER_OPERATOR_MAX: usize = 1024;
+/// Classes of devices, so that inventing them fills no memory.
+const CLASSES_MAX: usize = 1024;
+
+impl Market {
+    pub(crate) fn enrol(&mut self, id: Identity, marks: OperatorMarks) -> Result<Reply, Rejection> {
+        if self.providers.contains_key(&id) {
+            return Ok(Reply::Done);
+        }
+        let now = self.now();
+        let operator_id = self.operator_of(id, marks);
+        let siblings = self.operators.get(&operator_id).map_or(0, |operator| operator.providers.len());
+        if siblings >= PROVIDERS_PER_OPERATOR_MAX {
+            let (found, limit) = (siblings as u64 + 1, PROVIDERS_PER_OPERATOR_MAX as u64);
+            return Err(Rejection::TooMany { what: "the number of your providers".to_owned(), found, limit });
+        }
+        self.touch(Key::Operator(operator_id));
+        let operator = self.operators.entry(operator_id).or_insert_with(|| Operator::new(operator_id));
+        operator.providers.insert(id);
+        operator.payouts.extend(marks.payout);
+        operator.networks.extend(marks.network.map(|network| (network, now)));
+        self.touch(Key::Provider(id));
+        let mut provider = Provider::new(id, operator_id, now);
+        provider.pause = self.pause_of_operator(operator_id);
+        self.providers.insert(id, provider);
+        self.presence.hear(id, now);
+        self.emit(EventKind::ProviderEnrolled { provider: id, operator: operator_id });
+        Ok(Reply::Done)
+    }
+
+    /// Whose a new key is believed to be.
+    fn operator_of(&self, id: Identity, marks: OperatorMarks) -> OperatorId {
+        let by_payout = marks.payout.and_then(|payout| self.index.by_payout.get(&payout));
+        let by_network = marks.network.and_then(|network| {
+            let operator = self.index.by_network.get(&network)?;
+            let at = self.operators.get(operator)?.networks.get(&network)?;
+            (self.now().since(*at) <= self.parameters.sybil_window).then_some(operator)
+        });
+        by_payout.or(by_network).copied().unwrap_or_else(|| {
+            OperatorId(RecordHasher::new("anneal operator 1").bytes(id.as_bytes()).finish())
+        })
+    }
+
+    /// Another key is no way around a pause for a fault.
+    fn pause_of_operator(&self, operator: OperatorId) -> Option<Pause> {
+        let providers = self.operators.get(&operator)?.providers.iter();
+        let pauses = providers.filter_map(|id| self.providers.get(id)?.pause);
+        pauses.filter(|pause| pause.reason == PauseReason::Fault).max_by_key(|pause| pause.until)
+    }
+
+    pub(crate) fn register_device(
+        &mut self,
+        id: Identity,
+        device: DeviceId,
+        offer: DeviceOffer,
+    ) -> Result<Reply, Rejection> {
+        let provider = self.providers.get(&id).ok_or(Rejection::UnknownProvider)?;
+        if offer.selftest.is_none() {
+            return Err(Rejection::NotSelftested);
+        }
+        let limit = self.parameters.devices_per_provider as usize;
+        let known = provider.devices.get(&device);
+        check_count(
+            "the number of your devices",
+            provider.devices.len() + usize::from(known.is_none()),
+            limit,
+        )?;
+        check_count("the number of features", offer.features.len(), FEATURES_MAX)?;
+        let longest = offer.features.iter().map(String::len).max().unwrap_or(0);
+        check_count("the length of a feature's name", longest, FEATURE_BYTES_MAX)?;
+        if !self.classes.contains_key(&offer.class) {
+            check_count("the number of device classes", self.classes.len() + 1, CLASSES_MAX)?;
+        }
+        // The same device keeps the speed that it has shown.
+        let same = known.filter(|known| known.offer == offer);
+        let speed = same.map_or(offer.speed_gas_per_second, |known| known.speed_gas_per_second);
+        let leases = known.map(|known| known.leases.clone()).unwrap_or_default();
+        let committed_at = known.map_or(Timestamp::default(), |known| known.committed_at);
+        let price = self.parameters.price_initial;
+        let name = offer.class.clone();
+        self.touch(Key::Class(name.clone()));
+        let class = self.classes.entry(name.clone()).or_insert(Class { name, price, memory_bytes_max: 0 });
+        class.memory_bytes_max = class.memory_bytes_max.max(offer.memory_bytes);
+        let (class, software) = (offer.class.clone(), offer.software);
+        let entry = Device { offer, speed_gas_per_second: speed, leases, committed_at };
+        if let Some(provider) = self.provider_mut(id) {
+            provider.devices.insert(device, entry);
+        }
+        self.emit(EventKind::DeviceRegistered { provider: id, device, class, software });
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn pause_provider(&mut self, id: Identity) -> Result<Reply, Rejection> {
+        let provider = self.providers.get(&id).ok_or(Rejection::UnknownProvider)?;
+        if provider.pause.is_some() {
+            return Ok(Reply::Done);
+        }
+        self.pause(id, PauseReason::Owner, self.now());
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn resume_provider(&mut self, id: Identity) -> Result<Reply, Rejection> {
+        let provider = self.providers.get(&id).ok_or(Rejection::UnknownProvider)?;
+        let Some(pause) = provider.pause else { return Ok(Reply::Done) };
+        if pause.until > self.now() {
+            return Err(Rejection::Backoff { wait: pause.until.since(self.now()) });
+        }
+        if let Some(provider) = self.provider_mut(id) {
+            provider.pause = None;
+            provider.reputation.failures_in_a_row = 0;
+            provider.reputation.give_backs_in_a_row = 0;
+        }
+        self.emit(EventKind::ProviderResumed { provider: id });
+        Ok(Reply::Done)
+    }
+
+    /// The provider takes no leases; it is told why.
+    pub(crate) fn pause(&mut self, id: Identity, reason: PauseReason, until: Timestamp) {
+        let message = match reason {
+            PauseReason::Owner => None,
+            PauseReason::Failures { in_a_row } => Some(format!(
+                "{in_a_row} leases in a row failed: look at the log of the last attempts, run \
+                 `anneal selftest`, then `anneal resume`"
+            )),
+            PauseReason::Fault => Some(
+                "a replay contradicts an attempt of yours: held earnings and stake are forfeited; the \
+                 verdict names the operation, and `anneal replay` repeats it"
+                    .to_owned(),
+            ),
+        };
+        if let Some(provider) = self.provider_mut(id) {
+            provider.pause = Some(Pause { reason, until });
+        }
+        self.emit(EventKind::ProviderPaused { provider: id, reason });
+        if let Some(message) = message {
+            self.effect(Effect::TellProvider { provider: id, message });
+        }
+    }
+
+    pub(crate) fn begin_epoch(&mut self, secret: EpochSecret) -> Result<Reply, Rejection> {
+        let totals = self.totals_mut();
+        let epoch = totals.epoch_next;
+        totals.epoch_next += 1;
+        totals.epochs.insert(epoch, Epoch { secret, tasks: 0 });
+        self.emit(EventKind::EpochCommitted { epoch, commitment: secret.commitment() });
+        self.open_epochs();
+        Ok(Reply::Done)
+    }
+
+    /// Something was drawn from an epoch for a task that is not final.
+    pub(crate) fn count_draw(&mut self, epoch: u64) {
+        if let Some(epoch) = self.totals_mut().epochs.get_mut(&epoch) {
+            epoch.tasks += 1;
+        }
+    }
+
+    /// A task is final for which something was drawn.
+    pub(crate) fn forget_draw(&mut self, epoch: u64) {
+        if let Some(epoch) = self.totals_mut().epochs.get_mut(&epoch) {
+            epoch.tasks = epoch.tasks.saturating_sub(1);
+        }
+        self.open_epochs();
+    }
+
+    /// Publishes the secrets of past epochs whose draws are all final.
+    fn open_epochs(&mut self) {
+        let Some((current, _)) = self.totals.epoch() else { return };
+        let over =
+            |(number, epoch): (&u64, &Epoch)| (*number != current && epoch.tasks == 0).then_some(*number);
+        let finished: Vec<u64> = self.totals.epochs.iter().filter_map(over).collect();
+        for number in finished {
+            if let Some(epoch) = self.totals_mut().epochs.remove(&number) {
+                self.emit(EventKind::EpochOpened { epoch: number, secret: epoch.secret });
+            }
+        }
+    }
+}
+
+/// At most so many of something.
+pub(crate) fn check_count(what: &str, found: usize, limit: usize) -> Result<(), Rejection> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(Rejection::TooMany { what: what.to_owned(), found: found as u64, limit: limit as u64 })
+}

@@ -1,0 +1,134 @@
+//! Credits: every movement is one posting from one account to another, so nothing comes from nowhere.
+
+use anneal_job::{Credits, GAS_PER_PRICE, Identity, Price, Span};
+
+use crate::{Account, Effect, EventKind, Key, Market, Posting, Rejection, Reply};
+
+/// All credits that ever come in: sums of amounts never overflow below it.
+const SUPPLY_MAX: u64 = u64::MAX / 4;
+
+/// All accounts together; [`Market::books`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Books {
+    /// What was put in, less what was taken out.
+    pub outside: u128,
+    /// What all accounts inside hold.
+    pub inside: u128,
+}
+
+impl Market {
+    /// Both sides of the books: they are equal after every command.
+    pub fn books(&self) -> Books {
+        let sum =
+            |amounts: &mut dyn Iterator<Item = Credits>| amounts.map(|one| u128::from(one.0)).sum::<u128>();
+        let developers = sum(&mut self.developers.values().map(|developer| developer.available));
+        let jobs = sum(&mut self.jobs.values().map(|job| job.escrow));
+        let held = sum(&mut self.providers.values().flat_map(|provider| [provider.held, provider.payable]));
+        let stakes = sum(&mut self.operators.values().map(|operator| operator.stake));
+        let own = sum(&mut [self.totals.forfeits, self.totals.fees].into_iter());
+        Books {
+            outside: u128::from(self.totals.put_in.0) - u128::from(self.totals.taken_out.0),
+            inside: developers + jobs + held + stakes + own,
+        }
+    }
+
+    /// Moves credits. The account they leave has them: callers look first.
+    pub(crate) fn post(&mut self, from: Account, to: Account, credits: Credits) {
+        if credits == Credits::ZERO {
+            return;
+        }
+        match from {
+            Account::Outside => self.totals_mut().put_in.0 += credits.0,
+            inside => self.change(inside, |balance| balance.checked_sub(credits)),
+        }
+        match to {
+            Account::Outside => self.totals_mut().taken_out.0 += credits.0,
+            inside => self.change(inside, |balance| balance.checked_add(credits)),
+        }
+        self.effect(Effect::Post { posting: Posting { from, to, credits } });
+    }
+
+    /// What an account holds.
+    pub(crate) fn balance(&self, account: Account) -> Credits {
+        let balance = match account {
+            Account::Outside => None,
+            Account::Available { owner } => self.developers.get(&owner).map(|developer| developer.available),
+            Account::Escrow { job } => self.jobs.get(&job).map(|job| job.escrow),
+            Account::Held { provider } => self.providers.get(&provider).map(|provider| provider.held),
+            Account::Payable { provider } => self.providers.get(&provider).map(|provider| provider.payable),
+            Account::Stake { operator } => self.operators.get(&operator).map(|operator| operator.stake),
+            Account::Forfeits => Some(self.totals.forfeits),
+            Account::Fees => Some(self.totals.fees),
+        };
+        balance.unwrap_or_default()
+    }
+
+    fn change(&mut self, account: Account, change: impl Fn(Credits) -> Option<Credits>) {
+        let apply = |balance: &mut Credits| {
+            *balance = change(*balance).expect("a posting moves what is there, and sums are bounded");
+        };
+        match account {
+            Account::Outside => {}
+            Account::Available { owner } => apply(&mut self.developer_mut(owner).available),
+            Account::Escrow { job } => self.job_mut(job).into_iter().for_each(|job| apply(&mut job.escrow)),
+            Account::Held { provider } => {
+                let owner = self.provider_mut(provider).map(|provider| {
+                    apply(&mut provider.held);
+                    provider.operator
+                });
+                let operator = owner.and_then(|owner| self.operator_mut(owner));
+                operator.into_iter().for_each(|operator| apply(&mut operator.held));
+            }
+            Account::Payable { provider } => {
+                self.provider_mut(provider).into_iter().for_each(|provider| apply(&mut provider.payable));
+            }
+            Account::Stake { operator } => {
+                self.operator_mut(operator).into_iter().for_each(|operator| apply(&mut operator.stake));
+            }
+            Account::Forfeits => apply(&mut self.totals_mut().forfeits),
+            Account::Fees => apply(&mut self.totals_mut().fees),
+        }
+    }
+
+    pub(crate) fn set_funds(&mut self, account: Account, credits: Credits) -> Result<Reply, Rejection> {
+        match account {
+            Account::Available { .. } => {}
+            Account::Stake { operator } if self.operators.contains_key(&operator) => {}
+            Account::Stake { .. } => return Err(Rejection::UnknownProvider),
+            _ => return Err(Rejection::AccountNotSettable),
+        }
+        let before = self.balance(account);
+        let more = credits.saturating_sub(before);
+        let put_in = self.totals.put_in.checked_add(more).ok_or(Rejection::AmountOverflow)?;
+        if put_in.0 > SUPPLY_MAX {
+            return Err(Rejection::AmountOverflow);
+        }
+        self.post(Account::Outside, account, more);
+        self.post(account, Account::Outside, before.saturating_sub(credits));
+        self.emit(EventKind::FundsSet { account, credits });
+        Ok(Reply::Done)
+    }
+
+    /// What gas is worth to a job now: whole credits, with the rest carried to the next payment, so that all
+    /// payments together are worth exactly all gas, rounded down once.
+    pub(crate) fn split(remainder: u64, gas: u64, price: Price) -> (Credits, u64) {
+        let units = u128::from(gas) * u128::from(price.0) + u128::from(remainder);
+        let whole = units / u128::from(GAS_PER_PRICE);
+        let rest = (units % u128::from(GAS_PER_PRICE)) as u64;
+        (Credits(u64::try_from(whole).unwrap_or(u64::MAX)), rest)
+    }
+
+    /// Releases what has been held for long enough.
+    pub(crate) fn release(&mut self, id: Identity) {
+        let now = self.now();
+        let Some(provider) = self.providers.get(&id) else { return };
+        let over = |hour: &u64| anneal_job::Timestamp(0) + Span::hours(*hour) <= now;
+        let hours: Vec<u64> = provider.hours.keys().copied().filter(over).collect();
+        for hour in hours {
+            let released = self.provider_mut(id).and_then(|provider| provider.hours.remove(&hour));
+            let (from, to) = (Account::Held { provider: id }, Account::Payable { provider: id });
+            self.post(from, to, released.unwrap_or_default());
+        }
+        self.touch(Key::Provider(id));
+    }
+}

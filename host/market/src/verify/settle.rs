@@ -1,0 +1,310 @@
+//! After the verdict: the state is stored and successors start, late attempts are judged, and when nothing
+//! can change any more, earnings go on their way and the task leaves memory.
+
+use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId};
+
+use crate::{
+    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Rejection, Reply, StateRef, TaskKey,
+    attempt::{Attempt, AttemptState, Earned},
+    developer::Cached,
+    job::{first_descendant, is_passing},
+    open::draws,
+    task::{Phase, Upload},
+};
+
+/// Every valid attempt is asked for the state so often before a trusted worker makes it again.
+const UPLOAD_ROUNDS: u32 = 3;
+/// Milliseconds of an hour.
+const HOUR_MS: u64 = 3_600_000;
+
+impl Market {
+    pub(super) fn advance_storing(&mut self, key: TaskKey) {
+        self.weigh(key);
+        self.judge_late(key);
+        let Some(task) = self.tasks.get(&key) else { return };
+        let Some(verdict) = &task.verdict else { return };
+        let worker_has_it = task.truths.iter().any(|truth| truth.key == verdict.key);
+        if task.closing || verdict.outcome.state_blob().is_none() {
+            return self.set_phase(key, Phase::Done);
+        }
+        if worker_has_it || task.cached {
+            return self.complete(key);
+        }
+        if task.upload.is_some() {
+            return;
+        }
+        let asked = task.uploads_asked;
+        let valid =
+            |attempt: &Attempt| matches!(attempt.state, AttemptState::Revealed { valid: Some(true), .. });
+        let holders = self.attempts_where(key, valid);
+        if holders.is_empty() || asked >= UPLOAD_ROUNDS * holders.len() as u32 {
+            return self.ask_truth(key);
+        }
+        let attempt = holders[asked as usize % holders.len()];
+        let deadline = self.now() + self.parameters.upload;
+        if let Some(task) = self.task_mut(key) {
+            task.upload = Some(Upload { attempt, deadline });
+            task.uploads_asked += 1;
+        }
+        let provider = self.attempts.get(&attempt).map(|attempt| attempt.provider);
+        provider.into_iter().for_each(|provider| self.effect(Effect::Call { provider }));
+    }
+
+    pub(crate) fn blob_stored(&mut self, blob: Digest, id: AttemptId) -> Result<Reply, Rejection> {
+        let attempt = self.attempts.get(&id).ok_or(Rejection::UnknownAttempt)?;
+        let (key, provider) = (attempt.task, attempt.provider);
+        let task = self.tasks.get(&key).ok_or(Rejection::UnknownAttempt)?;
+        let wanted = task.verdict.as_ref().and_then(|verdict| verdict.outcome.state_blob());
+        if task.phase == Phase::Storing && !task.closing && wanted.is_some_and(|wanted| wanted.digest == blob)
+        {
+            self.presence.hear(provider, self.now());
+            self.complete(key);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The state is verified and stored: successors may start.
+    fn complete(&mut self, key: TaskKey) {
+        let Some(task) = self.task_mut(key) else { return };
+        task.upload = None;
+        let outcome = task.verdict.as_ref().map(|verdict| verdict.outcome.clone());
+        self.set_phase(key, Phase::Done);
+        let Some(ReceiptOutcome::Completed { completed, state_blob }) = outcome else { return };
+        let TaskKey { job, index, generation } = key;
+        self.effect(Effect::KeepBlob { job, index, blob: state_blob.digest });
+        self.effect(Effect::PublishMetrics { job, index, generation, metrics: completed.metrics });
+        let feeds_others = self.specs.get(&job).is_some_and(|spec| feeds_others(&spec.plan, index));
+        if let Some(job) = self.job_mut(job) {
+            job.done += 1;
+            if feeds_others {
+                job.states.insert(index, StateRef { state: completed.state, blob: state_blob });
+            }
+        }
+        self.look_at(Key::Job(job));
+    }
+
+    /// Attempts whose receipts came after the verdict. Nobody has seen the digest over the commits, so who
+    /// has the right one has done the work.
+    fn judge_late(&mut self, key: TaskKey) {
+        let Some((task, salt)) = self.tasks.get(&key).zip(self.salt(key)) else { return };
+        let Some(verdict) = task.verdict.clone() else { return };
+        let replayed = task.truths.iter().any(|truth| truth.key == verdict.key);
+        let late = |attempt: &Attempt| matches!(attempt.state, AttemptState::Revealed { valid: None, .. });
+        for id in self.attempts_where(key, late) {
+            let Some(receipt) = self.attempts.get(&id).and_then(Attempt::receipt) else { continue };
+            let (found, root) = (receipt.outcome.key(salt), receipt.trace_root);
+            let right = found == verdict.key && root == verdict.trace_root;
+            if right || (replayed && found != verdict.key) {
+                self.publish(key, &[id], verdict.key, verdict.evidence, salt);
+                self.judge_attempt(key, id, verdict.key, salt);
+            } else if replayed {
+                // The result is right, and the run behind it was another: copied.
+                self.close(id, CloseReason::InvalidReceipt);
+            }
+        }
+    }
+
+    pub(super) fn advance_done(&mut self, key: TaskKey) {
+        self.weigh(key);
+        self.judge_late(key);
+        let Some(task) = self.tasks.get(&key) else { return };
+        let Some(verdict) = &task.verdict else { return };
+        let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();
+        let contradicted = task.truths.last().is_some_and(|truth| truth.key != verdict.key);
+        let over = self.attempts_on(key).all(Attempt::is_over);
+        if over && !unanswered && !contradicted && !task.has_open_questions() {
+            self.settle(key);
+        }
+    }
+
+    /// Nothing about the task can change any more.
+    fn settle(&mut self, key: TaskKey) {
+        let Some(task) = self.tasks.get(&key) else { return };
+        let (tag, draws) = (task.tag, draws(task));
+        let epochs: Vec<u64> = task.draw_epochs().collect();
+        self.cache(key);
+        for id in self.attempts_where(key, |_| true) {
+            self.hold(id);
+            self.end(Key::Attempt(id));
+        }
+        self.emit(EventKind::TaskFinal { task: tag, draws });
+        for epoch in epochs {
+            self.forget_draw(epoch);
+        }
+        self.end(Key::Task(key));
+        self.drop_states(key);
+        self.look_at(Key::Job(key.job));
+    }
+
+    /// Pays an attempt for its gas: held until the task is final, and some time after.
+    pub(super) fn pay(&mut self, key: TaskKey, id: AttemptId, gas: u64) {
+        let Some((attempt, job)) = self.attempts.get(&id).zip(self.jobs.get(&key.job)) else { return };
+        let (provider, operator, price, tag) =
+            (attempt.provider, attempt.operator, attempt.price, attempt.task_tag);
+        let rerun = self.tasks.get(&key).is_some_and(|task| task.rerun);
+        let remainder = if rerun { 0 } else { job.remainder };
+        let (credits, rest) = Market::split(remainder, gas, price);
+        let fee = credits.share(self.parameters.fee_millionths);
+        let net = credits.saturating_sub(fee);
+        let held = Account::Held { provider };
+        if rerun {
+            self.post_from(&[Account::Forfeits, Account::Fees], held, net);
+        } else {
+            let escrow = Account::Escrow { job: key.job };
+            self.post_from(&[escrow], Account::Fees, fee);
+            self.post_from(&[escrow], held, net);
+            if let Some(job) = self.job_mut(key.job) {
+                job.remainder = rest;
+                job.spent.0 = job.spent.0.saturating_add(credits.0);
+            }
+        }
+        let fee = if rerun { Credits::ZERO } else { fee };
+        let faults = self.operators.get(&operator).map_or(0, |operator| operator.faults);
+        if let Some(attempt) = self.attempt_mut(id) {
+            attempt.earned = Some(Earned { credits: net, faults });
+        }
+        if let Some(provider) = self.provider_mut(provider) {
+            provider.pending.0 += net.0;
+        }
+        if let Some(operator) = self.operator_mut(operator) {
+            operator.pending.0 += net.0;
+        }
+        let credits = net.checked_add(fee).unwrap_or(net);
+        self.emit(EventKind::Paid { task: tag, attempt: id, gas, price, credits, fee });
+    }
+
+    /// Takes from several accounts in turn; what they do not have, the network owes: it comes from outside.
+    fn post_from(&mut self, from: &[Account], to: Account, credits: Credits) {
+        let mut missing = credits;
+        for account in from {
+            let part = self.balance(*account).min(missing);
+            self.post(*account, to, part);
+            missing = missing.saturating_sub(part);
+        }
+        self.post(Account::Outside, to, missing);
+    }
+
+    /// What an attempt earned is held for some time more, unless its operator has lost it since.
+    fn hold(&mut self, id: AttemptId) {
+        let release_at = self.now() + self.parameters.hold;
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        let (Some(Earned { credits, faults }), operator) = (attempt.earned, attempt.operator) else { return };
+        let provider = attempt.provider;
+        let Some(operator) = self.operator_mut(operator).filter(|operator| operator.faults == faults) else {
+            return;
+        };
+        operator.pending = operator.pending.saturating_sub(credits);
+        // A whole hour at a time: a day of earnings is some 25 numbers.
+        let hour = release_at.0.div_ceil(HOUR_MS);
+        if let Some(provider) = self.provider_mut(provider) {
+            provider.pending = provider.pending.saturating_sub(credits);
+            provider.hours.entry(hour).or_default().0 += credits.0;
+        }
+    }
+
+    /// Lets go of states that no task needs, or could need again.
+    fn drop_states(&mut self, settled: TaskKey) {
+        let id = settled.job;
+        let first_live =
+            self.live_tasks(id).find(|task| !task.closing && !self.is_ending(&Key::Task(task.key)));
+        let Some((job, spec)) = self.jobs.get(&id).zip(self.specs.get(&id)) else { return };
+        let first_live = first_live.map_or(job.next, |task| task.key.index.min(job.next));
+        let needless: Vec<u32> = job
+            .states
+            .keys()
+            .copied()
+            .filter(|index| last_consumer(&spec.plan, *index) < first_live)
+            .collect();
+        let kept = self.parameters.checkpoints_kept.max(1) as usize;
+        let ends_round: Vec<bool> =
+            needless.iter().map(|index| first_descendant(&spec.plan, *index) == index + 1).collect();
+        let mut dropped = Vec::new();
+        let Some(job) = self.job_mut(id) else { return };
+        for (index, ends_round) in needless.into_iter().zip(ends_round) {
+            let Some(state) = job.states.remove(&index) else { continue };
+            if ends_round {
+                job.checkpoints.push_back((index, state.blob.digest));
+            } else {
+                dropped.push((index, state.blob.digest));
+            }
+        }
+        while job.checkpoints.len() > kept {
+            dropped.extend(job.checkpoints.pop_front());
+        }
+        for (index, blob) in dropped {
+            self.effect(Effect::DropBlob { job: id, index, blob });
+        }
+    }
+
+    /// A verified result that the developer need not pay for again, if its evidence is enough.
+    pub(crate) fn cached_outcome(
+        &self,
+        developer: Identity,
+        id: TaskId,
+        key: TaskKey,
+    ) -> Option<(ReceiptOutcome, Digest)> {
+        let entry = self.cached.get(&(developer, id)).filter(|_| key.generation == 0)?;
+        let enough = match self.specs.get(&key.job)?.redundancy {
+            anneal_job::Redundancy::Adaptive => true,
+            anneal_job::Redundancy::Fixed(replicas) => entry.replayed || entry.replicas >= replicas,
+        };
+        let unrevoked = entry.operators.iter().all(|(operator, faults)| {
+            self.operators.get(operator).is_some_and(|operator| operator.faults == *faults)
+        });
+        (enough && (unrevoked || entry.replayed)).then(|| (entry.outcome.clone(), entry.trace_root))
+    }
+
+    fn cache(&mut self, key: TaskKey) {
+        let Some((task, job)) = self.tasks.get(&key).zip(self.jobs.get(&key.job)) else { return };
+        let Some(verdict) = task.verdict.as_ref().filter(|_| !task.cached) else { return };
+        if verdict.outcome.state_blob().is_none() || self.parameters.cached_per_developer == 0 {
+            return;
+        }
+        let valid =
+            |attempt: &&Attempt| matches!(attempt.state, AttemptState::Revealed { valid: Some(true), .. });
+        let faults = |attempt: &Attempt| {
+            let operator = attempt.operator;
+            (operator, self.operators.get(&operator).map_or(0, |operator| operator.faults))
+        };
+        let operators: Vec<_> = self.attempts_on(key).filter(valid).map(faults).collect();
+        let by_replay = verdict.evidence == Evidence::Replay;
+        let entry = Cached {
+            developer: job.developer,
+            task: task.id,
+            outcome: verdict.outcome.clone(),
+            trace_root: verdict.trace_root,
+            replicas: operators.len().min(255) as u8,
+            replayed: by_replay || task.truths.iter().any(|truth| truth.key == verdict.key),
+            operators,
+            at: self.now(),
+        };
+        let (developer, id) = (job.developer, task.id);
+        if self.cached.contains_key(&(developer, id)) {
+            return;
+        }
+        let limit = self.parameters.cached_per_developer - 1;
+        if let Some(oldest) = self.index.cached_too_many(&developer, limit) {
+            self.end(Key::Cached(developer, oldest));
+        }
+        self.touch(Key::Cached(developer, id));
+        self.cached.insert((developer, id), entry);
+    }
+}
+
+/// Whether tasks of the plan start from the state of this one.
+fn feeds_others(plan: &anneal_job::PlanSpec, index: u32) -> bool {
+    matches!(plan, anneal_job::PlanSpec::Train { .. }) && (index as usize) + 1 < plan.task_count()
+}
+
+/// The last task that starts from this one's state.
+fn last_consumer(plan: &anneal_job::PlanSpec, index: u32) -> u32 {
+    let anneal_job::PlanSpec::Train { workers, .. } = plan else { return index };
+    let next = first_descendant(plan, index);
+    if next > index + 1 || *workers == 1 || !is_passing(plan, index) {
+        // A worker's state goes into its merge; with one worker, each into the next.
+        return next;
+    }
+    // The last worker's, too; what ends a round goes to all workers of the next.
+    let per_round = workers + 1;
+    if index > 0 && (index - 1) % per_round + 1 == *workers { next } else { index + workers }
+}

@@ -1,0 +1,12 @@
+//! The entities as their rows hold them: for pages and for reading what has ended. Rows are JSON.
+
+pub use crate::{
+    attempt::{Attempt, AttemptState, Earned},
+    class::Class,
+    developer::{Cached, Developer},
+    job::{Job, JobStatus},
+    operator::Operator,
+    provider::{Device, Pause, Provider, Reputation, magnitude},
+    task::{Dispute, PendingReplay, Phase, Stage, Task, Truth, Upload, Verdict},
+    totals::{Epoch, Totals},
+};
