@@ -72,7 +72,7 @@ pub enum Command {
     Heartbeat {
         /// Who.
         provider: Identity,
-        /// The attempts it is working on.
+        /// All leases that it holds: one that is not named for a while is taken from it.
         attempts: Vec<AttemptId>,
     },
     /// An attempt has ended; this commits to its receipt.
@@ -208,4 +208,6 @@ pub enum GiveBackReason {
     Shutdown,
     /// A blob could not be got.
     Blob,
+    /// The provider's heartbeats do not name it: it never heard of the lease, or has forgotten it.
+    Lost,
 }

@@ -165,9 +165,16 @@ impl Market {
         if !matches!(attempt.state, AttemptState::Leased | AttemptState::Superseded) {
             return Err(Rejection::LeaseEnded);
         }
-        self.close(id, CloseReason::GivenBack { why: reason });
+        self.take_back(id, reason);
+        Ok(Reply::Done)
+    }
+
+    /// The lease goes back, and its provider waits a little.
+    pub(crate) fn take_back(&mut self, id: AttemptId, why: GiveBackReason) {
+        let Some(provider) = self.attempts.get(&id).map(|attempt| attempt.provider) else { return };
+        self.close(id, CloseReason::GivenBack { why });
         let (until, limit) = (self.now() + self.parameters.backoff, self.parameters.give_backs_in_a_row_max);
-        let Some(known) = self.provider_mut(provider) else { return Ok(Reply::Done) };
+        let Some(known) = self.provider_mut(provider) else { return };
         known.backoff_until = known.backoff_until.max(until);
         let times = &mut known.reputation.give_backs_in_a_row;
         *times = times.saturating_add(1);
@@ -175,7 +182,6 @@ impl Market {
         if *times > limit {
             self.lease_failed(provider);
         }
-        Ok(Reply::Done)
     }
 
     /// There will be no receipt of this attempt.

@@ -80,11 +80,29 @@ pub enum EventKind {
     /// Where a faulty attempt first differs; the end of a dispute.
     Finding { task: TaskTag, attempt: AttemptId, finding: Finding },
     /// An attempt is paid for its gas.
-    Paid { task: TaskTag, attempt: AttemptId, gas: u64, price: Price, credits: Credits, fee: Credits },
+    Paid {
+        task: TaskTag,
+        attempt: AttemptId,
+        gas: u64,
+        price: Price,
+        credits: Credits,
+        fee: Credits,
+        payer: Payer,
+    },
     /// Nothing about a task can change any more; this was drawn for it.
-    TaskFinal { task: TaskTag, draws: Option<Draws> },
+    TaskFinal { task: TaskTag, audit: Option<AuditDraw>, replicate: Option<ReplicateDraw> },
     /// A class's price has moved.
     PriceMoved { class: DeviceClass, price: Price, demand: u64, supply: u64 },
+}
+
+/// Who pays for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Payer {
+    /// The job's escrow, with the network's fee.
+    Developer,
+    /// Forfeits, then fees: a task that is run again after an overturned verdict.
+    Network,
 }
 
 /// What a verdict rests on.
@@ -109,18 +127,15 @@ pub struct Judged {
     pub valid: bool,
 }
 
-/// What was drawn for a task; for its own sake published only when it is final.
+/// The draw that decides whether an agreed task is replayed; published only when the task is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draws {
+pub struct AuditDraw {
     /// The epoch whose secret was used.
     pub epoch: u64,
-    /// The probability of an audit in millionths.
-    pub audit_millionths: u32,
+    /// The probability, in millionths.
+    pub millionths: u32,
     /// Whether it was replayed for that.
     pub audited: bool,
-    /// For a task with one planned attempt or a drawn second: the first attempt and the probability of
-    /// replication in millionths.
-    pub replicate: Option<ReplicateDraw>,
 }
 
 /// The draw that decides whether a task of a trusted provider is run twice.

@@ -20,6 +20,8 @@ pub(crate) struct Index {
     by_provider: BTreeMap<Identity, BTreeSet<AttemptId>>,
     /// Verified results of a developer by age.
     cached: BTreeMap<Identity, BTreeSet<(Timestamp, TaskId)>>,
+    /// Operators that new ones are paired with.
+    established: BTreeSet<OperatorId>,
     pub(crate) by_payout: BTreeMap<Digest, OperatorId>,
     pub(crate) by_network: BTreeMap<Digest, OperatorId>,
 }
@@ -50,6 +52,11 @@ impl Index {
         let entries = self.cached.get(developer)?;
         let (_, oldest) = entries.first()?;
         (entries.len() > limit as usize).then_some(*oldest)
+    }
+
+    /// Whether there is anybody to pair new operators with.
+    pub(crate) fn has_established(&self) -> bool {
+        !self.established.is_empty()
     }
 
     fn set_timer(&mut self, key: &Key, at: Option<Timestamp>) {
@@ -99,6 +106,11 @@ impl Market {
 
     fn reindex_operator(&mut self, id: OperatorId) {
         let Some(operator) = self.operators.get(&id) else { return };
+        if operator.is_established(&self.parameters) {
+            self.index.established.insert(id);
+        } else {
+            self.index.established.remove(&id);
+        }
         for payout in &operator.payouts {
             self.index.by_payout.insert(*payout, id);
         }

@@ -3,7 +3,7 @@
 use anneal_job::{AttemptId, Identity, JobId, Price, Redundancy, Span};
 
 use crate::{
-    CloseReason, Demand, DeviceId, Draw, EventKind, Key, Lease, MILLION, Market, NothingHint, Rejection,
+    CloseReason, Demand, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market, NothingHint, Rejection,
     ReplicateDraw, Reply, TaskKey, TraceLevel,
     attempt::{Attempt, AttemptState},
     matching::Asker,
@@ -179,6 +179,7 @@ impl Market {
             return Err(Rejection::UnknownProvider);
         }
         self.presence.hear(id, self.now());
+        self.take_back_forgotten(id, named);
         let mut demands = self.demands(&id);
         let strange = |attempt: &&AttemptId| {
             self.attempts.get(attempt).is_none_or(|known| known.provider != id || known.is_over())
@@ -187,6 +188,19 @@ impl Market {
         let stops = named.iter().filter(strange).filter(|attempt| !wanted.contains(attempt));
         demands.extend(stops.map(|attempt| Demand::Stop { attempt: *attempt }));
         Ok(Reply::Demands { demands })
+    }
+
+    /// A lease whose answer got lost, or that a restarted provider has forgotten, is not waited for.
+    fn take_back_forgotten(&mut self, id: Identity, named: &[AttemptId]) {
+        let (now, silence) = (self.now(), self.parameters.silence);
+        let forgotten = |attempt: &&Attempt| {
+            attempt.is_running() && now.since(attempt.leased_at) >= silence && !named.contains(&attempt.id)
+        };
+        let own = self.index.attempts_of(&id).filter_map(|attempt| self.attempts.get(&attempt));
+        let own: Vec<AttemptId> = own.filter(forgotten).map(|attempt| attempt.id).collect();
+        for attempt in own {
+            self.take_back(attempt, GiveBackReason::Lost);
+        }
     }
 
     /// What is wanted of an attempt's provider.

@@ -2,6 +2,7 @@
 
 mod account;
 mod attempt;
+pub mod audit;
 mod class;
 mod command;
 mod commit;
@@ -40,7 +41,7 @@ pub use command::{Command, DeviceOffer, GiveBackReason, Nonce, OperatorMarks};
 pub use effect::{Effect, ReplayOrder};
 pub use escrow::Books;
 pub use event::{
-    CloseReason, Draws, EndKind, Event, EventKind, Evidence, Finding, JobEnd, Judged, PauseReason,
+    CloseReason, AuditDraw, EndKind, Event, EventKind, Evidence, Finding, JobEnd, Judged, PauseReason, Payer,
     ReplicateDraw,
 };
 pub use key::{Key, KeyError};

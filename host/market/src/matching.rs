@@ -83,7 +83,8 @@ impl Market {
         if operator.is_established(&self.parameters) {
             return true;
         }
-        let waited = self.now().since(task.opened_at) >= self.parameters.pairing_patience;
+        let waited = self.now().since(task.opened_at) >= self.parameters.pairing_patience
+            || !self.index.has_established();
         let counting = || self.attempts_on(key).filter(|other| other.counts());
         let is_last = counting().count() + 1 >= usize::from(task.needed);
         let established = |id| {

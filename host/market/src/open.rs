@@ -3,7 +3,7 @@
 use anneal_job::{Digest, JobId, PlannedTask};
 
 use crate::{
-    Draws, EventKind, Evidence, JobSpec, Key, Market, StateRef, TaskKey, TaskTag,
+    EventKind, Evidence, JobSpec, Key, Market, StateRef, TaskKey, TaskTag,
     task::{Phase, Task, Verdict},
 };
 
@@ -80,14 +80,5 @@ fn unrun_task(spec: &JobSpec, planned: &PlannedTask, states: &[StateRef]) -> ann
         states,
         limits: spec.limits,
         versions: spec.versions,
-    }
-}
-
-/// What is published of a task's draws when it is final.
-pub(crate) fn draws(task: &Task) -> Option<Draws> {
-    let replicate = task.replicate;
-    match task.audit {
-        Some(draws) => Some(Draws { replicate, ..draws }),
-        None => None,
     }
 }

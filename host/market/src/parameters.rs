@@ -112,7 +112,7 @@ impl Default for Parameters {
             audit_floor_millionths: 20_000,
             audit_ceiling_millionths: 1_000_000,
             audit_safety: 2,
-            established_gas: 10_000_000_000_000,
+            established_gas: 1_000_000_000_000,
             pairing_patience: Span::seconds(60),
             hold: Span::hours(24),
             unreleased_allowance: Credits(100_000_000),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anneal_job::{AttemptId, Digest, OperatorId, ReceiptOutcome, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Draws, Evidence, Finding, ReplicateDraw, StateRef, TaskKey, TaskTag, TraceReport};
+use crate::{AuditDraw, Evidence, Finding, ReplicateDraw, StateRef, TaskKey, TaskTag, TraceReport};
 
 /// A task of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Task {
     /// The draw that decided about a second attempt.
     pub replicate: Option<ReplicateDraw>,
     /// What was drawn at the verdict.
-    pub audit: Option<Draws>,
+    pub audit: Option<AuditDraw>,
     /// Operators whose machines failed.
     pub host_faults: BTreeSet<OperatorId>,
     /// When it is to be looked at.

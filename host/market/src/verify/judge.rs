@@ -3,7 +3,7 @@
 use anneal_job::{AttemptId, Digest, OperatorId, ReceiptOutcome};
 
 use crate::{
-    Draw, Draws, EndKind, EventKind, Evidence, Judged, Key, MILLION, Market, TaskKey,
+    Draw, AuditDraw, EndKind, EventKind, Evidence, Judged, Key, MILLION, Market, TaskKey,
     attempt::{Attempt, AttemptState},
     job::JobStatus,
     task::{Phase, Verdict},
@@ -158,7 +158,7 @@ impl Market {
         bounded.min(u128::from(parameters.audit_ceiling_millionths)) as u32
     }
 
-    /// Draws whether an agreed task is replayed: from what its operators would gain and lose by lying.
+    /// AuditDraw whether an agreed task is replayed: from what its operators would gain and lose by lying.
     fn draw_audit(&mut self, key: TaskKey, attempts: &[AttemptId]) {
         let agreeing = || attempts.iter().filter_map(|id| self.attempts.get(id));
         let gain = agreeing().map(|attempt| {
@@ -168,11 +168,11 @@ impl Market {
         let mut operators: Vec<OperatorId> = agreeing().map(|attempt| attempt.operator).collect();
         operators.sort_unstable();
         operators.dedup();
-        let audit_millionths = self.audit_millionths(gain.sum(), operators);
+        let millionths = self.audit_millionths(gain.sum(), operators);
         let Some((task, (epoch, drawn_from))) = self.tasks.get(&key).zip(self.totals.epoch()) else { return };
-        let audited = drawn_from.secret.draw(Draw::Audit, task.tag, audit_millionths);
+        let audited = drawn_from.secret.draw(Draw::Audit, task.tag, millionths);
         if let Some(task) = self.task_mut(key) {
-            task.audit = Some(Draws { epoch, audit_millionths, audited, replicate: None });
+            task.audit = Some(AuditDraw { epoch, millionths, audited });
         }
         self.count_draw(epoch);
         self.look_at(Key::Task(key));

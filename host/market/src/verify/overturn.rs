@@ -53,7 +53,9 @@ impl Market {
         let from = first_descendant(&spec.plan, key.index);
         if let (Some(state), true) = (truth_state(truth), job.states.contains_key(&key.index)) {
             let blob = state.blob.digest;
-            self.job_mut(key.job).into_iter().for_each(|job| drop(job.states.insert(key.index, state)));
+            if let Some(job) = self.job_mut(key.job) {
+                job.states.insert(key.index, state);
+            }
             self.effect(Effect::KeepBlob { job: key.job, index: key.index, blob });
         }
         let Some(job) = self.jobs.get(&key.job).filter(|job| job.next > from) else { return 0 };

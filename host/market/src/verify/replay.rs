@@ -107,7 +107,7 @@ impl Market {
         }
     }
 
-    /// Draws conclusions from what trusted workers have said, and asks them where that is not enough.
+    /// AuditDraw conclusions from what trusted workers have said, and asks them where that is not enough.
     pub(super) fn weigh(&mut self, key: TaskKey) {
         let Some((task, salt)) = self.tasks.get(&key).zip(self.salt(key)) else { return };
         let Some(truth) = task.truths.last().cloned() else {

@@ -4,11 +4,10 @@
 use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId};
 
 use crate::{
-    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Rejection, Reply, StateRef, TaskKey,
+    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Payer, Rejection, Reply, StateRef, TaskKey,
     attempt::{Attempt, AttemptState, Earned},
     developer::Cached,
     job::{first_descendant, is_passing},
-    open::draws,
     task::{Phase, Upload},
 };
 
@@ -120,14 +119,14 @@ impl Market {
     /// Nothing about the task can change any more.
     fn settle(&mut self, key: TaskKey) {
         let Some(task) = self.tasks.get(&key) else { return };
-        let (tag, draws) = (task.tag, draws(task));
+        let (tag, audit, replicate) = (task.tag, task.audit, task.replicate);
         let epochs: Vec<u64> = task.draw_epochs().collect();
         self.cache(key);
         for id in self.attempts_where(key, |_| true) {
             self.hold(id);
             self.end(Key::Attempt(id));
         }
-        self.emit(EventKind::TaskFinal { task: tag, draws });
+        self.emit(EventKind::TaskFinal { task: tag, audit, replicate });
         for epoch in epochs {
             self.forget_draw(epoch);
         }
@@ -158,7 +157,7 @@ impl Market {
                 job.spent.0 = job.spent.0.saturating_add(credits.0);
             }
         }
-        let fee = if rerun { Credits::ZERO } else { fee };
+        let (fee, payer) = if rerun { (Credits::ZERO, Payer::Network) } else { (fee, Payer::Developer) };
         let faults = self.operators.get(&operator).map_or(0, |operator| operator.faults);
         if let Some(attempt) = self.attempt_mut(id) {
             attempt.earned = Some(Earned { credits: net, faults });
@@ -170,7 +169,7 @@ impl Market {
             operator.pending.0 += net.0;
         }
         let credits = net.checked_add(fee).unwrap_or(net);
-        self.emit(EventKind::Paid { task: tag, attempt: id, gas, price, credits, fee });
+        self.emit(EventKind::Paid { task: tag, attempt: id, gas, price, credits, fee, payer });
     }
 
     /// Takes from several accounts in turn; what they do not have, the network owes: it comes from outside.

@@ -1,0 +1,82 @@
+//! Checks a log: from its events alone, recomputes commitments, verdicts, gas splits, draws and prices.
+//!
+//! What it cannot see: events that the coordinator never wrote, and operators that are the coordinator
+//! itself. The probability of an audit follows from balances; here only its bounds are checked.
+
+mod book;
+mod check;
+
+use crate::{Event, EventKind};
+
+/// What a log shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditReport {
+    /// Events that were read.
+    pub events: u64,
+    /// Verdicts that were recomputed.
+    pub verdicts: u64,
+    /// Commitments that were recomputed.
+    pub commitments: u64,
+    /// Payments that were recomputed.
+    pub payments: u64,
+    /// Draws that were repeated.
+    pub draws: u64,
+    /// Draws whose epoch's secret is not published yet.
+    pub draws_open: u64,
+    /// What is wrong; nothing in an honest log.
+    pub discrepancies: Vec<Discrepancy>,
+}
+
+/// Something in a log that the rules do not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discrepancy {
+    /// The event, from 0.
+    pub event: u64,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Discrepancies that are listed: one is enough to convict.
+const DISCREPANCIES_MAX: usize = 1000;
+
+/// Recomputes a log from its first event on.
+pub fn audit(events: impl IntoIterator<Item = Event>) -> AuditReport {
+    let mut auditor = Auditor::default();
+    for event in events {
+        auditor.read(&event);
+    }
+    auditor.finish()
+}
+
+/// An audit under way, for logs that come in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Auditor {
+    book: book::Book,
+    report: AuditReport,
+}
+
+impl Auditor {
+    /// Reads the next event.
+    pub fn read(&mut self, event: &Event) {
+        let number = self.report.events;
+        self.report.events += 1;
+        if number == 0 && !matches!(event.kind, EventKind::RulesSet { .. }) {
+            self.note(number, "the log does not begin with its rules".to_owned());
+        }
+        if let Err(problem) = self.book.read(event, &mut self.report) {
+            self.note(number, problem);
+        }
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> AuditReport {
+        self.report.draws_open = self.book.draws_open();
+        self.report
+    }
+
+    fn note(&mut self, event: u64, problem: String) {
+        if self.report.discrepancies.len() < DISCREPANCIES_MAX {
+            self.report.discrepancies.push(Discrepancy { event, problem });
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What an auditor knows so far. Forgets tasks and jobs when they are over, so a long log needs little memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anneal_job::{AttemptId, Credits, Digest, Identity, OperatorId, Price, Redundancy, Timestamp};
+
+use crate::{
+    CloseReason, DeviceClass, Draw, EpochSecret, Event, EventKind, JobTag, Parameters, TaskTag,
+    audit::AuditReport,
+};
+
+/// What is known of a log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Book {
+    pub(super) parameters: Parameters,
+    at: Timestamp,
+    epochs: BTreeMap<u64, Digest>,
+    pub(super) draws: BTreeMap<u64, Vec<KnownDraw>>,
+    pub(super) providers: BTreeMap<Identity, OperatorId>,
+    pub(super) lease_epoch: Option<u64>,
+    pub(super) jobs: BTreeMap<JobTag, KnownJob>,
+    pub(super) tasks: BTreeMap<TaskTag, KnownTask>,
+    pub(super) attempts: BTreeMap<AttemptId, KnownAttempt>,
+    prices: BTreeMap<DeviceClass, Price>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownDraw {
+    pub(super) task: TaskTag,
+    pub(super) draw: Draw,
+    pub(super) millionths: u32,
+    pub(super) hit: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownJob {
+    pub(super) redundancy: Redundancy,
+    pub(super) escrow: Credits,
+    pub(super) spent: Credits,
+    pub(super) remainder: u64,
+    pub(super) tasks: BTreeSet<TaskTag>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownTask {
+    pub(super) job: JobTag,
+    pub(super) attempts: Vec<AttemptId>,
+    pub(super) replays: Vec<Digest>,
+    pub(super) verdict: Option<Digest>,
+    pub(super) needed: Option<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownAttempt {
+    pub(super) task: TaskTag,
+    pub(super) provider: Identity,
+    pub(super) operator: OperatorId,
+    pub(super) lease_epoch: u64,
+    pub(super) price: Price,
+    pub(super) commitment: Option<Digest>,
+    pub(super) closed: Option<CloseReason>,
+    pub(super) revealed: Option<(Digest, u64)>,
+    pub(super) valid: bool,
+    pub(super) paid: bool,
+}
+
+/// A sentence where the condition does not hold.
+pub(super) fn ensure(holds: bool, problem: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(problem.to_owned()) }
+}
+
+impl Book {
+    pub(super) fn draws_open(&self) -> u64 {
+        self.draws.values().map(|draws| draws.len() as u64).sum()
+    }
+
+    pub(super) fn attempt(&mut self, id: AttemptId) -> Result<&mut KnownAttempt, String> {
+        self.attempts.get_mut(&id).ok_or_else(|| "nobody leased this attempt".to_owned())
+    }
+
+    pub(super) fn task(&mut self, tag: TaskTag) -> Result<&mut KnownTask, String> {
+        self.tasks.get_mut(&tag).ok_or_else(|| "this task was never opened".to_owned())
+    }
+
+    pub(super) fn read(&mut self, event: &Event, report: &mut AuditReport) -> Result<(), String> {
+        let back = event.at < self.at;
+        self.at = self.at.max(event.at);
+        self.read_kind(&event.kind, report)?;
+        ensure(!back, "time goes back")
+    }
+
+    fn read_kind(&mut self, kind: &EventKind, report: &mut AuditReport) -> Result<(), String> {
+        match kind {
+            EventKind::RulesSet { parameters } => self.parameters = (**parameters).clone(),
+            EventKind::EpochCommitted { epoch, commitment } => {
+                let known = self.epochs.insert(*epoch, *commitment);
+                return ensure(known.is_none(), "an epoch is committed to twice");
+            }
+            EventKind::EpochOpened { epoch, secret } => return self.open_epoch(*epoch, secret, report),
+            EventKind::ProviderEnrolled { provider, operator } => {
+                self.providers.insert(*provider, *operator);
+            }
+            EventKind::JobSubmitted { job, redundancy, escrow, .. } => {
+                let (redundancy, escrow) = (*redundancy, *escrow);
+                let (spent, tasks) = (Credits::ZERO, BTreeSet::new());
+                self.jobs.insert(*job, KnownJob { redundancy, escrow, spent, remainder: 0, tasks });
+            }
+            EventKind::JobEnded { job, refund, .. } => return self.end_job(*job, *refund),
+            EventKind::TaskOpened { job, task } => {
+                let known = KnownTask {
+                    job: *job,
+                    attempts: Vec::new(),
+                    replays: Vec::new(),
+                    verdict: None,
+                    needed: None,
+                };
+                self.tasks.insert(*task, known);
+                let job = self.jobs.get_mut(job).ok_or("a task of a job that was never submitted")?;
+                job.tasks.insert(*task);
+            }
+            EventKind::CacheHit { task, key, .. } => self.task(*task)?.verdict = Some(*key),
+            EventKind::Replayed { task, key, .. } => self.task(*task)?.replays.push(*key),
+            EventKind::PriceMoved { class, price, demand, supply } => {
+                return self.move_price(class, *price, *demand, *supply);
+            }
+            other => return self.check(other, report),
+        }
+        Ok(())
+    }
+
+    fn open_epoch(
+        &mut self,
+        epoch: u64,
+        secret: &EpochSecret,
+        report: &mut AuditReport,
+    ) -> Result<(), String> {
+        let draws = self.draws.remove(&epoch).unwrap_or_default();
+        report.draws += draws.len() as u64;
+        let committed = self.epochs.remove(&epoch);
+        ensure(committed == Some(secret.commitment()), "the secret is not the one committed to")?;
+        let wrong = draws.iter().find(|known| secret.draw(known.draw, known.task, known.millionths) != known.hit);
+        ensure(wrong.is_none(), "a draw of this epoch came out otherwise than the secret says")
+    }
+
+    fn end_job(&mut self, tag: JobTag, refund: Credits) -> Result<(), String> {
+        let job = self.jobs.remove(&tag).ok_or("the end of a job that was never submitted")?;
+        for task in &job.tasks {
+            let attempts = self.tasks.remove(task).map(|task| task.attempts);
+            for attempt in attempts.unwrap_or_default() {
+                self.attempts.remove(&attempt);
+            }
+        }
+        let whole = job.spent.checked_add(refund) == Some(job.escrow);
+        ensure(whole, "what was paid and what came back are not what was in escrow")
+    }
+
+    fn move_price(
+        &mut self,
+        class: &DeviceClass,
+        price: Price,
+        demand: u64,
+        supply: u64,
+    ) -> Result<(), String> {
+        let before = self.prices.insert(class.clone(), price).unwrap_or(self.parameters.price_initial);
+        let expected = self.parameters.next_price(before, demand, supply);
+        ensure(price == expected, "a price moved otherwise than demand and supply say")
+    }
+}

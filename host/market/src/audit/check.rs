@@ -1,0 +1,218 @@
+//! The rules that events about attempts, verdicts and payments must keep.
+
+use anneal_job::{AttemptId, CommitmentFields, Credits, Digest, Redundancy};
+
+use crate::{
+    AuditDraw, CloseReason, Draw, EventKind, Evidence, Judged, Market, Payer, ReplicateDraw, TaskTag,
+    audit::{
+        AuditReport,
+        book::{Book, KnownAttempt, KnownDraw, ensure},
+    },
+};
+
+impl Book {
+    pub(super) fn check(&mut self, kind: &EventKind, report: &mut AuditReport) -> Result<(), String> {
+        match kind {
+            EventKind::Leased { .. } => self.lease(kind),
+            EventKind::Committed { attempt, commitment } => {
+                let known = self.attempt(*attempt)?;
+                let closed = known.closed.is_some_and(|why| why != CloseReason::Superseded);
+                let twice = known.commitment.replace(*commitment).is_some();
+                ensure(!twice, "an attempt commits twice")?;
+                ensure(!closed, "an attempt commits that was closed")
+            }
+            EventKind::AttemptClosed { attempt, reason } => {
+                self.attempt(*attempt)?.closed = Some(*reason);
+                Ok(())
+            }
+            EventKind::Revealed { attempt, receipt_root, nonce, key, gas } => {
+                report.commitments += 1;
+                self.reveal(*attempt, *receipt_root, &nonce.0, *key, *gas)
+            }
+            EventKind::Verdict { task, key, evidence, attempts } => {
+                report.verdicts += 1;
+                self.verdict(*task, *key, *evidence, attempts)
+            }
+            EventKind::Overturned { task, key, .. } => {
+                let known = self.task(*task)?;
+                let contradicted = known.verdict.replace(*key).is_some_and(|before| before != *key);
+                let replays = known.replays.iter().filter(|replay| *replay == key).count();
+                ensure(contradicted, "a verdict is overturned by itself")?;
+                ensure(replays >= 2, "a verdict is overturned by less than two replays")
+            }
+            EventKind::Fault { task, attempt, operator, expected, found } => {
+                let replayed = self.task(*task)?.replays.contains(expected);
+                let known = self.attempt(*attempt)?;
+                known.valid = false;
+                let revealed = known.revealed.is_some_and(|(key, _)| key == *found);
+                let owner = known.operator == *operator;
+                ensure(replayed, "a fault without a replay")?;
+                ensure(revealed && found != expected, "a fault of an attempt that agrees with the replay")?;
+                ensure(owner, "a fault of somebody else's attempt")
+            }
+            EventKind::Paid { .. } => {
+                report.payments += 1;
+                self.payment(kind)
+            }
+            EventKind::TaskFinal { task, audit, replicate } => self.finish(*task, *audit, *replicate),
+            _ => Ok(()),
+        }
+    }
+
+    fn lease(&mut self, kind: &EventKind) -> Result<(), String> {
+        let EventKind::Leased { task, attempt, provider, operator, lease_epoch, price, .. } = kind else {
+            return Ok(());
+        };
+        let known = KnownAttempt {
+            task: *task,
+            provider: *provider,
+            operator: *operator,
+            lease_epoch: *lease_epoch,
+            price: *price,
+            commitment: None,
+            closed: None,
+            revealed: None,
+            valid: false,
+            paid: false,
+        };
+        self.attempts.insert(*attempt, known);
+        let others = self.task(*task)?.attempts.clone();
+        self.task(*task)?.attempts.push(*attempt);
+        let later = self.lease_epoch.replace(*lease_epoch).is_none_or(|before| *lease_epoch > before);
+        ensure(later, "leases are not numbered upwards")?;
+        ensure(self.providers.get(provider) == Some(operator), "the operator is not the provider's")?;
+        let same = others.iter().filter_map(|other| self.attempts.get(other)).any(|other| {
+            let gone = other.closed.is_some_and(|why| why != CloseReason::Superseded);
+            other.operator == *operator && !gone
+        });
+        ensure(!same, "an operator holds the same task twice")
+    }
+
+    fn reveal(
+        &mut self,
+        id: AttemptId,
+        receipt_root: Digest,
+        nonce: &Digest,
+        key: Digest,
+        gas: u64,
+    ) -> Result<(), String> {
+        let known = self.attempt(id)?;
+        known.revealed = Some((key, gas));
+        let task = known.task;
+        let fields = CommitmentFields {
+            task_tag: task.0,
+            attempt: id,
+            lease_epoch: known.lease_epoch,
+            provider: known.provider,
+            receipt_root,
+        };
+        let matches = known.commitment == Some(fields.commitment(nonce.as_bytes()));
+        ensure(matches, "what is revealed is not what was committed to")?;
+        let others = self.task(task)?.attempts.clone();
+        let open = others
+            .iter()
+            .filter_map(|other| self.attempts.get(other))
+            .any(|other| other.commitment.is_none() && other.closed.is_none());
+        ensure(!open, "a receipt is published while another attempt can still open")
+    }
+
+    fn verdict(
+        &mut self,
+        tag: TaskTag,
+        key: Digest,
+        evidence: Evidence,
+        judged: &[Judged],
+    ) -> Result<(), String> {
+        let mut valid = Vec::new();
+        for Judged { attempt, valid: told } in judged {
+            let known = self.attempt(*attempt)?;
+            known.valid = known.revealed.is_some_and(|(found, _)| found == key);
+            ensure(known.valid == *told, "an attempt is judged otherwise than its receipt says")?;
+            ensure(known.task == tag, "an attempt is judged under another task")?;
+            if known.valid {
+                valid.push(known.operator);
+            }
+        }
+        let known = self.task(tag)?;
+        let late = known.verdict.replace(key).is_some_and(|before| before == key);
+        match evidence {
+            Evidence::Quorum { .. } if late => Ok(()),
+            Evidence::Quorum { needed } => {
+                known.needed = Some(needed);
+                ensure(valid.len() == judged.len(), "attempts disagree, and no replay decides")?;
+                valid.sort_unstable();
+                valid.dedup();
+                ensure(valid.len() >= usize::from(needed), "fewer operators agree than are needed")?;
+                let job = known.job;
+                let redundancy = self.jobs.get(&job).ok_or("a verdict for an unknown job")?.redundancy;
+                let planned = redundancy.replicas_max();
+                let single = redundancy == Redundancy::Adaptive && needed == 1;
+                ensure(needed == planned || single, "fewer are needed than the job's redundancy")
+            }
+            Evidence::Replay => {
+                let replayed = known.replays.contains(&key);
+                ensure(replayed, "a verdict by a replay that is not there")
+            }
+        }
+    }
+
+    fn payment(&mut self, kind: &EventKind) -> Result<(), String> {
+        let EventKind::Paid { task, attempt, gas, price, credits, fee, payer } = kind else { return Ok(()) };
+        let fee_millionths = self.parameters.fee_millionths;
+        let known = self.attempt(*attempt)?;
+        let again = std::mem::replace(&mut known.paid, true);
+        let right = known.valid && known.revealed.is_some_and(|(_, found)| found == *gas);
+        let priced = known.price == *price && known.task == *task;
+        let job = self.task(*task)?.job;
+        let job = self.jobs.get_mut(&job).ok_or("a payment for an unknown job")?;
+        let (expected, expected_fee) = match payer {
+            Payer::Developer => {
+                let (whole, rest) = Market::split(job.remainder, *gas, *price);
+                job.remainder = rest;
+                job.spent = job.spent.checked_add(whole).ok_or("more is paid than can be counted")?;
+                (whole, whole.share(fee_millionths))
+            }
+            Payer::Network => {
+                let (whole, _) = Market::split(0, *gas, *price);
+                (whole.saturating_sub(whole.share(fee_millionths)), Credits::ZERO)
+            }
+        };
+        let overspent = job.spent > job.escrow;
+        ensure(!again, "an attempt is paid twice")?;
+        ensure(right, "an attempt is paid that is not valid, or for other gas than it used")?;
+        ensure(priced, "an attempt is paid at another price than its lease's")?;
+        ensure(*credits == expected && *fee == expected_fee, "the split of the payment is wrong")?;
+        ensure(!overspent, "more is paid than was in escrow")
+    }
+
+    fn finish(
+        &mut self,
+        tag: TaskTag,
+        audit: Option<AuditDraw>,
+        replicate: Option<ReplicateDraw>,
+    ) -> Result<(), String> {
+        let (floor, ceiling) = (self.parameters.audit_floor_millionths, self.parameters.audit_ceiling_millionths);
+        let known = self.tasks.remove(&tag).ok_or("the end of a task that was never opened")?;
+        if let Some(job) = self.jobs.get_mut(&known.job) {
+            job.tasks.remove(&tag);
+        }
+        for attempt in &known.attempts {
+            self.attempts.remove(attempt);
+        }
+        if let Some(AuditDraw { epoch, millionths, audited }) = audit {
+            let draw = KnownDraw { task: tag, draw: Draw::Audit, millionths, hit: audited };
+            self.draws.entry(epoch).or_default().push(draw);
+            ensure(!audited || !known.replays.is_empty(), "an audit was drawn and not done")?;
+            ensure(millionths >= floor.min(ceiling) && millionths <= ceiling, "audits are too seldom")?;
+        }
+        if let Some(ReplicateDraw { attempt, millionths, replicated, epoch }) = replicate {
+            let draw = KnownDraw { task: tag, draw: Draw::Replicate(attempt), millionths, hit: replicated };
+            self.draws.entry(epoch).or_default().push(draw);
+        }
+        ensure(known.verdict.is_some(), "a task is final without a verdict")?;
+        ensure(known.needed.is_none() || audit.is_some(), "an agreed task was not drawn for an audit")?;
+        let single = known.needed == Some(1) && replicate.is_none_or(|draw| draw.replicated);
+        let planned = self.jobs.get(&known.job).map(|job| job.redundancy.replicas_max());
+        ensure(!single || planned == Some(1), "one attempt was enough without a draw that says so")
+    }
+}
