@@ -36,19 +36,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
-        Kind::Honest,
-        Kind::Churning,
-        Kind::Straggling,
-        Kind::Silent,
-        Kind::Lying,
-        Kind::Farming,
-        Kind::Copying,
-        Kind::Forging,
-        Kind::Colluding,
-        Kind::Sybil,
-    ];
-
     /// Whether it never says what is not so.
     pub fn is_honest(self) -> bool {
         matches!(self, Kind::Honest | Kind::Churning | Kind::Straggling | Kind::Silent)
@@ -62,7 +49,6 @@ pub struct Actor {
     pub device: DeviceId,
     pub speed: u64,
     pub online: bool,
-    pub asking: bool,
     pub work: BTreeMap<AttemptId, Work>,
 }
 

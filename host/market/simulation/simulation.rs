@@ -48,8 +48,16 @@ pub struct Outcome {
     pub jobs_ended: u32,
     pub jobs_open: u32,
     pub tasks_final: u64,
-    /// Verdicts that are wrong when everything has ended.
+    /// Tasks whose first verdict was a lie.
+    pub wrong_verdicts: u64,
+    /// Of these, how many an audit was expected to miss: the documented probability, summed up.
+    pub misses_expected: f64,
+    /// And the variance of that.
+    pub misses_variance: f64,
+    /// Lies that were final.
     pub wrong_accepted: u64,
+    /// Tasks whose final state is not the true one: lies, and all that was built on them.
+    pub wrong_states: u64,
     /// Wrong verdicts that were overturned.
     pub overturned: u64,
     pub replays: u64,
@@ -99,12 +107,13 @@ impl Setup {
             (Kind::Copying, 1),
             (Kind::Forging, 1),
             (Kind::Colluding, 4),
+            (Kind::Sybil, 3),
         ];
         Setup {
             seed,
             providers: BTreeMap::from(providers),
             jobs: 6,
-            tiny_jobs: 0,
+            tiny_jobs: 1,
             segments: 8,
             workers: 2,
             redundancy: Redundancy::Fixed(2),

@@ -7,11 +7,11 @@ use std::{
 
 use anneal_job::{
     AttemptId, Blob, Credits, Digest, Identity, JobId, Limits, OperatorId, PlanSpec, Price,
-    ReceiptOutcome, Redundancy, Timestamp, Versions,
+    ReceiptOutcome, Timestamp, Versions,
 };
 use anneal_market::{
     Account, Applied, Command, Demand, DeviceClass, DeviceId, DeviceOffer, Effect, EpochSecret, EventKind,
-    Finding, JobSpec, Key, Market, OperatorMarks, Posting, Rejection, ReplayOrder, ReplayOutcome, Reply, Seed,
+    Finding, JobSpec, Key, Market, OperatorMarks, Posting, Rejection, ReplayOrder, ReplayOutcome, Reply, Seed, TaskTag,
     audit::Auditor,
 };
 
@@ -59,6 +59,7 @@ pub struct World {
     by_id: BTreeMap<Identity, usize>,
     operators: BTreeMap<OperatorId, usize>,
     whispers: Whispers,
+    wrong: BTreeMap<TaskTag, bool>,
     told: BTreeMap<AttemptId, Told>,
     tasks_done: Vec<u32>,
     jobs: BTreeMap<JobId, JobSpec>,
@@ -81,6 +82,7 @@ impl World {
             by_id: BTreeMap::new(),
             operators: BTreeMap::new(),
             whispers: Whispers::new(),
+            wrong: BTreeMap::new(),
             told: BTreeMap::new(),
             tasks_done: Vec::new(),
             jobs: BTreeMap::new(),
@@ -133,7 +135,7 @@ impl World {
             self.by_id.insert(id, number);
             self.tasks_done.push(0);
             let work = BTreeMap::new();
-            self.actors.push(Actor { id, kind, device, speed, online: true, asking: false, work });
+            self.actors.push(Actor { id, kind, device, speed, online: true, work });
             self.outcome.by_kind.entry(kind).or_default().providers += 1;
             let marks = OperatorMarks { payout: Some(Digest::of(&self.random.bytes())), network: None };
             self.happen(1, Happening::Command(Box::new(Command::Enrol { provider: id, marks }), None));
@@ -210,14 +212,14 @@ impl World {
     pub fn run(mut self) -> Outcome {
         let end = START + self.setup.horizon.0;
         while let Some(Reverse((at, number))) = self.queue.pop() {
-            if at > end || self.outcome.jobs_ended == self.setup.jobs + self.setup.tiny_jobs {
+            if at > end || self.outcome.jobs_ended == self.setup.jobs {
                 break;
             }
             self.now = at;
             let Some(happening) = self.happenings.remove(&number) else { continue };
             self.live(happening);
         }
-        self.outcome.jobs_open = self.setup.jobs + self.setup.tiny_jobs - self.outcome.jobs_ended;
+        self.outcome.jobs_open = self.setup.jobs - self.outcome.jobs_ended;
         self.outcome.audit = std::mem::take(&mut self.auditor).finish();
         self.outcome
     }
@@ -237,7 +239,7 @@ impl World {
             Happening::Epoch => {
                 let secret = EpochSecret::from_bytes(self.random.bytes());
                 self.apply(Command::BeginEpoch { secret }, None);
-                self.happen(3_600_000, Happening::Epoch);
+                self.happen(900_000, Happening::Epoch);
             }
         }
     }
@@ -343,8 +345,9 @@ impl World {
 
     /// Compares what a job gave with what is true.
     fn judge_job(&mut self, job: JobId) {
+        // A job that only Sybils may take waits for them when they are paused: its owner's own affair.
+        let Some(spec) = self.jobs.get(&job).filter(|spec| spec.allow.is_empty()) else { return };
         self.outcome.jobs_ended += 1;
-        let Some(spec) = self.jobs.get(&job) else { return };
         let given = self.states.remove(&job).unwrap_or_default();
         let mut states: BTreeMap<usize, Digest> = BTreeMap::new();
         for planned in spec.plan.unroll() {
@@ -364,7 +367,7 @@ impl World {
             };
             states.insert(planned.index, completed.state);
             let right = given.get(&(planned.index as u32)) == Some(&state_blob.digest);
-            self.outcome.wrong_accepted += u64::from(!right);
+            self.outcome.wrong_states += u64::from(!right);
         }
     }
 
@@ -382,8 +385,25 @@ impl World {
                 }
             }
             EventKind::Leased { .. } => self.outcome.leases += 1,
-            EventKind::TaskFinal { .. } => self.outcome.tasks_final += 1,
-            EventKind::Overturned { .. } => self.outcome.overturned += 1,
+            EventKind::Verdict { task, attempts, .. } => {
+                let lied = |attempt: &AttemptId| self.told.get(attempt).is_some_and(|told| told.lied);
+                if attempts.iter().any(|judged| judged.valid && lied(&judged.attempt)) {
+                    self.outcome.wrong_verdicts += u64::from(self.wrong.insert(*task, true).is_none());
+                }
+            }
+            EventKind::TaskFinal { task, audit, .. } => {
+                self.outcome.tasks_final += 1;
+                if let Some(still) = self.wrong.remove(task) {
+                    let missed = 1.0 - audit.map_or(0.0, |draw| f64::from(draw.millionths) / 1e6);
+                    self.outcome.misses_expected += missed;
+                    self.outcome.misses_variance += missed * (1.0 - missed);
+                    self.outcome.wrong_accepted += u64::from(still);
+                }
+            }
+            EventKind::Overturned { task, .. } => {
+                self.outcome.overturned += 1;
+                self.wrong.insert(*task, false);
+            }
             EventKind::Fault { attempt, .. } => {
                 let Some(told) = self.told.get(attempt) else { return };
                 let kind = self.actors[told.actor].kind;

@@ -3,4 +3,5 @@
 #[path = "../../simulation/simulation.rs"]
 mod simulation;
 
+mod histories;
 mod networks;
