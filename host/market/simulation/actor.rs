@@ -35,13 +35,6 @@ pub enum Kind {
     Sybil,
 }
 
-impl Kind {
-    /// Whether it never says what is not so.
-    pub fn is_honest(self) -> bool {
-        matches!(self, Kind::Honest | Kind::Churning | Kind::Straggling | Kind::Silent)
-    }
-}
-
 /// A provider and what it is doing.
 pub struct Actor {
     pub id: Identity,

@@ -37,6 +37,7 @@ mod verify;
 pub mod view;
 
 pub use account::{Account, Posting};
+pub use audit::{AuditReport, Discrepancy};
 pub use command::{Command, DeviceOffer, GiveBackReason, Nonce, OperatorMarks};
 pub use effect::{Effect, ReplayOrder};
 pub use escrow::Books;

@@ -77,6 +77,8 @@ pub struct Parameters {
     pub cached_per_developer: u32,
     /// Replays of a task that may fail before the job is paused.
     pub replay_failures_max: u32,
+    /// How long until trusted workers are asked again then.
+    pub replay_retry: Span,
     /// Commits that a trace may have.
     pub trace_commits_max: u64,
     /// A class's price in the beginning.
@@ -131,6 +133,7 @@ impl Default for Parameters {
             checkpoints_kept: 3,
             cached_per_developer: 64,
             replay_failures_max: 3,
+            replay_retry: Span::minutes(30),
             trace_commits_max: 65_536,
             price_initial: Price(1000),
             price_min: Price(10),

@@ -128,6 +128,7 @@ impl Market {
             if let Some(task) = self.task_mut(key) {
                 task.host_faults.clear();
                 task.replay_failures = 0;
+                task.replay_retry_at = None;
             }
             self.look_at(Key::Task(key));
         }

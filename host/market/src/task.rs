@@ -42,6 +42,8 @@ pub struct Task {
     pub replay_next: u32,
     /// Replays that failed.
     pub replay_failures: u32,
+    /// After too many, trusted workers are asked again then.
+    pub replay_retry_at: Option<Timestamp>,
     /// Faulty attempts that are being traced.
     pub disputes: BTreeMap<AttemptId, Dispute>,
     /// Disputes that have ended.
@@ -184,6 +186,7 @@ impl Task {
             replays: BTreeMap::new(),
             replay_next: 0,
             replay_failures: 0,
+            replay_retry_at: None,
             disputes: BTreeMap::new(),
             findings: BTreeMap::new(),
             upload: None,
@@ -210,6 +213,6 @@ impl Task {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let disputes = self.disputes.values().map(|dispute| dispute.deadline).min();
         let upload = self.upload.map(|upload| upload.deadline);
-        disputes.into_iter().chain(upload).min()
+        disputes.into_iter().chain(upload).chain(self.replay_retry_at).min()
     }
 }

@@ -129,6 +129,10 @@ impl Market {
         if task.upload.is_some_and(|upload| upload.deadline <= now) {
             task.upload = None;
         }
+        if task.replay_retry_at.is_some_and(|at| at <= now) {
+            task.replay_retry_at = None;
+            task.replay_failures = 0;
+        }
         self.look_at(Key::Task(key));
     }
 }

@@ -36,19 +36,13 @@ pub fn table() {
     println!("| tasks so far | µs per attempt | row bytes per attempt | rows in memory |");
     println!("| --- | --- | --- | --- |");
     let mut bench = Bench::new();
-    let (mut tasks, mut next) = (0u64, 1000u64);
-    let mut jobs = 0;
-    while tasks < TASKS {
-        jobs += 1;
-        bench.submit(jobs);
-        for task in 0..TASKS_OF_A_JOB as u64 {
-            bench.task((task % u64::from(PROVIDERS / 2)) as u8);
-            tasks += 1;
-            if tasks == next {
-                let (micros, bytes, rows) = bench.measure();
-                println!("| {tasks} | {micros:.1} | {bytes} | {rows} |");
-                next *= 10;
-            }
+    let mut next = 1000;
+    for tasks in 1..=TASKS {
+        bench.task((tasks % u64::from(PROVIDERS / 2)) as u8);
+        if tasks == next {
+            let (micros, bytes, rows) = bench.measure();
+            println!("| {tasks} | {micros:.1} | {bytes} | {rows} |");
+            next *= 10;
         }
     }
 }
@@ -111,7 +105,8 @@ impl Bench {
         }
     }
 
-    fn submit(&mut self, number: u64) {
+    fn submit(&mut self) {
+        let number = self.number;
         let developer = identity(255);
         let account = Account::Available { owner: developer };
         self.apply(Command::SetFunds { account, credits: Credits(1 << 55) });
@@ -148,8 +143,10 @@ impl Bench {
             let provider = identity(pair * 2 + held.len() as u8);
             let reply =
                 self.apply(Command::AskLease { provider, device: DeviceId(0), price_floor: Price(1) });
-            let Reply::Lease(lease) = reply else { panic!("no lease: {reply:?}") };
-            held.push((provider, lease));
+            match reply {
+                Reply::Lease(lease) => held.push((provider, lease)),
+                _ => self.submit(),
+            }
         }
         self.now += 5_000;
         for (provider, lease) in &held {
@@ -179,15 +176,18 @@ impl Bench {
         }
     }
 
-    /// Since the last time: microseconds and bytes per attempt, and rows that are live.
+    /// Microseconds and bytes per attempt, and rows that are live. The fastest of many short measurements:
+    /// whatever else the machine does makes them longer only.
     fn measure(&mut self) -> (f64, u64, usize) {
-        self.spent = Duration::ZERO;
-        self.bytes = 0;
-        for pair in 0..100 {
+        let (mut fastest, mut bytes) = (Duration::MAX, 0);
+        for pair in 0..200 {
+            self.spent = Duration::ZERO;
+            self.bytes = 0;
             self.task(pair % (PROVIDERS / 2));
+            fastest = fastest.min(self.spent);
+            bytes += self.bytes;
         }
-        let attempts = 200;
-        (self.spent.as_secs_f64() * 1e6 / f64::from(attempts), self.bytes / 200, self.market.keys().len())
+        (fastest.as_secs_f64() * 1e6 / 2.0, bytes / 400, self.market.keys().len())
     }
 }
 

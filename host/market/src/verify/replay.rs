@@ -92,9 +92,11 @@ impl Market {
 
     fn replay_failed(&mut self, key: TaskKey, message: &str) {
         let limit = self.parameters.replay_failures_max;
+        let retry_at = self.now() + self.parameters.replay_retry;
         let Some(task) = self.task_mut(key) else { return };
         task.replay_failures += 1;
         if task.replay_failures >= limit {
+            task.replay_retry_at = Some(retry_at);
             let message: String = message.chars().take(400).collect();
             self.pause_job(
                 key.job,

@@ -18,8 +18,8 @@ const HOUR_MS: u64 = 3_600_000;
 
 impl Market {
     pub(super) fn advance_storing(&mut self, key: TaskKey) {
-        self.weigh(key);
         self.judge_late(key);
+        self.weigh(key);
         let Some(task) = self.tasks.get(&key) else { return };
         let Some(verdict) = &task.verdict else { return };
         let worker_has_it = task.truths.iter().any(|truth| truth.key == verdict.key);
@@ -104,8 +104,8 @@ impl Market {
     }
 
     pub(super) fn advance_done(&mut self, key: TaskKey) {
-        self.weigh(key);
         self.judge_late(key);
+        self.weigh(key);
         let Some(task) = self.tasks.get(&key) else { return };
         let Some(verdict) = &task.verdict else { return };
         let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();

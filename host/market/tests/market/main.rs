@@ -3,5 +3,9 @@
 #[path = "../../simulation/simulation.rs"]
 mod simulation;
 
+mod desk;
 mod histories;
+mod jobs;
+mod log;
 mod networks;
+mod verdicts;

@@ -1,0 +1,249 @@
+//! The public log: an honest one holds, every tampering shows, and it says nothing of a private job. And the
+//! words that go over the wire.
+
+use anneal_job::{Credits, Digest, PlanSpec, Price, Redundancy, Timestamp};
+use anneal_market::{
+    Discrepancy, EpochSecret, Event, EventKind, Key, Nonce, Rejection, audit::audit, view,
+};
+use proptest::prelude::*;
+
+use crate::desk::{Desk, honest, spec, strict};
+
+/// A log with everything in it: a lie that is caught, an audit, payments, an epoch that is opened.
+fn log() -> Vec<Event> {
+    let mut desk = Desk::new(strict(), 3);
+    desk.submit(spec(PlanSpec::Train { segments: 1, workers: 1 }, Redundancy::Fixed(2)));
+    desk.finish(&[0, 1]);
+    desk.replay(None);
+    let (first, second) = (desk.lease(0), desk.lease(2));
+    let (truth, lie) = (honest(&first, None), honest(&second, Some(1)));
+    desk.commit(0, &first, &truth);
+    desk.commit(2, &second, &lie);
+    desk.reveal(0, &first, &truth).expect("asked");
+    desk.reveal(2, &second, &lie).expect("asked");
+    desk.replay(None);
+    desk.wait(3600);
+    desk.finish(&[0, 1]);
+    while !desk.orders.is_empty() {
+        desk.replay(None);
+    }
+    desk.ok(anneal_market::Command::BeginEpoch { secret: EpochSecret::from_bytes([9; 32]) });
+    desk.events
+}
+
+/// Changes an event, if it is one that this tampering is about.
+type Tampering = (&'static str, fn(&mut EventKind) -> bool);
+
+const TAMPERINGS: [Tampering; 12] = [
+    ("more pay", |kind| match kind {
+        EventKind::Paid { credits, .. } => {
+            credits.0 += 1;
+            true
+        }
+        _ => false,
+    }),
+    ("less fee", |kind| match kind {
+        EventKind::Paid { fee, .. } => {
+            fee.0 -= 1;
+            true
+        }
+        _ => false,
+    }),
+    ("more gas", |kind| match kind {
+        EventKind::Paid { gas, .. } => {
+            *gas += 1;
+            true
+        }
+        _ => false,
+    }),
+    ("another price", |kind| match kind {
+        EventKind::Paid { price, .. } => {
+            *price = Price(price.0 + 1);
+            true
+        }
+        _ => false,
+    }),
+    ("another nonce", |kind| match kind {
+        EventKind::Revealed { nonce, .. } => {
+            *nonce = Nonce(Digest::of(b"x"));
+            true
+        }
+        _ => false,
+    }),
+    ("another commitment", |kind| match kind {
+        EventKind::Committed { commitment, .. } => {
+            *commitment = Digest::of(b"x");
+            true
+        }
+        _ => false,
+    }),
+    ("another verdict", |kind| match kind {
+        EventKind::Verdict { key, .. } => {
+            *key = Digest::of(b"x");
+            true
+        }
+        _ => false,
+    }),
+    ("a liar who is right", |kind| match kind {
+        EventKind::Verdict { attempts, .. } => {
+            let liar = attempts.iter_mut().find(|judged| !judged.valid);
+            liar.map(|judged| judged.valid = true).is_some()
+        }
+        _ => false,
+    }),
+    ("a fault of the honest", |kind| match kind {
+        EventKind::Fault { expected, found, .. } => {
+            *found = *expected;
+            true
+        }
+        _ => false,
+    }),
+    ("an audit that was not drawn", |kind| match kind {
+        EventKind::TaskFinal { audit: Some(draw), .. } => {
+            draw.audited = false;
+            true
+        }
+        _ => false,
+    }),
+    ("another secret", |kind| match kind {
+        EventKind::EpochOpened { secret, .. } => {
+            *secret = EpochSecret::from_bytes([8; 32]);
+            true
+        }
+        _ => false,
+    }),
+    ("less refund", |kind| match kind {
+        EventKind::JobEnded { refund, .. } => {
+            *refund = Credits(refund.0 - 1);
+            true
+        }
+        _ => false,
+    }),
+];
+
+#[test]
+fn an_honest_log_holds() {
+    let report = audit(log());
+    assert_eq!(report.discrepancies, Vec::<Discrepancy>::new());
+    assert!(report.verdicts >= 3 && report.commitments >= 6 && report.payments >= 5 && report.draws >= 2);
+}
+
+#[test]
+fn every_tampering_shows() {
+    let honest = log();
+    for (name, tamper) in TAMPERINGS {
+        let mut log = honest.clone();
+        assert!(log.iter_mut().any(|event| tamper(&mut event.kind)), "{name}: nothing to tamper with");
+        assert_ne!(audit(log).discrepancies, [], "{name}");
+    }
+    // Leaving out what an event rests on shows, too.
+    for (name, is) in [
+        ("no replay", (|kind| matches!(kind, EventKind::Replayed { .. })) as fn(&EventKind) -> bool),
+        ("no verdict", |kind| matches!(kind, EventKind::Verdict { .. })),
+        ("no commitment", |kind| matches!(kind, EventKind::Committed { .. })),
+        ("no enrolment", |kind| matches!(kind, EventKind::ProviderEnrolled { .. })),
+    ] {
+        let log = honest.iter().filter(|event| !is(&event.kind)).cloned();
+        assert_ne!(audit(log).discrepancies, [], "{name}");
+    }
+    let mut log = honest;
+    log.last_mut().expect("it is long").at = Timestamp(0);
+    assert_ne!(audit(log).discrepancies, [], "time goes back");
+}
+
+#[test]
+fn a_private_job_is_not_in_the_log() {
+    let mut desk = Desk::new(strict(), 2);
+    let job = desk.submit(spec(PlanSpec::Single, Redundancy::Fixed(2)));
+    let leases = desk.finish(&[0, 1]);
+    desk.replay(None);
+    let json = serde_json::to_string(&desk.events).expect("events are JSON");
+    let said = honest(&leases[0], None).0;
+    let secrets = [
+        job.to_string(),
+        leases[0].task_id.to_string(),
+        leases[0].salt.to_string(),
+        said.state_blob().expect("it completes").digest.to_string(),
+        said.key(Digest::of(b"public")).to_string(),
+    ];
+    for secret in secrets {
+        assert!(!json.contains(&secret), "{secret}");
+    }
+    let read: Vec<Event> = serde_json::from_str(&json).expect("events read back");
+    assert_eq!(read, desk.events);
+}
+
+#[test]
+fn codes_are_what_is_serialised() {
+    let all = [
+        Rejection::UnknownProvider,
+        Rejection::UnknownDevice { device: 1 },
+        Rejection::UnknownJob,
+        Rejection::UnknownAttempt,
+        Rejection::UnknownReplay,
+        Rejection::JobExists,
+        Rejection::JobState { state: String::new(), advice: String::new() },
+        Rejection::TooMany { what: String::new(), found: 2, limit: 1 },
+        Rejection::BadSpec { what: String::new(), advice: String::new() },
+        Rejection::InsufficientFunds { needed: Credits(2), available: Credits(1) },
+        Rejection::PriceCapTooLow { cap: Price(1), lowest: Price(2) },
+        Rejection::NotSelftested,
+        Rejection::ProviderPaused { reason: String::new() },
+        Rejection::Backoff { wait: anneal_job::Span(1) },
+        Rejection::CommitmentChanged { committed: Digest::of(b"") },
+        Rejection::LeaseEnded,
+        Rejection::RevealTooEarly,
+        Rejection::CommitmentMismatch { committed: Digest::of(b""), found: Digest::of(b"") },
+        Rejection::NoTraceAsked,
+        Rejection::NoEpoch,
+        Rejection::AccountNotSettable,
+        Rejection::AmountOverflow,
+    ];
+    for rejection in all {
+        let json = serde_json::to_value(&rejection).expect("JSON");
+        assert_eq!(json["code"], rejection.code());
+        assert_eq!(serde_json::from_value::<Rejection>(json).expect("reads back"), rejection);
+    }
+}
+
+#[test]
+fn a_secret_is_not_shown() {
+    let secret = EpochSecret::from_bytes([0xab; 32]);
+    assert!(!format!("{secret:?}").contains("ab"));
+}
+
+#[test]
+fn draws_come_out_as_often_as_they_should() {
+    let secret = EpochSecret::from_bytes([3; 32]);
+    let tag = |number: u32| anneal_market::TaskTag(Digest::of(&number.to_le_bytes()));
+    for millionths in [0, 20_000, 500_000, 1_000_000] {
+        let hits = (0..20_000).filter(|n| secret.draw(anneal_market::Draw::Audit, tag(*n), millionths)).count();
+        let expected = f64::from(millionths) * 0.02;
+        assert!((hits as f64 - expected).abs() <= 5.0 * expected.sqrt().min(71.0), "{hits} for {millionths}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn keys_read_back(text in "[a-z]{1,9}(/[0-9a-f]{64}){0,2}(/[0-9]{1,9}){0,2}") {
+        if let Ok(key) = text.parse::<Key>() {
+            prop_assert_eq!(key.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_text(index in any::<u32>(), generation in any::<u32>()) {
+        let mut desk = Desk::new(strict(), 1);
+        let job = desk.submit(spec(PlanSpec::Single, Redundancy::Fixed(2)));
+        desk.lease(0);
+        let task = anneal_market::TaskKey { job, index, generation };
+        for key in desk.market.keys().into_iter().chain([Key::Task(task)]) {
+            prop_assert_eq!(key.to_string().parse(), Ok(key));
+        }
+    }
+
+    #[test]
+    fn magnitudes_grow(gas in 1u64..u64::MAX / 4) {
+        prop_assert_eq!(view::magnitude(gas * 4), view::magnitude(gas) + 1);
+    }
+}
