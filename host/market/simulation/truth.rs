@@ -30,12 +30,8 @@ pub fn run(task: &Task, lie: Option<u64>) -> Run {
     let result = result_digest(state, &metrics);
     let state_blob = Blob { digest: digest("file", id, 0, 0, lie), bytes: 4096 };
     let completed = Completed { result, state, metrics, gas, steps: STEPS };
-    let mut run = Run {
-        outcome: ReceiptOutcome::Completed { completed, state_blob },
-        trace_root: id,
-        task: id,
-        lie,
-    };
+    let mut run =
+        Run { outcome: ReceiptOutcome::Completed { completed, state_blob }, trace_root: id, task: id, lie };
     run.trace_root = trace_root(&run.trace(TraceLevel::Commits).digests);
     run
 }

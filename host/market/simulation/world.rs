@@ -6,13 +6,13 @@ use std::{
 };
 
 use anneal_job::{
-    AttemptId, Blob, Credits, Digest, Identity, JobId, Limits, OperatorId, PlanSpec, Price,
-    ReceiptOutcome, Timestamp, Versions,
+    AttemptId, Blob, Credits, Digest, Identity, JobId, Limits, OperatorId, PlanSpec, Price, ReceiptOutcome,
+    Timestamp, Versions,
 };
 use anneal_market::{
     Account, Applied, Command, Demand, DeviceClass, DeviceId, DeviceOffer, Effect, EpochSecret, EventKind,
-    Finding, JobSpec, Key, Market, OperatorMarks, Posting, Rejection, ReplayOrder, ReplayOutcome, Reply, Seed, TaskTag,
-    audit::Auditor,
+    Finding, JobSpec, Key, Market, OperatorMarks, Posting, Rejection, ReplayOrder, ReplayOutcome, Reply,
+    Seed, TaskTag, audit::Auditor,
 };
 
 use super::{
@@ -430,9 +430,7 @@ impl World {
     fn note_finding(&mut self, attempt: AttemptId, finding: &Finding) {
         let begins = self.told.get(&attempt).map(|told| told.lie_begins);
         let (name, right) = match finding {
-            Finding::Operation { step, operation, .. } => {
-                ("operation", begins == Some((*step, *operation)))
-            }
+            Finding::Operation { step, operation, .. } => ("operation", begins == Some((*step, *operation))),
             Finding::Commit { .. } => ("commit", true),
             Finding::Forged => ("forged", true),
             Finding::Silent => ("silent", true),

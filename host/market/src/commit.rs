@@ -1,6 +1,6 @@
 //! From the lease to the receipt: commitments, reveals, faults of machines, leases that are given back.
 
-use anneal_job::{AttemptId, Digest, HostFault, Identity, Receipt};
+use anneal_job::{AttemptId, Digest, HostFault, Identity, Receipt, ReceiptOutcome};
 
 use crate::{
     Account, CloseReason, Effect, EventKind, GiveBackReason, Key, Market, Nonce, PauseReason, Rejection,
@@ -11,6 +11,23 @@ use crate::{
 
 /// Operators whose machines fail on one task before the task itself is doubted.
 const HOST_FAULTS_MAX: usize = 2;
+
+/// Metrics of a receipt.
+const METRICS_MAX: usize = 1 << 16;
+/// Bytes of a guest's message, and of a metric's name.
+const MESSAGE_BYTES_MAX: usize = 1 << 16;
+const METRIC_NAME_BYTES_MAX: usize = 1 << 10;
+
+/// Whether a receipt is no longer than the contract lets any be.
+fn receipt_fits(outcome: &ReceiptOutcome) -> bool {
+    match outcome {
+        ReceiptOutcome::Completed { completed, .. } => {
+            let names = completed.metrics.iter().all(|metric| metric.name.len() <= METRIC_NAME_BYTES_MAX);
+            completed.metrics.len() <= METRICS_MAX && names
+        }
+        ReceiptOutcome::GuestFailure { failure, .. } => failure.message.len() <= MESSAGE_BYTES_MAX,
+    }
+}
 
 impl Market {
     fn own_attempt(&self, provider: Identity, id: AttemptId) -> Result<&Attempt, Rejection> {
@@ -121,6 +138,7 @@ impl Market {
             && receipt.salt == job.salt
             && receipt.outcome.gas() <= spec.limits.gas
             && receipt.outcome.is_consistent()
+            && receipt_fits(&receipt.outcome)
     }
 
     pub(crate) fn host_fault(

@@ -3,8 +3,8 @@
 use anneal_job::{AttemptId, Identity, JobId, Price, Redundancy, Span};
 
 use crate::{
-    CloseReason, Demand, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market, NothingHint, Rejection,
-    ReplicateDraw, Reply, TaskKey, TraceLevel,
+    CloseReason, Demand, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market, NothingHint,
+    Rejection, ReplicateDraw, Reply, TaskKey, TraceLevel,
     attempt::{Attempt, AttemptState},
     matching::Asker,
     presence::Idle,

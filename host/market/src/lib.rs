@@ -1,4 +1,24 @@
-//! The pure core of the network.
+//! The pure core of the network: who runs which task, what counts as its result, and what is paid for it.
+//!
+//! [`Market::apply`] takes a time, random bits and a [`Command`], and gives a reply, events for the public log,
+//! effects for the service, and which entities have changed. No clock, no randomness of its own, no files, no
+//! network: the same commands make the same market. It is not a service: signatures, HTTP, the store, the
+//! workers that replay and the blobs are the coordinator's. The rules with their numbers, the bound on wrong
+//! results and its derivation are in `VERIFICATION.md`.
+//!
+//! How it is laid out:
+//! - What goes in and out: `command`, `reply`, `effect`, `event`, `rejection`, `key`, `parameters`, `spec`.
+//! - Entities, each a row: `totals`, `operator`, `provider`, `developer`, `job`, `task`, `attempt`, `class`.
+//!   `store` writes and loads them, `index` is what follows from them, `presence` is in no row.
+//! - What happens: `market` dispatches. `enrol` (providers, devices, epochs), `submit` (jobs), `open` (tasks come
+//!   to exist when their states are there), `matching` and `lease`, `commit` (to the receipt), `verify` (to the
+//!   verdict, and after), `escrow` (postings), `price` (and deadlines).
+//! - [`audit()`](audit::audit) recomputes a log from its events alone.
+//!
+//! A command is first checked, then done: a rejected one has changed nothing (asserted). What it does to a task
+//! or a job is put on an agenda, which is worked off before `apply` returns; so every rule looks at one task's
+//! state and nothing else, and it does not matter how it got there. A command's cost depends on what is open,
+//! not on what has been: settled tasks and ended jobs leave memory with their last rows.
 
 mod account;
 mod attempt;
@@ -42,7 +62,7 @@ pub use command::{Command, DeviceOffer, GiveBackReason, Nonce, OperatorMarks};
 pub use effect::{Effect, ReplayOrder};
 pub use escrow::Books;
 pub use event::{
-    CloseReason, AuditDraw, EndKind, Event, EventKind, Evidence, Finding, JobEnd, Judged, PauseReason, Payer,
+    AuditDraw, CloseReason, EndKind, Event, EventKind, Evidence, Finding, JobEnd, Judged, PauseReason, Payer,
     ReplicateDraw,
 };
 pub use key::{Key, KeyError};

@@ -1,6 +1,6 @@
 //! Jobs come and go: quotes, escrow, cancellation, and the end.
 
-use anneal_job::{Credits, Digest, Identity, JobId, PlanSpec, Price, manifest, plan};
+use anneal_job::{Credits, Digest, Identity, JobId, ParameterValue, PlanSpec, Price, manifest, plan};
 
 use crate::{
     Account, Effect, EndKind, EventKind, JobEnd, JobSpec, JobTag, Key, Market, Quote, Rejection, Reply,
@@ -209,6 +209,9 @@ fn check_spec(spec: &JobSpec) -> Result<(), Rejection> {
     check_count("the number of parameters", spec.parameters.len(), manifest::PARAMETERS_MAX)?;
     check_count("the number of allowed providers", spec.allow.len(), ALLOW_MAX)?;
     check_count("the number of required features", spec.requirements.features.len(), REQUIRED_FEATURES_MAX)?;
+    for (name, value) in &spec.parameters {
+        check_parameter(name, value)?;
+    }
     match &spec.plan {
         PlanSpec::Single => {}
         PlanSpec::Train { segments, workers } => {
@@ -221,6 +224,9 @@ fn check_spec(spec: &JobSpec) -> Result<(), Rejection> {
         PlanSpec::Map { over } => {
             let product = over.values().try_fold(1usize, |product, values| product.checked_mul(values.len()));
             check_count("the number of tasks", product.unwrap_or(usize::MAX), plan::MAP_TASKS_MAX)?;
+            for (name, values) in over {
+                values.iter().try_for_each(|value| check_parameter(name, value))?;
+            }
             if product == Some(0) || over.is_empty() {
                 return bad("the plan has no task", "give every parameter of the map at least one value");
             }
@@ -235,5 +241,23 @@ fn check_spec(spec: &JobSpec) -> Result<(), Rejection> {
     match anneal_job::Redundancy::fixed(spec.redundancy.replicas_max()) {
         Some(_) => Ok(()),
         None => bad("the redundancy is out of range", "write 1 to 8, or \"adaptive\""),
+    }
+}
+
+/// A parameter that a manifest could hold: JSON has no other numbers than finite ones, and a row is no dump.
+fn check_parameter(name: &str, value: &ParameterValue) -> Result<(), Rejection> {
+    let bad = |what: String, advice: &str| Err(Rejection::BadSpec { what, advice: advice.to_owned() });
+    if manifest::check_name(name).is_err() {
+        let shown: String = name.chars().take(80).collect();
+        return bad(format!("the parameter {shown:?}"), "use 1 to 64 letters, digits, `-`, `_` or `.`");
+    }
+    match value {
+        ParameterValue::Number(number) if !number.is_finite() => {
+            bad(format!("the parameter {name}"), "use a finite number")
+        }
+        ParameterValue::Text(text) => {
+            check_count("the length of a parameter", text.len(), manifest::PARAMETER_TEXT_BYTES_MAX)
+        }
+        _ => Ok(()),
     }
 }

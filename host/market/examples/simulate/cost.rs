@@ -11,8 +11,8 @@ use anneal_job::{
     Versions,
 };
 use anneal_market::{
-    Account, Applied, Command, DeviceClass, DeviceId, DeviceOffer, Effect, EpochSecret, JobSpec, Lease, Market,
-    Nonce, OperatorMarks, Parameters, ReplayOutcome, Reply, Seed,
+    Account, Applied, Command, DeviceClass, DeviceId, DeviceOffer, Effect, EpochSecret, JobSpec, Lease,
+    Market, Nonce, OperatorMarks, Parameters, ReplayOutcome, Reply, Seed,
 };
 
 use crate::simulation::truth;
@@ -85,8 +85,10 @@ impl Bench {
         self.number += 1;
         let seed = Seed(*Digest::of(&self.number.to_le_bytes()).as_bytes());
         let started = Instant::now();
-        let applied = self.market.apply(Timestamp(self.now), seed, command).expect("the bench sends what is due");
-        let rows: usize = applied.changed.iter().filter_map(|key| self.market.row(key)).map(|row| row.len()).sum();
+        let applied =
+            self.market.apply(Timestamp(self.now), seed, command).expect("the bench sends what is due");
+        let rows: usize =
+            applied.changed.iter().filter_map(|key| self.market.row(key)).map(|row| row.len()).sum();
         let ended: usize = applied.ended.iter().map(|ended| ended.row.len()).sum();
         self.spent += started.elapsed();
         self.bytes += (rows + ended) as u64;

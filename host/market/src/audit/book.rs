@@ -138,7 +138,8 @@ impl Book {
         report.draws += draws.len() as u64;
         let committed = self.epochs.remove(&epoch);
         ensure(committed == Some(secret.commitment()), "the secret is not the one committed to")?;
-        let wrong = draws.iter().find(|known| secret.draw(known.draw, known.task, known.millionths) != known.hit);
+        let wrong =
+            draws.iter().find(|known| secret.draw(known.draw, known.task, known.millionths) != known.hit);
         ensure(wrong.is_none(), "a draw of this epoch came out otherwise than the secret says")
     }
 

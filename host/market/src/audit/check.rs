@@ -191,7 +191,8 @@ impl Book {
         audit: Option<AuditDraw>,
         replicate: Option<ReplicateDraw>,
     ) -> Result<(), String> {
-        let (floor, ceiling) = (self.parameters.audit_floor_millionths, self.parameters.audit_ceiling_millionths);
+        let (floor, ceiling) =
+            (self.parameters.audit_floor_millionths, self.parameters.audit_ceiling_millionths);
         let known = self.tasks.remove(&tag).ok_or("the end of a task that was never opened")?;
         if let Some(job) = self.jobs.get_mut(&known.job) {
             job.tasks.remove(&tag);

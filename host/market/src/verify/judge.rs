@@ -3,7 +3,7 @@
 use anneal_job::{AttemptId, Digest, OperatorId, ReceiptOutcome};
 
 use crate::{
-    Draw, AuditDraw, EndKind, EventKind, Evidence, Judged, Key, MILLION, Market, TaskKey,
+    AuditDraw, Draw, EndKind, EventKind, Evidence, Judged, Key, MILLION, Market, TaskKey,
     attempt::{Attempt, AttemptState},
     job::JobStatus,
     task::{Phase, Verdict},

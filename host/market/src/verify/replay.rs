@@ -48,6 +48,9 @@ impl Market {
             task.replays.remove(&id.number);
         }
         match (pending, outcome) {
+            (PendingReplay::Outcome, ReplayOutcome::Done { outcome, .. }) if !outcome.is_consistent() => {
+                self.replay_failed(id.task, "its answer contradicts itself");
+            }
             (PendingReplay::Outcome, ReplayOutcome::Done { outcome, trace_root, trace }) => {
                 self.add_truth(id.task, outcome, trace_root, trace.digests, salt);
             }

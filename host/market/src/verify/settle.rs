@@ -4,7 +4,8 @@
 use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId};
 
 use crate::{
-    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Payer, Rejection, Reply, StateRef, TaskKey,
+    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Payer, Rejection, Reply, StateRef,
+    TaskKey,
     attempt::{Attempt, AttemptState, Earned},
     developer::Cached,
     job::{first_descendant, is_passing},
@@ -306,4 +307,42 @@ fn last_consumer(plan: &anneal_job::PlanSpec, index: u32) -> u32 {
     // The last worker's, too; what ends a round goes to all workers of the next.
     let per_round = workers + 1;
     if index > 0 && (index - 1) % per_round + 1 == *workers { next } else { index + workers }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use anneal_job::PlanSpec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What the arithmetic says of a plan is what its tasks say.
+        #[test]
+        fn plans_are_known(segments in 1u32..12, workers in 1u32..6) {
+            let plan = PlanSpec::Train { segments, workers };
+            let tasks: Vec<_> = plan.unroll().collect();
+            for task in &tasks {
+                let index = task.index as u32;
+                let consumers = tasks.iter().filter(|other| other.states.contains(&task.index));
+                let last = consumers.map(|other| other.index as u32).max();
+                prop_assert_eq!(feeds_others(&plan, index), last.is_some());
+                if let Some(last) = last {
+                    prop_assert_eq!(last_consumer(&plan, index), last, "task {}", index);
+                }
+                let mut descendants = BTreeSet::from([task.index]);
+                for other in &tasks {
+                    if other.states.iter().any(|state| descendants.contains(state)) {
+                        descendants.insert(other.index);
+                    }
+                }
+                descendants.remove(&task.index);
+                let first = first_descendant(&plan, index) as usize;
+                let expected: BTreeSet<usize> = (first..tasks.len()).collect();
+                prop_assert_eq!(descendants, expected, "task {}", index);
+            }
+        }
+    }
 }

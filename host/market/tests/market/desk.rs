@@ -8,8 +8,8 @@ use anneal_job::{
 };
 use anneal_market::{
     Account, Command, DeviceClass, DeviceId, DeviceOffer, Effect, EpochSecret, Event, EventKind, JobSpec,
-    Lease, Market, Nonce, NothingHint, OperatorMarks, Parameters, Rejection, ReplayOrder, ReplayOutcome, Reply,
-    Seed, audit::audit,
+    Lease, Market, Nonce, NothingHint, OperatorMarks, Parameters, Rejection, ReplayOrder, ReplayOutcome,
+    Reply, Seed, audit::audit,
 };
 
 use crate::simulation::truth;
@@ -76,8 +76,7 @@ impl Desk {
     pub fn new(rules: Parameters, providers: u8) -> Desk {
         let mut market = Market::new(rules);
         let events = market.genesis(Timestamp(1000)).events;
-        let mut desk =
-            Desk { market, now: 1000, number: 0, events, orders: Vec::new(), effects: Vec::new() };
+        let mut desk = Desk { market, now: 1000, number: 0, events, orders: Vec::new(), effects: Vec::new() };
         desk.ok(Command::BeginEpoch { secret: EpochSecret::from_bytes([1; 32]) });
         for number in 0..providers {
             desk.join(number, None);

@@ -21,21 +21,43 @@ use crate::simulation::truth;
 enum Step {
     Enrol(u8, u8),
     Register(u8, u64),
-    Submit { developer: u8, plan: u8, redundancy: u8, workers: u8, cap: u64 },
+    Submit {
+        developer: u8,
+        plan: u8,
+        redundancy: u8,
+        workers: u8,
+        cap: u64,
+    },
     Cancel(u8),
     Resume(u8),
     Ask(u8),
     Heartbeat(u8, bool),
-    Commit { attempt: u8, lie: u8 },
-    Reveal { attempt: u8, garble: bool },
+    Commit {
+        attempt: u8,
+        lie: u8,
+    },
+    Reveal {
+        attempt: u8,
+        garble: bool,
+    },
     /// Everybody who holds something commits; whoever is asked reveals.
-    CommitAll { lie: u8 },
+    CommitAll {
+        lie: u8,
+    },
     RevealAll,
+    /// The machines of whoever got the last leases all fail.
+    FaultAll,
     Fault(u8),
     GiveBack(u8),
     Blob(u8),
-    Replay { order: u8, answer: u8 },
-    Trace { attempt: u8, garble: bool },
+    Replay {
+        order: u8,
+        answer: u8,
+    },
+    Trace {
+        attempt: u8,
+        garble: bool,
+    },
     Pause(u8),
     Unpause(u8),
     Wait(u32),
@@ -64,6 +86,7 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(attempt, garble)| Step::Reveal { attempt, garble }),
         8 => prop_oneof![4 => Just(0u8), 1 => 1u8..4].prop_map(|lie| Step::CommitAll { lie }),
         8 => Just(Step::RevealAll),
+        2 => Just(Step::FaultAll),
         4 => any::<u8>().prop_map(Step::Fault),
         1 => any::<u8>().prop_map(Step::GiveBack),
         12 => any::<u8>().prop_map(Step::Blob),
@@ -291,6 +314,10 @@ impl History {
                 }
                 return;
             }
+            Step::FaultAll => {
+                (0..3).for_each(|number| self.step(&Step::Fault(number)));
+                return;
+            }
             Step::Fault(number) => {
                 let (provider, attempt) = self.held(number).map_or(nobody, |held| attempt_of(held));
                 let fault = HostFault { code: FaultCode::DeviceLost, message: "lost".to_owned() };
@@ -448,7 +475,7 @@ fn play(rules: Parameters, steps: &[Step]) -> History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn histories_hold(steps in prop::collection::vec(steps(), 20..400)) {

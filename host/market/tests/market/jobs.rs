@@ -6,8 +6,8 @@ use anneal_job::{
     Credits, Digest, FaultCode, HostFault, ParameterValue, PlanSpec, Price, Redundancy, Span, Versions,
 };
 use anneal_market::{
-    Account, Command, DeviceId, DeviceOffer, Effect, EventKind, GiveBackReason, JobRequirements, JobSpec, Key,
-    NothingHint, Parameters, PauseReason, Rejection, Reply, view::magnitude,
+    Account, Command, DeviceId, DeviceOffer, Effect, EventKind, GiveBackReason, JobRequirements, JobSpec,
+    Key, NothingHint, Parameters, PauseReason, Rejection, Reply, view::magnitude,
 };
 
 use crate::desk::{DEVELOPER, Desk, VERSIONS, honest, offer, provider, quiet, spec, strict};
@@ -68,7 +68,8 @@ fn check_match(job: impl Fn(&mut JobSpec), device: impl Fn(&mut DeviceOffer)) {
 
 #[test]
 fn devices_meet_requirements() {
-    let needs = |requirements: JobRequirements| move |job: &mut JobSpec| job.requirements = requirements.clone();
+    let needs =
+        |requirements: JobRequirements| move |job: &mut JobSpec| job.requirements = requirements.clone();
     let memory = JobRequirements { memory_bytes: 16 << 30, ..Default::default() };
     check_match(needs(memory), |device| device.memory_bytes = 16 << 30);
     let feature = BTreeSet::from(["f16".to_owned()]);
@@ -102,11 +103,7 @@ fn caps_lists_and_software_are_heeded() {
 #[test]
 fn work_without_stake_is_capped() {
     let value = 100_000;
-    let rules = Parameters {
-        unreleased_allowance: Credits(value + 1),
-        unreleased_leverage: 2,
-        ..quiet()
-    };
+    let rules = Parameters { unreleased_allowance: Credits(value + 1), unreleased_leverage: 2, ..quiet() };
     let mut desk = Desk::new(rules, 1);
     desk.submit(spec(PlanSpec::Map { over: values(3) }, ONE));
     desk.lease(0);
@@ -184,9 +181,8 @@ fn two_operators_faults_pause_the_job() {
         matches!(effect, Effect::TellDeveloper { message, .. } if message.contains("the GPU is gone"))
     });
     assert!(told);
-    let failures = |number| {
-        desk.market.provider(&provider(number)).expect("enrolled").reputation.failures_in_a_row
-    };
+    let failures =
+        |number| desk.market.provider(&provider(number)).expect("enrolled").reputation.failures_in_a_row;
     assert_eq!((failures(0), failures(1)), (0, 0), "the job is to blame");
     desk.ok(Command::ResumeJob { developer: DEVELOPER, job });
     desk.lease(2);
@@ -404,6 +400,10 @@ fn jobs_that_are_none_are_refused() {
     check("bad-spec", JobSpec { plan: PlanSpec::Map { over: BTreeMap::new() }, ..good() });
     check("bad-spec", JobSpec { inputs: BTreeMap::from([("x".to_owned(), Digest::of(b"x"))]), ..good() });
     check("bad-spec", JobSpec { redundancy: Redundancy::Fixed(9), ..good() });
+    let number = |value| BTreeMap::from([("x".to_owned(), ParameterValue::Number(value))]);
+    check("bad-spec", JobSpec { parameters: number(f64::NAN), ..good() });
+    let text = |text: String| BTreeMap::from([("x".to_owned(), ParameterValue::Text(text))]);
+    check("too-many", JobSpec { parameters: text("x".repeat(5000)), ..good() });
     check("price-cap-too-low", JobSpec { price_cap: Price(9), ..good() });
     let mut greedy = JobSpec { price_cap: Price(u64::MAX), ..good() };
     greedy.limits.gas = u64::MAX;

@@ -2,9 +2,7 @@
 //! words that go over the wire.
 
 use anneal_job::{Credits, Digest, PlanSpec, Price, Redundancy, Timestamp};
-use anneal_market::{
-    Discrepancy, EpochSecret, Event, EventKind, Key, Nonce, Rejection, audit::audit, view,
-};
+use anneal_market::{Discrepancy, EpochSecret, Event, EventKind, Key, Nonce, Rejection, audit::audit, view};
 use proptest::prelude::*;
 
 use crate::desk::{Desk, honest, spec, strict};
@@ -217,7 +215,8 @@ fn draws_come_out_as_often_as_they_should() {
     let secret = EpochSecret::from_bytes([3; 32]);
     let tag = |number: u32| anneal_market::TaskTag(Digest::of(&number.to_le_bytes()));
     for millionths in [0, 20_000, 500_000, 1_000_000] {
-        let hits = (0..20_000).filter(|n| secret.draw(anneal_market::Draw::Audit, tag(*n), millionths)).count();
+        let hits =
+            (0..20_000).filter(|n| secret.draw(anneal_market::Draw::Audit, tag(*n), millionths)).count();
         let expected = f64::from(millionths) * 0.02;
         assert!((hits as f64 - expected).abs() <= 5.0 * expected.sqrt().min(71.0), "{hits} for {millionths}");
     }

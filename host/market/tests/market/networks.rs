@@ -99,7 +99,8 @@ fn trust_that_was_farmed_is_worth_less_than_it_costs() {
 
 #[test]
 fn a_bad_network_loses_nothing() {
-    let providers = only(&[(Kind::Honest, 6), (Kind::Churning, 10), (Kind::Straggling, 6), (Kind::Silent, 4)]);
+    let providers =
+        only(&[(Kind::Honest, 6), (Kind::Churning, 10), (Kind::Straggling, 6), (Kind::Silent, 4)]);
     let setup = Setup { providers, lost: 150, repeated: 150, check_every: 1000, ..Setup::small(41) };
     let outcome = check(&setup);
     assert_eq!(outcome.wrong_states, 0);
