@@ -88,10 +88,7 @@ pub fn attempt(
     });
     let outcome = match outcome {
         Outcome::Completed(completed) => receipt_of(completed, output)?,
-        Outcome::GuestFailure(failure) => {
-            let gas = failure.gas;
-            ReceiptOutcome::GuestFailure { failure, gas }
-        }
+        Outcome::GuestFailure(failure) => ReceiptOutcome::GuestFailure { failure },
         Outcome::HostFault(fault) => return Err(fault),
     };
     Ok(Attempted { outcome, trace_root: trace_root(&commits), commits })
