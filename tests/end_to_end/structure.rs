@@ -69,14 +69,11 @@ fn dependencies_point_down() {
             if let Some(other) = dependency.strip_prefix("anneal-") {
                 assert!(
                     self::layer(other) < layer,
-                    "host/{name} depends on host/{other}, which is not below it: see ARCHITECTURE.md"
+                    "{name} depends on {other}, which is not below it: see ARCHITECTURE.md"
                 );
             }
             for (library, owner) in OWNED {
-                assert!(
-                    dependency != library || name == owner,
-                    "host/{name} names {library}; only {owner} may"
-                );
+                assert!(dependency != library || name == owner, "{name} names {library}; only {owner} may");
             }
         }
     }
@@ -85,8 +82,7 @@ fn dependencies_point_down() {
 #[test]
 fn pure_crates_are_pure() {
     for name in PURE {
-        let folder = workspace().join("host").join(name).join("src");
-        for path in sources(&folder) {
+        for path in sources(&room(name).join("src")) {
             let text = fs::read_to_string(&path).expect("a source file is readable");
             // Tests at a file's end may do as they like.
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -113,7 +109,7 @@ fn only_the_command_reads_the_environment_and_exits() {
         if name == "cli" {
             continue;
         }
-        for path in sources(&workspace().join("host").join(&name).join("src")) {
+        for path in sources(&room(&name).join("src")) {
             let text = fs::read_to_string(&path).expect("a source file is readable");
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             for word in ["process::exit", "env::var", "env::args"] {
@@ -147,14 +143,23 @@ fn layer(name: &str) -> usize {
     LAYERS
         .iter()
         .position(|crates| crates.contains(&name))
-        .unwrap_or_else(|| panic!("host/{name} has no layer: add it to LAYERS and ARCHITECTURE.md"))
+        .unwrap_or_else(|| panic!("{name} has no layer: add it to LAYERS and ARCHITECTURE.md"))
 }
 
-/// The crates below host/ by directory, with their manifests.
+/// The crates that are rooms of their own, beside those below host/.
+const ROOMS: [&str; 1] = ["policy"];
+
+/// Where a crate is.
+fn room(name: &str) -> PathBuf {
+    if ROOMS.contains(&name) { workspace().join(name) } else { workspace().join("host").join(name) }
+}
+
+/// The crates below host/ and the rooms beside it, by directory, with their manifests.
 fn crates() -> BTreeMap<String, toml::Table> {
     let host = fs::read_dir(workspace().join("host")).expect("host/ is a folder");
     let crates: BTreeMap<String, toml::Table> = host
         .map(|entry| entry.expect("host/ is readable").path())
+        .chain(ROOMS.map(room))
         .filter(|path| path.join("Cargo.toml").exists())
         .map(|path| {
             let name = path.file_name().expect("a crate has a name").to_string_lossy().into_owned();
@@ -162,7 +167,10 @@ fn crates() -> BTreeMap<String, toml::Table> {
             (name, toml::from_str(&text).expect("a manifest is TOML"))
         })
         .collect();
-    assert!(crates.len() >= 5, "found {} crates below host/", crates.len());
+    assert!(crates.len() >= 6, "found {} crates", crates.len());
+    for room in ROOMS {
+        assert!(crates.contains_key(room), "{room}/ is a crate");
+    }
     crates
 }
 

@@ -7,7 +7,7 @@ mod file;
 mod limits;
 mod name;
 mod plan;
-mod section;
+pub mod section;
 
 use std::collections::BTreeMap;
 

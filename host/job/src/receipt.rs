@@ -55,8 +55,6 @@ pub enum ReceiptOutcome {
     GuestFailure {
         /// How.
         failure: GuestFailure,
-        /// Gas used until then.
-        gas: u64,
     },
 }
 
@@ -121,8 +119,8 @@ impl ReceiptOutcome {
                 hasher.bytes(state_blob.digest.as_bytes()).number(state_blob.bytes);
                 hasher.number(completed.gas).number(completed.steps);
             }
-            ReceiptOutcome::GuestFailure { failure, gas } => {
-                hasher.bytes(b"guest failure").number(failure.code as u64).number(*gas);
+            ReceiptOutcome::GuestFailure { failure } => {
+                hasher.bytes(b"guest failure").number(failure.code as u64).number(failure.gas);
             }
         }
         hasher.finish()
@@ -132,7 +130,7 @@ impl ReceiptOutcome {
     pub const fn gas(&self) -> u64 {
         match self {
             ReceiptOutcome::Completed { completed, .. } => completed.gas,
-            ReceiptOutcome::GuestFailure { gas, .. } => *gas,
+            ReceiptOutcome::GuestFailure { failure } => failure.gas,
         }
     }
 
@@ -166,7 +164,7 @@ impl ReceiptOutcome {
     fn message(&self) -> &str {
         match self {
             ReceiptOutcome::Completed { .. } => "",
-            ReceiptOutcome::GuestFailure { failure, .. } => &failure.message,
+            ReceiptOutcome::GuestFailure { failure } => &failure.message,
         }
     }
 }
@@ -190,8 +188,7 @@ mod tests {
         assert_ne!(completed(5).key(salt), completed(6).key(salt));
         assert_ne!(completed(5).key(salt), completed(5).key(Digest::of(b"other")));
         let failure = |code, message: &str| ReceiptOutcome::GuestFailure {
-            failure: GuestFailure { code, message: message.to_owned() },
-            gas: 5,
+            failure: GuestFailure { code, message: message.to_owned(), gas: 5 },
         };
         let panic = failure(FailureCode::Panic, "here");
         assert_eq!(panic.key(salt), failure(FailureCode::Panic, "there").key(salt));

@@ -25,7 +25,7 @@ fn receipt_fits(outcome: &ReceiptOutcome) -> bool {
             let names = completed.metrics.iter().all(|metric| metric.name.len() <= METRIC_NAME_BYTES_MAX);
             completed.metrics.len() <= METRICS_MAX && names
         }
-        ReceiptOutcome::GuestFailure { failure, .. } => failure.message.len() <= MESSAGE_BYTES_MAX,
+        ReceiptOutcome::GuestFailure { failure } => failure.message.len() <= MESSAGE_BYTES_MAX,
     }
 }
 

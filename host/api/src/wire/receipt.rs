@@ -49,7 +49,6 @@ mod tests {
             task: TaskId(Digest::of(b"task")),
             outcome: ReceiptOutcome::GuestFailure {
                 failure: GuestFailure { code: FailureCode::Gas, message: "out of gas".to_owned(), gas: 5 },
-                gas: 5,
             },
             trace_root: Digest::of(b"trace"),
             component: Digest::of(b"component"),

@@ -1,4 +1,5 @@
-//! Tables and fields of a TOML document that know their line and full key. No meaning of any key.
+//! Tables and fields of a TOML document that know their line and full key. No meaning of any key: `job.toml`
+//! and a provider's `policy.toml` are both read with them.
 
 use toml::de::{DeTable, DeValue};
 
@@ -6,12 +7,12 @@ use super::{ManifestError, PARAMETER_TEXT_BYTES_MAX, check_name, nearest};
 use crate::{ByteCount, ParameterValue};
 
 /// The text, to find lines in.
-pub(super) struct Source<'a> {
+pub struct Source<'a> {
     text: &'a str,
 }
 
 /// A table.
-pub(super) struct Section<'a> {
+pub struct Section<'a> {
     source: &'a Source<'a>,
     /// The keys that lead here, empty at the root.
     path: String,
@@ -20,7 +21,7 @@ pub(super) struct Section<'a> {
 }
 
 /// A key and its value.
-pub(super) struct Field<'a> {
+pub struct Field<'a> {
     source: &'a Source<'a>,
     key: String,
     name: &'a str,
@@ -29,11 +30,16 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(text: &'a str) -> Source<'a> {
+    /// The whole document.
+    pub fn new(text: &'a str) -> Source<'a> {
         Source { text }
     }
 
-    pub(super) fn parse(&self) -> Result<toml::Spanned<DeTable<'a>>, ManifestError> {
+    /// The document as a table.
+    ///
+    /// # Errors
+    /// When it is no TOML.
+    pub fn parse(&self) -> Result<toml::Spanned<DeTable<'a>>, ManifestError> {
         DeTable::parse(self.text).map_err(|error| ManifestError::Syntax {
             line: self.line(error.span().map_or(0, |span| span.start)),
             message: error.message().trim().to_owned(),
@@ -47,7 +53,11 @@ impl<'a> Source<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(
+    /// The document's outermost table, with these keys and no others.
+    ///
+    /// # Errors
+    /// At an unknown key.
+    pub fn root(
         source: &'a Source<'a>,
         table: &'a DeTable<'a>,
         known: &[&str],
@@ -58,20 +68,20 @@ impl<'a> Section<'a> {
     }
 
     /// The line of the table's key.
-    pub(super) fn line(&self) -> usize {
+    pub fn line(&self) -> usize {
         self.line
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
+    /// The field of this name.
+    pub fn get(&self, name: &str) -> Option<Field<'a>> {
         self.fields().find(|field| field.name == name)
     }
 
-    pub(super) fn required(
-        &self,
-        name: &str,
-        expected: &str,
-        example: &str,
-    ) -> Result<Field<'a>, ManifestError> {
+    /// The field of this name, which must be there.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn required(&self, name: &str, expected: &str, example: &str) -> Result<Field<'a>, ManifestError> {
         self.get(name).ok_or_else(|| ManifestError::Missing {
             line: self.line,
             key: self.key(name),
@@ -81,7 +91,10 @@ impl<'a> Section<'a> {
     }
 
     /// At most so many fields.
-    pub(super) fn count(&self, what: &'static str, limit: usize) -> Result<(), ManifestError> {
+    ///
+    /// # Errors
+    /// When there are more.
+    pub fn count(&self, what: &'static str, limit: usize) -> Result<(), ManifestError> {
         let found = self.table.len();
         if found > limit {
             return Err(ManifestError::TooMany { line: self.line, what, found, limit });
@@ -90,7 +103,10 @@ impl<'a> Section<'a> {
     }
 
     /// Every field of a table whose keys are the developer's own names.
-    pub(super) fn named_fields(&self) -> Result<Vec<Field<'a>>, ManifestError> {
+    ///
+    /// # Errors
+    /// At a key that is no name.
+    pub fn named_fields(&self) -> Result<Vec<Field<'a>>, ManifestError> {
         self.fields()
             .map(|field| match check_name(field.name) {
                 Ok(()) => Ok(field),
@@ -99,7 +115,8 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    fn fields(&self) -> impl Iterator<Item = Field<'a>> {
+    /// Every field, in the order of their names.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> {
         let (source, table) = (self.source, self.table);
         table.iter().map(move |(name, value)| Field {
             source,
@@ -128,24 +145,28 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn name(&self) -> &'a str {
+    /// The last part of its key.
+    pub fn name(&self) -> &'a str {
         self.name
     }
 
-    pub(super) fn line(&self) -> usize {
+    /// Its line, from 1.
+    pub fn line(&self) -> usize {
         self.line
     }
 
-    pub(super) fn key(&self) -> &str {
+    /// Its key, with the tables it is in.
+    pub fn key(&self) -> &str {
         &self.key
     }
 
-    pub(super) fn is_text(&self) -> bool {
+    /// Whether its value is a text.
+    pub fn is_text(&self) -> bool {
         self.value.is_str()
     }
 
     /// The value is none of what it must be.
-    pub(super) fn invalid(&self, expected: impl Into<String>, example: &str) -> ManifestError {
+    pub fn invalid(&self, expected: impl Into<String>, example: &str) -> ManifestError {
         let example = if example.contains(['=', '\n']) {
             example.to_owned()
         } else {
@@ -161,14 +182,20 @@ impl<'a> Field<'a> {
     }
 
     /// A table with these keys and no others.
-    pub(super) fn section(&self, known: &[&str], example: &str) -> Result<Section<'a>, ManifestError> {
+    ///
+    /// # Errors
+    /// When it is no table, or at an unknown key.
+    pub fn section(&self, known: &[&str], example: &str) -> Result<Section<'a>, ManifestError> {
         let section = self.open_section(example)?;
         section.check_keys(known)?;
         Ok(section)
     }
 
     /// A table with keys of the developer's own.
-    pub(super) fn open_section(&self, example: &str) -> Result<Section<'a>, ManifestError> {
+    ///
+    /// # Errors
+    /// When it is no table.
+    pub fn open_section(&self, example: &str) -> Result<Section<'a>, ManifestError> {
         match self.value {
             DeValue::Table(table) => {
                 Ok(Section { source: self.source, path: self.key.clone(), line: self.line, table })
@@ -177,24 +204,76 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn text(&self, expected: &str, example: &str) -> Result<&'a str, ManifestError> {
+    /// A text.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn text(&self, expected: &str, example: &str) -> Result<&'a str, ManifestError> {
         self.value.as_str().ok_or_else(|| self.invalid(format!("{expected}, in quotes"), example))
     }
 
-    pub(super) fn integer(&self, low: u64, high: u64, example: &str) -> Result<u64, ManifestError> {
+    /// A whole number from `low` to `high`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn integer(&self, low: u64, high: u64, example: &str) -> Result<u64, ManifestError> {
         match integer(self.value) {
             Some(number) if (i128::from(low)..=i128::from(high)).contains(&number) => Ok(number as u64),
             _ => Err(self.invalid(format!("a whole number from {low} to {high}"), example)),
         }
     }
 
-    /// A size: an integer, or a text with a unit.
-    pub(super) fn size(
+    /// A number from `low` to `high`, with or without a fraction.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn number(&self, low: f64, high: f64, example: &str) -> Result<f64, ManifestError> {
+        let number = match self.value {
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            value => integer(value).map(|number| number as f64),
+        };
+        number
+            .filter(|number: &f64| (low..=high).contains(number))
+            .ok_or_else(|| self.invalid(format!("a number from {low} to {high}"), example))
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn boolean(&self, example: &str) -> Result<bool, ManifestError> {
+        self.value.as_bool().ok_or_else(|| self.invalid("true or false", example))
+    }
+
+    /// The items of a list, each a field that knows its own line.
+    ///
+    /// # Errors
+    /// When it is no list, or longer than `limit`.
+    pub fn items(
         &self,
-        low: ByteCount,
-        high: ByteCount,
+        what: &'static str,
+        limit: usize,
         example: &str,
-    ) -> Result<ByteCount, ManifestError> {
+    ) -> Result<Vec<Field<'a>>, ManifestError> {
+        let items = self.value.as_array().ok_or_else(|| self.invalid("a list", example))?;
+        if items.len() > limit {
+            return Err(ManifestError::TooMany { line: self.line, what, found: items.len(), limit });
+        }
+        let field = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| Field {
+            source: self.source,
+            key: format!("{}[{index}]", self.key),
+            name: self.name,
+            line: self.source.line(item.span().start),
+            value: item.get_ref(),
+        };
+        Ok(items.iter().enumerate().map(field).collect())
+    }
+
+    /// A size: an integer, or a text with a unit.
+    ///
+    /// # Errors
+    /// When it is none, or not from `low` to `high`.
+    pub fn size(&self, low: ByteCount, high: ByteCount, example: &str) -> Result<ByteCount, ManifestError> {
         let size = match self.value {
             DeValue::String(text) => text.parse().ok(),
             value => integer(value).and_then(|number| u64::try_from(number).ok()).map(ByteCount),
@@ -204,7 +283,10 @@ impl<'a> Field<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, names: &[(&'static str, T)]) -> Result<T, ManifestError> {
+    ///
+    /// # Errors
+    /// When it is none of them; names the nearest.
+    pub fn choice<T: Copy>(&self, names: &[(&'static str, T)]) -> Result<T, ManifestError> {
         let found = self.value.as_str().and_then(|text| names.iter().find(|(name, _)| *name == text));
         found.map(|(_, choice)| *choice).ok_or_else(|| {
             let words: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -215,7 +297,11 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub(super) fn parameter(&self) -> Result<ParameterValue, ManifestError> {
+    /// A parameter's value.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parameter(&self) -> Result<ParameterValue, ManifestError> {
         parameter(self.value).ok_or_else(|| {
             let expected =
                 "true or false, a whole number of 64 bits, a finite number, or a text of at most 4096 bytes";
@@ -224,7 +310,10 @@ impl<'a> Field<'a> {
     }
 
     /// A list of parameter values.
-    pub(super) fn parameters(&self, example: &str) -> Result<Vec<ParameterValue>, ManifestError> {
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parameters(&self, example: &str) -> Result<Vec<ParameterValue>, ManifestError> {
         let values: Option<Vec<ParameterValue>> = self
             .value
             .as_array()

@@ -475,7 +475,7 @@ fn play(rules: Parameters, steps: &[Step]) -> History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn histories_hold(steps in prop::collection::vec(steps(), 20..400)) {

@@ -275,8 +275,9 @@ fn a_guests_failure_ends_the_job_and_is_paid() {
     let mut desk = Desk::new(quiet(), 2);
     let job = desk.submit(spec(train(2), TWO));
     let (first, second) = (desk.lease(0), desk.lease(1));
-    let failure = GuestFailure { code: FailureCode::Panic, message: "lib.rs:7: no".to_owned() };
-    let said = Said(ReceiptOutcome::GuestFailure { failure, gas: 5_000_000_000 }, Digest::of(b""));
+    let failure =
+        GuestFailure { code: FailureCode::Panic, message: "lib.rs:7: no".to_owned(), gas: 5_000_000_000 };
+    let said = Said(ReceiptOutcome::GuestFailure { failure }, Digest::of(b""));
     for (number, lease) in [(0, &first), (1, &second)] {
         desk.commit(number, lease, &said);
     }
