@@ -19,8 +19,16 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Libraries that only one crate may name.
-const OWNED: [(&str, &str); 4] =
-    [("wgpu", "tensor-gpu"), ("naga", "tensor-gpu"), ("wasmtime", "sandbox"), ("wasmtime-wasi", "sandbox")];
+const OWNED: [(&str, &str); 8] = [
+    ("wgpu", "tensor-gpu"),
+    ("naga", "tensor-gpu"),
+    ("wasmtime", "sandbox"),
+    ("wasmtime-wasi", "sandbox"),
+    ("rusqlite", "coordinator"),
+    ("tokio-postgres", "coordinator"),
+    ("object_store", "coordinator"),
+    ("axum", "coordinator"),
+];
 
 /// What a pure crate may not do, and how doing it reads.
 const IMPURE: [(&str, &str); 10] = [

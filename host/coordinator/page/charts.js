@@ -2,7 +2,7 @@
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 320, HEIGHT = 140, LEFT = 44, BOTTOM = 18, TOP = 8;
+const WIDTH = 320, HEIGHT = 140, LEFT = 56, BOTTOM = 18, TOP = 8;
 
 function svg(name, attributes, ...children) {
   const element = document.createElementNS(SVG, name);
@@ -27,8 +27,8 @@ function curve(name, values) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words },
     svg("line", { class: "axis", x1: LEFT, x2: LEFT, y1: TOP, y2: HEIGHT - BOTTOM }),
     svg("line", { class: "axis", x1: LEFT, x2: WIDTH - 8, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
-    svg("text", { x: 2, y: TOP + 8 }, short(high)),
-    svg("text", { x: 2, y: HEIGHT - BOTTOM }, short(low)),
+    svg("text", { x: 0, y: TOP + 8 }, short(high)),
+    svg("text", { x: 0, y: HEIGHT - BOTTOM }, short(low)),
     svg("text", { x: LEFT, y: HEIGHT - 4 }, "first"),
     svg("text", { x: WIDTH - 8, y: HEIGHT - 4, "text-anchor": "end" }, "last"),
     svg("path", { class: "series", d: path }),

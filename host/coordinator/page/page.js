@@ -6,10 +6,10 @@ const status = document.getElementById("status");
 let shown = 0;
 
 // The token of a link goes out of the address at once, so that it is not copied along with it.
-const given = location.hash.match(/^#token=(.+)$/);
+const given = location.hash.match(/^#token=([0-9a-f.]+)(?:&page=(\/.*))?$/);
 if (given) {
   sessionStorage.setItem("token", given[1]);
-  history.replaceState(null, "", location.pathname + "#/jobs");
+  history.replaceState(null, "", location.pathname + "#" + (given[2] || "/jobs"));
 }
 
 async function ask(path) {

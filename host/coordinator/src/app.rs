@@ -8,7 +8,7 @@ use std::{
 
 use anneal_api::{ErrorBody, ErrorCode, transport::HttpClient};
 use anneal_job::{Identity, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     blobs::{BlobError, Blobs, Uploads},
@@ -33,6 +33,7 @@ pub(crate) struct App {
     pub(crate) guard: Guard,
     /// Connections to the leader, where that is another process.
     pub(crate) leader: Mutex<Option<(String, HttpClient)>>,
+    pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) profiles: Profiles,
     pub(crate) seen: Mutex<HashMap<Identity, Timestamp>>,
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) started: Instant,
 }
 
+/// Bodies of some MiB in memory at once.
+pub(crate) const LARGE_BODIES_MAX: usize = 128;
 /// Providers whose last sign of life is remembered.
 const SEEN_MAX: usize = 1 << 20;
 

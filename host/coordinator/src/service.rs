@@ -11,10 +11,10 @@ use std::{
 
 use anneal_market::ReplayOrder;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    app::App,
+    app::{App, LARGE_BODIES_MAX},
     blobs::{BlobError, Blobs, UploadLimits, Uploads},
     config::Config,
     http::{self, Server, TlsError, guard::Guard},
@@ -173,6 +173,7 @@ fn app(
         waiters: Waiters::default(),
         guard,
         leader: Mutex::new(None),
+        large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
         metrics: Metrics::default(),
         profiles: Profiles::default(),
         seen: Mutex::new(HashMap::new()),
@@ -200,6 +201,7 @@ impl Listener for Ear {
                 Notice::Wake { class, slots } => app.waiters.wake(class.as_ref(), slots),
                 Notice::Call(provider) => app.waiters.call(provider),
                 Notice::Job(job) => app.waiters.changed(job),
+                Notice::JobEnded(job) => app.waiters.forget(job),
                 Notice::Replay(order) => self.queue.add(*order),
                 Notice::TellProvider(provider, message) => {
                     tracing::info!(%provider, message, "a provider must be told");

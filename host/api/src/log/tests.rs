@@ -65,7 +65,7 @@ fn what_was_changed_is_named() {
     case("a cut end", &|page| drop(page.entries.pop()), &|error| {
         matches!(error, LogError::HeadPlace { sequence: 8 })
     });
-    case("an end without signature", &|page| drop(page.heads.pop()), &|error| {
+    case("an end without signature", &|page| page.heads.truncate(2), &|error| {
         matches!(error, LogError::Unsigned { from: 7, to: 8 })
     });
     case("a head of another chain", &|page| page.heads[1].hash = Digest::of(b"x"), &|error| {

@@ -48,8 +48,7 @@ mod tests {
         let receipt = Receipt {
             task: TaskId(Digest::of(b"task")),
             outcome: ReceiptOutcome::GuestFailure {
-                failure: GuestFailure { code: FailureCode::Gas, message: "out of gas".to_owned() },
-                gas: 5,
+                failure: GuestFailure { code: FailureCode::Gas, message: "out of gas".to_owned(), gas: 5 },
             },
             trace_root: Digest::of(b"trace"),
             component: Digest::of(b"component"),

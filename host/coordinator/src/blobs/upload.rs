@@ -39,8 +39,10 @@ pub struct Uploads {
     folder: PathBuf,
     blobs: Blobs,
     limits: UploadLimits,
-    open: Arc<Mutex<HashMap<(Identity, Digest), Arc<AsyncMutex<Upload>>>>>,
+    open: Arc<Mutex<Sessions>>,
 }
+
+type Sessions = HashMap<(Identity, Digest), Arc<AsyncMutex<Upload>>>;
 
 /// One unfinished upload. `file` is opened by its first piece.
 #[derive(Default)]
@@ -169,7 +171,7 @@ impl Uploads {
         Ok(removed)
     }
 
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<(Identity, Digest), Arc<AsyncMutex<Upload>>>> {
+    fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -124,8 +124,12 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
     let reader = move |store: &mut dyn Store| views::job(store, job, &viewer);
     loop {
         let revision = *news.borrow_and_update();
-        let read = reader.clone();
-        let mut view = app.read(read).await?.ok_or_else(|| ErrorCode::NotFound.body())?;
+        let Some(mut view) = app.read(reader).await? else {
+            // Ids that somebody made up are not remembered.
+            drop(news);
+            app.waiters.forget(job);
+            return Err(ErrorCode::NotFound.body());
+        };
         view.revision = revision;
         let is_news = query.revision != Some(revision) || view.summary.ended.is_some();
         if is_news || tokio::time::Instant::now() >= deadline {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anneal_api::{Nonce, sign::CLOCK_SKEW_MS_MAX};
-use anneal_job::{Identity, Timestamp};
+use anneal_job::{Identity, RecordHasher, Timestamp};
 
 /// Nonces of one generation.
 const NONCES_MAX: usize = 4 << 20;
@@ -45,10 +45,9 @@ impl Nonces {
 
     /// Whether it comes for the first time; remembered from now on.
     pub(super) fn see(&self, identity: Identity, nonce: Nonce, now: Timestamp) -> Seen {
-        // Two identities that choose one nonce do not meet: both halves of the key go in.
-        let (high, low) = identity.as_bytes().split_at(16);
-        let half = |bytes: &[u8]| u128::from_le_bytes(bytes.try_into().expect("half of 32 bytes"));
-        let mark = half(&nonce.0) ^ half(high) ^ half(low).rotate_left(64);
+        // Half a digest: two identities that choose one nonce do not meet.
+        let digest = RecordHasher::new("anneal nonce 1").bytes(identity.as_bytes()).bytes(&nonce.0).finish();
+        let mark = u128::from_le_bytes(digest.as_bytes()[..16].try_into().expect("half of 32 bytes"));
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if now.0.saturating_sub(generations.began.0) >= GENERATION_MS {
             let new = std::mem::take(&mut generations.new);

@@ -1,6 +1,10 @@
 //! From a request to its handler and back: access, path, query, body, errors in their one shape.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anneal_api::{Access, Endpoint, ErrorBody, ErrorCode, Media, Method};
 use anneal_job::Digest;
@@ -15,9 +19,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{forward, guard::Caller};
 use crate::{app::App, writer::clock};
+
+/// Bodies up to here are not counted.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+/// How long a larger one waits for its place.
+const LARGE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A request, understood.
 pub(super) struct Ask<E: Endpoint> {
@@ -28,6 +38,8 @@ pub(super) struct Ask<E: Endpoint> {
     /// The body where it is bytes.
     pub(super) bytes: Bytes,
     pub(super) headers: HeaderMap,
+    /// Large bodies take up memory together: so many at once.
+    _large: Option<OwnedSemaphorePermit>,
 }
 
 /// The parts of a path; broken where they are no text.
@@ -97,6 +109,7 @@ async fn understand<E: Endpoint>(
     let query = Query::<E::Query>::try_from_uri(&parts.uri)
         .map_err(|error| ErrorCode::MalformedQuery.because(error.to_string()))?;
     let limit = if E::BODY == Media::None { 0 } else { E::BODY_BYTES_MAX };
+    let large = large_place(parts, limit, app).await?;
     let bytes = read_body(body, limit, app).await?;
     if caller.body.is_some_and(|digest| digest != Digest::of(&bytes)) {
         return Err(ErrorCode::BodyDigest.body());
@@ -107,7 +120,7 @@ async fn understand<E: Endpoint>(
             serde_json::from_str("{}").map_err(|_| ErrorCode::Internal.body())?
         }
     };
-    Ok(Ask { caller, path, query: query.0, body, bytes, headers: parts.headers.clone() })
+    Ok(Ask { caller, path, query: query.0, body, bytes, headers: parts.headers.clone(), _large: large })
 }
 
 fn path<T: DeserializeOwned>(params: &Params) -> Result<T, ErrorBody> {
@@ -115,6 +128,24 @@ fn path<T: DeserializeOwned>(params: &Params) -> Result<T, ErrorBody> {
     let fields = params.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     serde_json::from_value(serde_json::Value::Object(fields))
         .map_err(|error| ErrorCode::MalformedPath.because(error.to_string()))
+}
+
+/// A place for a body that may be large; who does not say how large it is takes one, too.
+async fn large_place(
+    parts: &Parts,
+    limit: usize,
+    app: &App,
+) -> Result<Option<OwnedSemaphorePermit>, ErrorBody> {
+    let length =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if limit == 0 || length.is_some_and(|length: usize| length <= SMALL_BYTES_MAX) {
+        return Ok(None);
+    }
+    let place = app.large_bodies.clone().acquire_owned();
+    match tokio::time::timeout(LARGE_WAIT_MAX, place).await {
+        Ok(Ok(place)) => Ok(Some(place)),
+        _ => Err(ErrorCode::Overloaded.body()),
+    }
 }
 
 async fn read_body(body: Body, limit: usize, app: &App) -> Result<Bytes, ErrorBody> {

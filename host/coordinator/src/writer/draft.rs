@@ -17,6 +17,8 @@ pub(super) struct Draft {
     events: Vec<Event>,
     replays: Vec<ReplayOrder>,
     notices: Vec<Notice>,
+    jobs: BTreeSet<JobId>,
+    jobs_ended: BTreeSet<JobId>,
     pub(super) done: Vec<String>,
     pub(super) commands: Vec<CommandRecord>,
 }
@@ -35,6 +37,8 @@ pub(crate) enum Notice {
     Call(Identity),
     /// A job has changed.
     Job(JobId),
+    /// It will not change any more, as far as anybody waits for that.
+    JobEnded(JobId),
     /// A replay is to be done.
     Replay(Box<ReplayOrder>),
     /// A job no longer needs a state.
@@ -58,10 +62,7 @@ impl Draft {
                 Key::Task(task) => task.job,
                 _ => continue,
             };
-            let notice = Notice::Job(job);
-            if !self.notices.contains(&notice) {
-                self.notices.push(notice);
-            }
+            self.jobs.insert(job);
         }
         self.changed.extend(changed);
         self.ended.extend(ended.into_iter().map(|ended| (ended.key, ended.row)));
@@ -78,6 +79,7 @@ impl Draft {
             Effect::DropBlob { job, blob, .. } => Notice::Drop { job, blob },
             Effect::TellProvider { provider, message } => Notice::TellProvider(provider, message),
             Effect::JobEnded { job, .. } => {
+                self.jobs_ended.insert(job);
                 self.put(crate::views::ended_key(job), now.0.to_string().into_bytes());
                 return;
             }
@@ -120,6 +122,8 @@ impl Draft {
         now: Timestamp,
     ) -> (Transaction, LogEnd, Vec<Notice>) {
         let mut notices = self.notices;
+        notices.extend(self.jobs.into_iter().map(Notice::Job));
+        notices.extend(self.jobs_ended.into_iter().map(Notice::JobEnded));
         let mut transaction =
             Transaction { commands: self.commands, done: self.done, ..Transaction::default() };
         for event in self.events {

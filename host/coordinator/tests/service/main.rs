@@ -9,3 +9,4 @@ mod job;
 mod page;
 mod provider;
 mod restart;
+mod secure;

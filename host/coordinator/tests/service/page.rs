@@ -67,3 +67,82 @@ async fn a_links_token_shows_private_jobs_to_their_owner_only() {
     assert!(get(&coordinator, &path, Some(&long)).await.contains("\"token-wrong\""));
     coordinator.stop().await;
 }
+
+/// In a real browser, with real jobs: what a person sees, on a screen and on a phone, light and dark.
+#[cfg(feature = "chromium")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_shows_jobs_providers_and_the_log() {
+    let site = Site::new();
+    let coordinator = site.start().await;
+    let liar = crate::provider::Provider::enrol(&coordinator, Some((1, 2))).await;
+    let mut providers = tokio::task::JoinSet::new();
+    providers.spawn(liar.run());
+    for _ in 0..2 {
+        providers.spawn(crate::provider::Provider::enrol(&coordinator, None).await.run());
+    }
+    let developer = client(&coordinator, new_key()).await;
+    let plan = PlanSpec::Train { segments: 4, workers: 2 };
+    let id = Job::new(site.folder.path(), plan, Redundancy::Fixed(2)).submit(&developer).await;
+    crate::fixture::ended(&developer, id).await;
+    let link = developer.page_link(Duration::from_secs(600));
+    let (base, token) = link.expose().split_once("/#token=").expect("a link");
+    for (page, words) in [
+        ("/jobs", &["Your jobs", "a job", "completed"][..]),
+        (
+            &format!("/job/{id}"),
+            &["Verified metrics", "aria-label=\"loss:", "✗ faulted", "merge 4", "Result"],
+        ),
+        ("/providers", &["a provider", "1 faulted", "takes leases"]),
+        ("/log", &["job-ended", "Last signed head"]),
+        ("/health", &["takes commands", "this process"]),
+    ] {
+        for (size, look) in [("1200,900", 1), ("390,844", 0)] {
+            let shown = browse(site.folder.path(), base, token, page, size, look).await;
+            for word in words {
+                assert!(shown.contains(word), "{page} at {size} lacks {word}: {shown}");
+            }
+        }
+    }
+    providers.shutdown().await;
+    coordinator.stop().await;
+}
+
+/// The page after its scripts have run, as HTML; and a picture of it in target/pages.
+#[cfg(feature = "chromium")]
+async fn browse(
+    folder: &std::path::Path,
+    base: &str,
+    token: &str,
+    page: &str,
+    size: &str,
+    look: u32,
+) -> String {
+    let pictures = anneal_tests::workspace().join("target/pages");
+    std::fs::create_dir_all(&pictures).expect("a folder");
+    let name = page.split('/').nth(1).expect("a page");
+    let picture = pictures.join(format!("{name}-{}.png", if look == 1 { "light" } else { "dark-phone" }));
+    let url = format!("{base}/#token={token}&page={page}");
+    let run = |what: String| {
+        let (profile, url, size) = (folder.join("browser"), url.clone(), size.to_owned());
+        async move {
+            let mut command = std::process::Command::new("chromium");
+            command.args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--no-first-run",
+            ]);
+            command
+                .arg(format!("--user-data-dir={}", profile.display()))
+                .arg(format!("--window-size={size}"));
+            command.arg(format!("--blink-settings=preferredColorScheme={look}"));
+            command.args(["--virtual-time-budget=4000", &what]).arg(url);
+            let done = tokio::task::spawn_blocking(move || command.output()).await.expect("it runs");
+            let done = done.expect("chromium is installed: run `tests/setup tests`");
+            String::from_utf8_lossy(&done.stdout).into_owned()
+        }
+    };
+    run(format!("--screenshot={}", picture.display())).await;
+    run("--dump-dom".to_owned()).await
+}
