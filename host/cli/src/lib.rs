@@ -116,9 +116,9 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Coordinator(arguments) => on_host("coordinator", false, |host, terminal| {
             coordinator::coordinator(&arguments, host, terminal)
         }),
-        Command::Demo(arguments) => on_host("demo", arguments.output.json, |host, terminal| {
-            demo::demo(&arguments, host, terminal)
-        }),
+        Command::Demo(arguments) => {
+            on_host("demo", arguments.output.json, |host, terminal| demo::demo(&arguments, host, terminal))
+        }
         Command::Provide(arguments) => {
             on_host("provide", false, |host, terminal| provide::provide(&arguments, host, terminal))
         }
@@ -165,11 +165,7 @@ fn schema(of: SchemaOf) -> String {
 }
 
 /// As [`tell`], for a command that needs to know this machine.
-fn on_host<T: Serialize>(
-    command: &str,
-    json: bool,
-    act: impl FnOnce(&Host, &Terminal) -> Outcome<T>,
-) -> u8 {
+fn on_host<T: Serialize>(command: &str, json: bool, act: impl FnOnce(&Host, &Terminal) -> Outcome<T>) -> u8 {
     tell(command, json, |terminal| act(&Host::here().map_err(Failure::host)?, terminal))
 }
 

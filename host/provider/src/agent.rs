@@ -90,7 +90,7 @@ pub enum AgentError {
 enum Heard {
     Polled(Result<PollReply, ClientError>),
     Answered(Box<Batch>, Result<BatchReply, ClientError>),
-    Ran(AttemptId, Finished),
+    Ran(AttemptId, Box<Finished>),
     Failed(AttemptId, Failure),
     Traced(AttemptId, TraceLevel, Traced),
     Uploaded(AttemptId, Result<(), ClientError>),
@@ -299,7 +299,7 @@ impl Running {
             }
             Heard::Ran(attempt, finished) => {
                 self.ended(attempt);
-                self.desk.ran(attempt, finished);
+                self.desk.ran(attempt, *finished);
             }
             Heard::Failed(attempt, failure) => {
                 self.ended(attempt);
@@ -346,11 +346,7 @@ impl Running {
     }
 
     /// Gives back what is not finished, waiting for the coordinator to hear it, but not long.
-    async fn leave(
-        mut self,
-        heard: &mut mpsc::Receiver<Heard>,
-        enrol: &Enrol,
-    ) -> Result<(), AgentError> {
+    async fn leave(mut self, heard: &mut mpsc::Receiver<Heard>, enrol: &Enrol) -> Result<(), AgentError> {
         let give_back = async {
             while !self.desk.is_done() || self.sending {
                 self.act();

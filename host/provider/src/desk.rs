@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_api::wire::{
-    Batch, BatchReply, CommitItem, Duty, FaultItem, GiveBackItem, GiveBackReason, Heartbeat, ItemReply, Lease,
-    Poll, PollReply, RevealItem, TraceItem, TraceLevel,
+    Batch, BatchReply, CommitItem, Duty, FaultItem, GiveBackItem, GiveBackReason, Heartbeat, ItemReply,
+    Lease, Poll, PollReply, RevealItem, TraceItem, TraceLevel,
 };
 use anneal_job::{AttemptId, Blob, Digest, HostFault, Timestamp};
 
@@ -89,7 +89,10 @@ impl Desk {
         };
         for attempt in desk.attempts.values_mut() {
             let unfinished = attempt.record.finished.is_none();
-            if unfinished && (attempt.record.lease.deadline <= now || !desk.devices.contains(&attempt.record.lease.device)) {
+            if unfinished
+                && (attempt.record.lease.deadline <= now
+                    || !desk.devices.contains(&attempt.record.lease.device))
+            {
                 attempt.give_back = Some(GiveBackReason::Shutdown);
             }
         }
@@ -224,11 +227,11 @@ impl Desk {
                     known.uploading = true;
                     self.actions.push(Action::Upload(*attempt, *blob));
                 }
-                Duty::Trace { level, .. } if !known.has_trace(*level) => {
-                    if busy.insert(known.record.lease.device) {
-                        known.busy = true;
-                        self.actions.push(Action::Trace(Box::new(known.record.lease.clone()), *level));
-                    }
+                Duty::Trace { level, .. }
+                    if !known.has_trace(*level) && busy.insert(known.record.lease.device) =>
+                {
+                    known.busy = true;
+                    self.actions.push(Action::Trace(Box::new(known.record.lease.clone()), *level));
                 }
                 _ => {}
             }
@@ -281,9 +284,12 @@ impl Desk {
             if let Some(known) = self.attempts.get_mut(&item.attempt) {
                 known.trace = None;
             }
-            self.fulfilled(item.attempt, reply, now, |duty| {
-                matches!(duty, Duty::Trace { level, .. } if *level == item.level)
-            });
+            self.fulfilled(
+                item.attempt,
+                reply,
+                now,
+                |duty| matches!(duty, Duty::Trace { level, .. } if *level == item.level),
+            );
         }
         let faults = batch.faults.iter().map(|item| item.attempt).take(reply.faults.len());
         let given = batch.given_back.iter().map(|item| item.attempt).take(reply.given_back.len());

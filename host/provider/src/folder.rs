@@ -59,8 +59,7 @@ impl Folder {
             files::private_folder(path).map_err(|source| FolderError { path: path.to_owned(), source })
         };
         open(path)?;
-        let path =
-            path.canonicalize().map_err(|source| FolderError { path: path.to_owned(), source })?;
+        let path = path.canonicalize().map_err(|source| FolderError { path: path.to_owned(), source })?;
         let (attempts, blobs) = (open(&path.join(ATTEMPTS))?, open(&path.join(BLOBS))?);
         Ok(Folder { path, attempts, blobs })
     }
@@ -169,9 +168,8 @@ impl Folder {
     pub fn trim(&self, bytes_max: u64, needed: &BTreeSet<Digest>) -> Result<(), FolderError> {
         let mut kept = 0;
         for (digest, bytes) in self.blobs_newest_first().map_err(|source| self.failed(BLOBS, source))? {
-            if digest.is_some_and(|digest| needed.contains(&digest)) {
-                kept += bytes;
-            } else if kept + bytes <= bytes_max {
+            let is_needed = digest.is_some_and(|digest| needed.contains(&digest));
+            if is_needed || kept + bytes <= bytes_max {
                 kept += bytes;
             } else if let Some(digest) = digest {
                 let _another_time = self.blobs.remove_file(digest.to_string());
@@ -188,7 +186,7 @@ impl Folder {
             let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
             found.push((metadata.modified()?, digest, metadata.len()));
         }
-        found.sort_by(|a, b| b.0.cmp(&a.0));
+        found.sort_by_key(|&(modified, ..)| std::cmp::Reverse(modified));
         Ok(found.into_iter().map(|(_, digest, bytes)| (digest, bytes)).collect())
     }
 

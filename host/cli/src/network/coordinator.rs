@@ -4,9 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anneal_api::SecretKey;
 use anneal_coordinator::{
-    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles,
-    blobs::BlobPlace,
-    store::StoreUrl,
+    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles, blobs::BlobPlace, store::StoreUrl,
 };
 use anneal_job::{Digest, ReceiptOutcome};
 use anneal_market::{Parameters, TraceLevel, TraceReport};
@@ -60,10 +58,24 @@ pub struct Place {
 pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Terminal) -> Outcome<Served> {
     let place = Place {
         listen: arguments.listen,
-        tls: arguments.certificate.clone().zip(arguments.key.clone()).map(|(certificate, key)| TlsFiles { certificate, key }),
+        tls: arguments
+            .certificate
+            .clone()
+            .zip(arguments.key.clone())
+            .map(|(certificate, key)| TlsFiles { certificate, key }),
         folder: arguments.folder.clone().unwrap_or_else(|| host.data.join("coordinator")),
-        store: arguments.store.as_deref().map(str::parse).transpose().map_err(|error| anyhow!("--store: {error}"))?,
-        blobs: arguments.blobs.as_deref().map(str::parse).transpose().map_err(|error| anyhow!("--blobs: {error}"))?,
+        store: arguments
+            .store
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| anyhow!("--store: {error}"))?,
+        blobs: arguments
+            .blobs
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| anyhow!("--blobs: {error}"))?,
     };
     let tls = place.tls.is_some();
     wait_for(async {

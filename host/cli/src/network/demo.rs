@@ -7,21 +7,24 @@ mod cheats;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anneal_api::{
     Client, ClientOptions, SecretKey,
-    wire::{DeviceOffer, JobView, SubmitJob},
+    wire::{AttemptState, DeviceOffer, JobView, SubmitJob, TaskView},
 };
-use anneal_job::{Price, Redundancy};
+use anneal_job::{JobId, Price, Redundancy};
 use anneal_market::Parameters;
 use anneal_provider::{Agent, Compiler, Device, Folder, StatusBoard, Wish};
 use anneal_sandbox::Machine;
 use anyhow::{Context, anyhow};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch as channel, task::JoinSet, time::sleep};
 
-use super::{coordinator, developer, failure, key_in, spec, wait_for, watch::watch};
+use super::{
+    coordinator, developer, failure, key_in, spec, wait_for,
+    watch::{all_tasks, caught, watch_quietly},
+};
 use crate::{
     arguments::{self, JobArguments, Terms},
     backends::Backend,
@@ -34,6 +37,10 @@ use crate::{
 
 /// Bytes of blobs that a provider of the demo keeps.
 const BLOB_BYTES_MAX: u64 = 1 << 30;
+
+/// Disputes go on when the job has its result; the demo waits so long for their end.
+const DISPUTES_TIME: Duration = Duration::from_secs(120);
+const DISPUTES_PAUSE: Duration = Duration::from_millis(500);
 
 /// A provider of the demo.
 struct Cast {
@@ -82,7 +89,7 @@ async fn run(
     let running = coordinator::start(place, parameters, host).await?;
     let url = format!("http://{}", running.address());
     terminal.note(format!("coordinator {url}"));
-    let (wish, wished) = watch::channel(Wish::Run);
+    let (wish, wished) = channel::channel(Wish::Run);
     let mut agents = JoinSet::new();
     for cast in cast(host, seed) {
         let agent = agent(&cast, &folder.join(cast.name), &url, host, terminal).await?;
@@ -125,7 +132,12 @@ async fn agent(cast: &Cast, folder: &Path, url: &str, host: &Host, terminal: &Te
     let tested = devices::test_and_measure(&cast.backend)?;
     let folder = Folder::open(folder).map_err(Failure::host)?;
     let key = Arc::new(folder.key().map_err(Failure::host)?);
-    terminal.note(format!("{:<11} {}  {}", cast.name, &key.identity().to_string()[..12], cast.backend.name()));
+    terminal.note(format!(
+        "{:<11} {}  {}",
+        cast.name,
+        &key.identity().to_string()[..12],
+        cast.backend.name()
+    ));
     let client = connect(url, Arc::clone(&key)).await?;
     let board = StatusBoard::default();
     let device = &cast.backend.device;
@@ -156,7 +168,7 @@ async fn agent(cast: &Cast, folder: &Path, url: &str, host: &Host, terminal: &Te
 
 fn maker(cast: &Cast, host: &Host) -> Box<dyn Fn() -> Box<dyn Machine> + Send + Sync> {
     let (host, backend) = (host.clone(), cast.backend.clone());
-    match cast.cheat.clone() {
+    match cast.cheat {
         None => Box::new(move || host.machine(&backend)),
         Some(cheat) => Box::new(move || cheat.machine()),
     }
@@ -166,7 +178,13 @@ async fn connect(url: &str, key: Arc<SecretKey>) -> Outcome<Client> {
     Client::connect(ClientOptions::new(super::parse_url(url)?, key)).await.map_err(failure)
 }
 
-async fn submit(job: &Job, url: &str, key: Arc<SecretKey>, folder: &Path, terminal: &Terminal) -> Outcome<JobView> {
+async fn submit(
+    job: &Job,
+    url: &str,
+    key: Arc<SecretKey>,
+    folder: &Path,
+    terminal: &Terminal,
+) -> Outcome<JobView> {
     let client = connect(url, key).await?;
     let terms = Terms {
         redundancy: Some(Redundancy::Fixed(2)),
@@ -180,12 +198,13 @@ async fn submit(job: &Job, url: &str, key: Arc<SecretKey>, folder: &Path, termin
     let submit = SubmitJob { name: "demo".to_owned(), nonce: 0, spec: submission.spec };
     let submitted = client.submit(&submit).await.map_err(failure)?;
     terminal.note(format!(
-        "submitted {}: two workers, two operators must agree; at most {} credits",
+        "submitted {}: two workers, two operators must agree; at most {}",
         &submitted.job.to_string()[..12],
         submitted.quote.cap
     ));
     terminal.note(format!("watch it at {}", client.page_link(Duration::from_secs(3600)).expose()));
-    let view = watch(&client, submitted.job, terminal).await?;
+    watch_quietly(&client, submitted.job, terminal).await?;
+    let view = judged(&client, submitted.job, terminal).await?;
     let out: PathBuf = folder.join("out");
     developer::fetch_into(&client, &view, &out, None, terminal).await?;
     if view.end.is_none() {
@@ -193,4 +212,25 @@ async fn submit(job: &Job, url: &str, key: Arc<SecretKey>, folder: &Path, termin
         return Err(Failure::host(anyhow!("the demo's job did not complete: {reason}")));
     }
     Ok(view)
+}
+
+/// The job, once every dispute about it has come down to what differs, or after a while.
+async fn judged(client: &Client, job: JobId, terminal: &Terminal) -> Outcome<JobView> {
+    let start = Instant::now();
+    loop {
+        let view = all_tasks(client, job).await?;
+        if start.elapsed() > DISPUTES_TIME || view.tasks.iter().all(is_judged) {
+            for line in caught(client, &view).await {
+                terminal.note(line);
+            }
+            return Ok(view);
+        }
+        sleep(DISPUTES_PAUSE).await;
+    }
+}
+
+/// Each attempt that was faulted has a finding.
+fn is_judged(task: &TaskView) -> bool {
+    let faulted = task.attempts.iter().filter(|attempt| attempt.state == AttemptState::Faulted).count();
+    faulted <= task.verdict.as_ref().map_or(0, |verdict| verdict.faults.len())
 }

@@ -152,7 +152,8 @@ pub(super) async fn fetch_into(
         client.download(blob, &path, &mut |_, _| {}).await.map_err(failure)?;
         terminal.note(format!("weights     {}", path.display()));
     }
-    let receipts: Vec<_> = view.tasks.iter().flat_map(|task| &task.attempts).filter_map(|a| a.receipt.as_ref()).collect();
+    let receipts: Vec<_> =
+        view.tasks.iter().flat_map(|task| &task.attempts).filter_map(|a| a.receipt.as_ref()).collect();
     let kept = serde_json::to_vec_pretty(&receipts).context("receipts are JSON").map_err(Failure::host)?;
     write("receipts.json", &kept).map_err(Failure::host)?;
     let whole = serde_json::to_vec_pretty(view).context("a job is JSON").map_err(Failure::host)?;
@@ -224,8 +225,7 @@ fn name_of(job: &Path) -> String {
 
 fn describe_quote(quote: &Quote) -> String {
     format!(
-        "{} tasks, each on {} providers (at most {})\nexpected    {} credits\nat most     {} credits; what is not \
-         used comes back",
+        "{} tasks, each on {} providers (at most {})\nexpected    {}\nat most     {}; what is not used comes back",
         quote.tasks, quote.replicas, quote.replicas_max, quote.expected, quote.cap
     )
 }

@@ -7,10 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey, wire::DeviceOffer};
 use anneal_job::Price;
-use anneal_provider::{
-    Agent, Compiler, Device, Folder, StatusBoard, Wish,
-    agent::folder_of,
-};
+use anneal_provider::{Agent, Compiler, Device, Folder, StatusBoard, Wish, agent::folder_of};
 use anyhow::{anyhow, ensure};
 use serde::Serialize;
 use tokio::{
@@ -76,7 +73,8 @@ async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work)
     let mut agents = JoinSet::new();
     let mut boards = Vec::new();
     for url in urls {
-        let client = Client::connect(ClientOptions::new(url.clone(), Arc::clone(&key))).await.map_err(failure)?;
+        let client =
+            Client::connect(ClientOptions::new(url.clone(), Arc::clone(&key))).await.map_err(failure)?;
         terminal.note(format!("working for {url}"));
         let folder = Folder::open(&folder_of(&base, &client.coordinator())).map_err(Failure::host)?;
         let board = StatusBoard::default();
@@ -114,7 +112,10 @@ async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work)
 
 /// The coordinators that are meant, all of them on this machine for now.
 fn coordinators(arguments: &Provide, host: &Host) -> Outcome<Vec<CoordinatorUrl>> {
-    let named = arguments.coordinators.iter().chain(host.coordinator.iter().filter(|_| arguments.coordinators.is_empty()));
+    let named = arguments
+        .coordinators
+        .iter()
+        .chain(host.coordinator.iter().filter(|_| arguments.coordinators.is_empty()));
     let urls = named.map(|text| parse_url(text)).collect::<Outcome<Vec<_>>>()?;
     if urls.is_empty() {
         return Err(Failure::bad_input(
@@ -139,16 +140,22 @@ fn ensure_here(url: &CoordinatorUrl) -> anyhow::Result<()> {
 
 /// The devices that are offered: tested, or the command ends.
 fn offered(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome<Vec<OfferedDevice>> {
-    let wanted = |which: Offered| arguments.devices.is_empty() || arguments.devices.iter().any(|&device| device == which || device == Offered::All);
+    let wanted = |which: Offered| {
+        arguments.devices.is_empty()
+            || arguments.devices.iter().any(|&device| device == which || device == Offered::All)
+    };
     let mut backends = Vec::new();
     if wanted(Offered::Gpu) {
-        backends.extend(Backend::gpus(host).into_iter().filter(|gpu| arguments.software || !gpu.device.software));
+        backends
+            .extend(Backend::gpus(host).into_iter().filter(|gpu| arguments.software || !gpu.device.software));
     }
     if wanted(Offered::Cpu) {
         backends.push(Backend::cpu(arguments.threads));
     }
     if backends.is_empty() {
-        return Err(Failure::bad_input("there is no device to offer; see `anneal devices`, or offer --device cpu"));
+        return Err(Failure::bad_input(
+            "there is no device to offer; see `anneal devices`, or offer --device cpu",
+        ));
     }
     let mut offered = Vec::new();
     for (number, backend) in backends.into_iter().enumerate() {

@@ -1,10 +1,12 @@
 //! Watching a job at a coordinator: a line per verified task with its metrics, a bar on a terminal.
 
+use std::collections::BTreeMap;
+
 use anneal_api::{
     Client,
     wire::{JobQuery, JobState, JobView, TaskState, TaskView, VerdictBy, VerdictView},
 };
-use anneal_job::{JobId, PlannedTask};
+use anneal_job::{Identity, JobId, PlannedTask};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure;
@@ -19,11 +21,20 @@ const WAIT_MS: u64 = 20_000;
 /// Tasks of one answer.
 const PAGE: u64 = 1_000;
 
-/// Tells what happens to a job until it has ended; the whole job then.
+/// Tells what happens to a job until it has ended, and whom its verdicts fault; the whole job then.
 ///
 /// # Errors
 /// The coordinator's.
 pub async fn watch(client: &Client, job: JobId, terminal: &Terminal) -> Outcome<JobView> {
+    let whole = watch_quietly(client, job, terminal).await?;
+    for line in caught(client, &whole).await {
+        terminal.note(line);
+    }
+    Ok(whole)
+}
+
+/// The same without the faults.
+pub(super) async fn watch_quietly(client: &Client, job: JobId, terminal: &Terminal) -> Outcome<JobView> {
     let mut watcher = Watcher::new(terminal);
     let mut query = JobQuery { from: Some(0), tasks: Some(PAGE), ..JobQuery::default() };
     loop {
@@ -105,11 +116,10 @@ impl Watcher {
         let next = self.next;
         let done = view.tasks.iter().skip_while(|task| task.index < next);
         for task in done {
-            let Some(verdict) = task.verdict.as_ref().filter(|_| task.state == TaskState::Done) else { break };
+            let Some(verdict) = task.verdict.as_ref().filter(|_| task.state == TaskState::Done) else {
+                break;
+            };
             self.line(&describe(view, task, verdict));
-            for fault in &verdict.faults {
-                self.line(&format!("  caught    {}", fault_words(fault)));
-            }
             self.next = task.index + 1;
         }
         let words = state_words(view);
@@ -136,7 +146,7 @@ impl Watcher {
         } else {
             lines.push(state_words(view));
         }
-        lines.push(format!("paid        {} of at most {} credits", view.summary.spent, view.summary.cap));
+        lines.push(format!("paid        {} of at most {}", view.summary.spent, view.summary.cap));
         self.terminal.data(lines.join("\n"));
     }
 
@@ -150,14 +160,16 @@ impl Watcher {
 
 fn describe(view: &JobView, task: &TaskView, verdict: &VerdictView) -> String {
     let by = match verdict.by {
-        VerdictBy::Agreement => format!("{} agree", task.attempts.iter().filter(|a| a.receipt.is_some()).count()),
+        VerdictBy::Agreement => {
+            format!("{} agree", task.attempts.iter().filter(|a| a.receipt.is_some()).count())
+        }
         VerdictBy::Replay => "replayed".to_owned(),
         VerdictBy::Cache => "known".to_owned(),
     };
     let result = verdict.result.map(|result| result.to_string()[..12].to_owned());
     let mut words = format!("{:<22} {:<9} {}", task_words(view, task), by, result.unwrap_or_default());
-    let mut last = std::collections::BTreeMap::new();
-    verdict.metrics.iter().for_each(|metric| drop(last.insert(&metric.name, metric.value)));
+    let last: BTreeMap<&String, f64> =
+        verdict.metrics.iter().map(|metric| (&metric.name, metric.value)).collect();
     for (name, value) in last {
         words += &format!("  {name} {}", number(value));
     }
@@ -175,23 +187,56 @@ fn task_words(view: &JobView, task: &TaskView) -> String {
     progress::describe(&planned, view.summary.tasks as usize)
 }
 
-/// A fault as the market tells it: whoever it is, and down to which operation.
+/// Whom the verdicts fault, a line each: who, in which task, down to which operation.
+pub(super) async fn caught(client: &Client, view: &JobView) -> Vec<String> {
+    let mut lines = Vec::new();
+    for task in &view.tasks {
+        for fault in task.verdict.iter().flat_map(|verdict| &verdict.faults) {
+            let attempt = task.attempts.iter().find(|attempt| {
+                fault.get("attempt").and_then(serde_json::Value::as_str) == Some(&attempt.attempt.to_string())
+            });
+            let who = match attempt {
+                Some(attempt) => name(client, attempt.provider).await,
+                None => "somebody".to_owned(),
+            };
+            lines.push(format!("caught      {who} in {}{}", task_words(view, task), fault_words(fault)));
+        }
+    }
+    lines
+}
+
+/// A provider's name, with the first digits of its key: names are not unique.
+async fn name(client: &Client, provider: Identity) -> String {
+    let short = provider.to_string()[..12].to_owned();
+    match client.provider(provider).await {
+        Ok(known) if !known.name.is_empty() => format!("{} ({short})", known.name),
+        _ => short,
+    }
+}
+
+/// A fault as the market tells it: down to which operation.
 fn fault_words(fault: &serde_json::Value) -> String {
-    let text = |name: &str| fault.get(name).map(|value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    });
-    let short = |name: &str| text(name).map(|text| text.chars().take(12).collect::<String>());
-    let mut words = format!("provider {}", short("provider").unwrap_or_else(|| "unknown".to_owned()));
-    for (label, value) in [
-        ("step", text("step")),
-        ("operation", text("operation")),
-        ("number", text("operation_index")),
-        ("expected", short("expected")),
-        ("found", short("found")),
-    ] {
-        if let Some(value) = value.filter(|value| value != "null") {
-            words += &format!(", {label} {value}");
+    let text = |key: &str| match fault.get(key)? {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Null => None,
+        other => Some(other.to_string()),
+    };
+    let digest = |key: &str| {
+        let digest = text(key)?;
+        let nothing = digest.bytes().all(|byte| byte == b'0');
+        Some(if nothing { "nothing".to_owned() } else { digest.chars().take(12).collect() })
+    };
+    let mut words = String::new();
+    let parts = [
+        (", step", text("step")),
+        (", operation", text("operation")),
+        ("", text("name").map(|name| format!("`{name}`"))),
+        (": expected", digest("expected")),
+        (", found", digest("found")),
+    ];
+    for (label, value) in parts {
+        if let Some(value) = value {
+            words += &format!("{label} {value}");
         }
     }
     words

@@ -33,7 +33,7 @@ impl Running {
         self.tasks.spawn(async move {
             let attempt = lease.attempt;
             let heard = match shared.run(lease, stop).await {
-                Ok(finished) => Heard::Ran(attempt, finished),
+                Ok(finished) => Heard::Ran(attempt, Box::new(finished)),
                 Err(failure) => Heard::Failed(attempt, failure),
             };
             let _the_agent_ended = tell.send(heard).await;
@@ -89,7 +89,8 @@ impl Shared {
         let output = self.folder.state(lease.attempt);
         self.on_device(lease, stop, files, move |shared, lease, files, stop| {
             let mut machine = (shared.devices[&lease.device].machine)();
-            let work = Work { task: &lease.task, files: &files, time: shared.time(lease.deadline), stop: &stop };
+            let work =
+                Work { task: &lease.task, files: &files, time: shared.time(lease.deadline), stop: &stop };
             work::attempt(&mut *machine, &shared.compiler, &work, &output, &mut |event| {
                 shared.progress(lease.device, event);
             })
@@ -97,7 +98,12 @@ impl Shared {
         .await
     }
 
-    async fn trace(self: &Arc<Self>, lease: Lease, level: TraceLevel, stop: StopFlag) -> Result<Traced, Failure> {
+    async fn trace(
+        self: &Arc<Self>,
+        lease: Lease,
+        level: TraceLevel,
+        stop: StopFlag,
+    ) -> Result<Traced, Failure> {
         self.board.line(format!("tracing {} for a dispute", describe(&lease)));
         self.at_work(&lease, true);
         let traced = async {
