@@ -11,13 +11,16 @@ use anneal_tensor::{
 
 /// The lie is in one of so many operations from the task's beginning.
 const OPERATIONS: u64 = 3_000;
+/// The bit of each element that the liar flips: an eighth of its value or so. A smaller lie is often rounded away
+/// by the next matrix product, and a lie without effect is none.
+const LIE: u32 = 1 << 20;
 /// Bytes of a state that is copied.
 const STATE_BYTES_MAX: u64 = 1 << 30;
 
 /// How a provider cheats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cheat {
-    /// Computes, but for one bit of one operation that the seed draws for each task.
+    /// Computes, but for one operation that the seed draws for each task.
     Lies {
         /// Of the draw.
         seed: u64,
@@ -58,8 +61,8 @@ impl Machine for Liar {
     }
 }
 
-/// A CPU that flips the lowest bit of one element of the first operation from a drawn one on, and computes
-/// everything after it from that.
+/// A CPU that flips a bit in every element of the first operation from a drawn one on, and computes everything
+/// after it from that.
 struct Lying {
     cpu: Cpu,
     from: u64,
@@ -79,10 +82,10 @@ impl Lying {
         let Some(node) = nodes.iter().filter(fits).min_by_key(|node| node.sequence()) else { return Ok(()) };
         let truth = self.cpu.evaluate(std::slice::from_ref(node))?.remove(0);
         let mut elements = (*self.cpu.read(&truth)?).clone();
-        if let Elements::F32(elements) = &mut elements
-            && let Some(element) = elements.iter_mut().find(|element| element.abs() > 1e-20)
-        {
-            *element = f32::from_bits(element.to_bits() ^ 1);
+        if let Elements::F32(elements) = &mut elements {
+            for element in elements {
+                *element = f32::from_bits(element.to_bits() ^ LIE);
+            }
             self.told = true;
         }
         node.set_value(Value::host(truth.dtype, truth.shape, elements));
