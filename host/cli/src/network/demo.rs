@@ -5,6 +5,7 @@
 mod cheats;
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use std::{
 
 use anneal_api::{
     Client, ClientOptions, SecretKey,
-    wire::{AttemptState, DeviceOffer, JobView, SubmitJob, TaskView},
+    wire::{AttemptState, JobView, SubmitJob, TaskView},
 };
 use anneal_job::{JobId, Price, Redundancy};
 use anneal_market::Parameters;
@@ -22,16 +23,16 @@ use anyhow::{Context, anyhow};
 use tokio::{sync::watch as channel, task::JoinSet, time::sleep};
 
 use super::{
-    coordinator, developer, failure, key_in, spec, wait_for,
+    coordinator, developer, failure, key_in, provide, spec, wait_for,
     watch::{all_tasks, caught, watch_quietly},
 };
 use crate::{
     arguments::{self, JobArguments, Terms},
     backends::Backend,
-    devices,
+    devices::{self, Tested},
     failure::{Failure, Outcome},
     host::Host,
-    job::{Job, VERSIONS},
+    job::Job,
     terminal::Terminal,
 };
 
@@ -41,6 +42,9 @@ const BLOB_BYTES_MAX: u64 = 1 << 30;
 /// Disputes go on when the job has its result; the demo waits so long for their end.
 const DISPUTES_TIME: Duration = Duration::from_secs(120);
 const DISPUTES_PAUSE: Duration = Duration::from_millis(500);
+
+/// The file by which a demo knows its own folder.
+const MARK: &str = "anneal-demo.txt";
 
 /// A provider of the demo.
 struct Cast {
@@ -55,11 +59,7 @@ struct Cast {
 /// Where something cannot be started, or the job fails.
 pub fn demo(arguments: &arguments::Demo, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
     let folder = arguments.folder.clone();
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot clear {}", folder.display()))
-            .map_err(Failure::host)?;
-    }
+    clear(&folder)?;
     let job = Job::load(&job_arguments(arguments), host, terminal)?;
     let seed = match arguments.seed {
         Some(seed) => seed,
@@ -67,6 +67,29 @@ pub fn demo(arguments: &arguments::Demo, host: &Host, terminal: &Terminal) -> Ou
     };
     terminal.note(format!("seed {seed}: it draws which step and operation the liar lies in"));
     wait_for(run(arguments, &folder, job, seed, host, terminal))
+}
+
+/// Makes the folder new. Only what a demo made is removed: it left its mark.
+fn clear(folder: &Path) -> Outcome<()> {
+    let is_empty = |entries: std::fs::ReadDir| entries.count() == 0;
+    if folder.exists() && !folder.join(MARK).is_file() && !std::fs::read_dir(folder).is_ok_and(is_empty) {
+        return Err(Failure::bad_input(format!(
+            "{} holds other things than an earlier demo; name another folder with --folder",
+            folder.display()
+        )));
+    }
+    let made = || -> std::io::Result<()> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(
+            folder.join(MARK),
+            "Made by `anneal demo`, which removes this folder when it runs again.\n",
+        )
+    };
+    let context = || format!("cannot make the folder {} new", folder.display());
+    made().with_context(context).map_err(Failure::host)
 }
 
 async fn run(
@@ -91,8 +114,14 @@ async fn run(
     terminal.note(format!("coordinator {url}"));
     let (wish, wished) = channel::channel(Wish::Run);
     let mut agents = JoinSet::new();
+    let mut tests = BTreeMap::new();
     for cast in cast(host, seed) {
-        let agent = agent(&cast, &folder.join(cast.name), &url, host, terminal).await?;
+        // Three of them compute on the same CPU: it is tested once.
+        let tested = match tests.entry(cast.backend.address.clone()) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => *new.insert(devices::test_and_measure(&cast.backend)?),
+        };
+        let agent = agent(&cast, tested, &folder.join(cast.name), &url, host, terminal).await?;
         agents.spawn(agent.run(wished.clone()));
     }
     let key = key_in(&folder.join("developer"))?;
@@ -128,8 +157,14 @@ fn cast(host: &Host, seed: u64) -> Vec<Cast> {
     ]
 }
 
-async fn agent(cast: &Cast, folder: &Path, url: &str, host: &Host, terminal: &Terminal) -> Outcome<Agent> {
-    let tested = devices::test_and_measure(&cast.backend)?;
+async fn agent(
+    cast: &Cast,
+    tested: Tested,
+    folder: &Path,
+    url: &str,
+    host: &Host,
+    terminal: &Terminal,
+) -> Outcome<Agent> {
     let folder = Folder::open(folder).map_err(Failure::host)?;
     let key = Arc::new(folder.key().map_err(Failure::host)?);
     terminal.note(format!(
@@ -140,18 +175,7 @@ async fn agent(cast: &Cast, folder: &Path, url: &str, host: &Host, terminal: &Te
     ));
     let client = connect(url, Arc::clone(&key)).await?;
     let board = StatusBoard::default();
-    let device = &cast.backend.device;
-    let offer = DeviceOffer {
-        device: 0,
-        name: device.name.chars().take(100).collect(),
-        class: if device.backend == "gpu" { "gpu" } else { "cpu" }.to_owned(),
-        memory_bytes: device.memory_bytes.unwrap_or(2 << 30),
-        features: [device.backend.clone()].into(),
-        software: device.software,
-        selftest: Some(VERSIONS),
-        speed_gas_per_second: tested.gas_per_second,
-        price_floor: Price(0),
-    };
+    let offer = provide::offer(0, &cast.backend, tested, Price(0));
     let make = maker(cast, host);
     Ok(Agent {
         client,
@@ -233,4 +257,24 @@ async fn judged(client: &Client, job: JobId, terminal: &Terminal) -> Outcome<Job
 fn is_judged(task: &TaskView) -> bool {
     let faulted = task.attempts.iter().filter(|attempt| attempt.state == AttemptState::Faulted).count();
     faulted <= task.verdict.as_ref().map_or(0, |verdict| verdict.faults.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_no_demo_made_is_left_alone() {
+        let place = tempfile::tempdir().expect("a directory");
+        let letter = place.path().join("letter.txt");
+        std::fs::write(&letter, b"dear").expect("written");
+        assert!(clear(place.path()).is_err());
+        assert!(letter.is_file());
+        let own = place.path().join("own");
+        for _ in 0..2 {
+            assert!(clear(&own).is_ok());
+            std::fs::write(own.join("left.txt"), b"over").expect("written");
+        }
+        assert!(clear(&own).is_ok() && !own.join("left.txt").exists());
+    }
 }

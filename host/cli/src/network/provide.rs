@@ -166,13 +166,14 @@ fn offered(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome<Vec
             tested.vectors,
             tested.gas_per_second as f64
         ));
-        let offer = offer(number as u32, &backend, &tested, arguments);
+        let offer = offer(number as u32, &backend, tested, Price(arguments.price_floor));
         offered.push(OfferedDevice { backend, offer, gate: Arc::default() });
     }
     Ok(offered)
 }
 
-fn offer(number: u32, backend: &Backend, tested: &Tested, arguments: &Provide) -> DeviceOffer {
+/// What is said of a device that has passed.
+pub(super) fn offer(number: u32, backend: &Backend, tested: Tested, price_floor: Price) -> DeviceOffer {
     let device = &backend.device;
     let memory_bytes = device.memory_bytes.unwrap_or(MEMORY_UNKNOWN_BYTES);
     DeviceOffer {
@@ -184,7 +185,7 @@ fn offer(number: u32, backend: &Backend, tested: &Tested, arguments: &Provide) -
         software: device.software,
         selftest: Some(VERSIONS),
         speed_gas_per_second: tested.gas_per_second,
-        price_floor: Price(arguments.price_floor),
+        price_floor,
     }
 }
 
