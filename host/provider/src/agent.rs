@@ -230,7 +230,7 @@ impl Running {
     fn save(&mut self, record: Record) {
         self.unsaved.retain(|other| other.lease.attempt != record.lease.attempt);
         if let Err(error) = self.shared.folder.save(&record) {
-            let trouble = format!("{error}: {}", error.source);
+            let trouble = chain(&error);
             self.shared.board.change(|status| status.trouble = Some(trouble));
             self.unsaved.push(record);
         }

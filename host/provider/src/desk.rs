@@ -70,7 +70,7 @@ pub struct Desk {
     duties: Vec<Duty>,
     revision: u64,
     wish: Wish,
-    /// A device asks no more before this: the coordinator had nothing for it.
+    /// Decided, and not yet handed out.
     actions: Vec<Action>,
 }
 

@@ -56,8 +56,8 @@ pub struct Attempted {
     pub outcome: ReceiptOutcome,
     /// Over the digest of each commit, so that a trace that is asked for later is bound to what was run.
     pub trace_root: Digest,
-    /// The digest of each commit.
-    pub commits: Vec<Digest>,
+    /// What was digested on the way.
+    pub traced: Traced,
 }
 
 /// The digests that a dispute looks at.
@@ -69,7 +69,7 @@ pub struct Traced {
     pub names: Vec<String>,
 }
 
-/// Runs a task; the state it returns is written to `output`.
+/// Runs a task, digesting what the level says; the state it returns is written to `output`.
 ///
 /// # Errors
 /// This machine's fault: no result.
@@ -78,20 +78,17 @@ pub fn attempt(
     compiler: &Compiler,
     work: &Work<'_>,
     output: &Path,
+    level: TraceLevel,
     hear: &mut dyn FnMut(&Event),
 ) -> Result<Attempted, HostFault> {
-    let mut commits = Vec::new();
-    let request = request(compiler, work, Some(output.to_owned()), Trace::Steps)?;
-    let outcome = machine.attempt(&request, &mut |event: Event| match &event {
-        Event::TracedStep(step) => commits.push(step.digest()),
-        event => hear(event),
-    });
+    let request = request(compiler, work, Some(output.to_owned()), level)?;
+    let (outcome, heard) = run(machine, &request, hear);
     let outcome = match outcome {
         Outcome::Completed(completed) => receipt_of(completed, output)?,
         Outcome::GuestFailure(failure) => ReceiptOutcome::GuestFailure { failure },
         Outcome::HostFault(fault) => return Err(fault),
     };
-    Ok(Attempted { outcome, trace_root: trace_root(&commits), commits })
+    Ok(Attempted { outcome, trace_root: trace_root(&heard.commits), traced: heard.at(level) })
 }
 
 /// Runs a task again and digests what the level says. How it ends does not matter: a guest may fail of wrong
@@ -105,24 +102,43 @@ pub fn trace(
     work: &Work<'_>,
     level: TraceLevel,
 ) -> Result<Traced, HostFault> {
-    let trace = match level {
-        TraceLevel::Commits => Trace::Steps,
-        TraceLevel::Operations { step } => Trace::Operations { step },
-    };
-    let mut traced = Traced::default();
-    let request = request(compiler, work, None, trace)?;
-    let outcome = machine.attempt(&request, &mut |event: Event| match (level, event) {
-        (TraceLevel::Commits, Event::TracedStep(step)) => traced.digests.push(step.digest()),
-        (TraceLevel::Operations { .. }, Event::TracedOperation(operation)) => {
-            traced.digests.push(operation.digest);
-            traced.names.push(operation_name(&operation.operation, &operation.label));
-        }
-        _ => {}
-    });
-    match outcome {
-        Outcome::HostFault(fault) => Err(fault),
-        Outcome::Completed(_) | Outcome::GuestFailure(_) => Ok(traced),
+    match run(machine, &request(compiler, work, None, level)?, &mut |_| {}) {
+        (Outcome::HostFault(fault), _) => Err(fault),
+        (Outcome::Completed(_) | Outcome::GuestFailure(_), heard) => Ok(heard.at(level)),
     }
+}
+
+/// The digests that a run gave: those of commits always, those of operations where they were asked for.
+#[derive(Default)]
+struct Heard {
+    commits: Vec<Digest>,
+    operations: Traced,
+}
+
+impl Heard {
+    fn at(self, level: TraceLevel) -> Traced {
+        match level {
+            TraceLevel::Commits => Traced { digests: self.commits, names: Vec::new() },
+            TraceLevel::Operations { .. } => self.operations,
+        }
+    }
+}
+
+fn run(
+    machine: &mut dyn Machine,
+    request: &AttemptRequest,
+    hear: &mut dyn FnMut(&Event),
+) -> (Outcome, Heard) {
+    let mut heard = Heard::default();
+    let outcome = machine.attempt(request, &mut |event: Event| match &event {
+        Event::TracedStep(step) => heard.commits.push(step.digest()),
+        Event::TracedOperation(operation) => {
+            heard.operations.digests.push(operation.digest);
+            heard.operations.names.push(operation_name(&operation.operation, &operation.label));
+        }
+        event => hear(event),
+    });
+    (outcome, heard)
 }
 
 /// An operation, and the function of the contract that it is a part of.
@@ -134,8 +150,12 @@ fn request(
     compiler: &Compiler,
     work: &Work<'_>,
     output: Option<PathBuf>,
-    trace: Trace,
+    level: TraceLevel,
 ) -> Result<AttemptRequest, HostFault> {
+    let trace = match level {
+        TraceLevel::Commits => Trace::Steps,
+        TraceLevel::Operations { step } => Trace::Operations { step },
+    };
     let component = &work.files.component;
     let compiled = compile::run(&compiler.command, component, &compiler.cache, CompileLimits::DEFAULT);
     let compiled = compiled.map_err(|error| compile_fault(&error))?;

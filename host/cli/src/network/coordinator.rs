@@ -2,11 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anneal_api::SecretKey;
+use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
     Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles, blobs::BlobPlace, store::StoreUrl,
 };
-use anneal_job::{Digest, ReceiptOutcome};
+use anneal_job::ReceiptOutcome;
 use anneal_market::{Parameters, TraceLevel, TraceReport};
 use anneal_provider::{
     Compiler, TaskFiles,
@@ -134,23 +134,17 @@ impl Replayer for CpuReplayer {
         let stop = StopFlag::default();
         let work = Work { task: &request.task, files: &files, time: REPLAY_TIME, stop: &stop };
         let output = request.scratch.join("state.safetensors");
-        let attempted = work::attempt(&mut *machine, &compiler, &work, &output, &mut |_| {});
-        let Attempted { outcome, trace_root, commits } = attempted.map_err(|fault| fault.message)?;
+        let level = match request.level {
+            TraceLevel::None | TraceLevel::Commits => wire::TraceLevel::Commits,
+            TraceLevel::Operations { step } => wire::TraceLevel::Operations { step },
+        };
+        let attempted = work::attempt(&mut *machine, &compiler, &work, &output, level, &mut |_| {});
+        let Attempted { outcome, trace_root, traced } = attempted.map_err(|fault| fault.message)?;
         let trace = match request.level {
             TraceLevel::None => TraceReport::default(),
-            TraceLevel::Commits => report(commits, Vec::new()),
-            TraceLevel::Operations { step } => {
-                let level = anneal_api::wire::TraceLevel::Operations { step };
-                let traced = work::trace(&mut *machine, &compiler, &work, level);
-                let traced = traced.map_err(|fault| fault.message)?;
-                report(traced.digests, traced.names)
-            }
+            _ => TraceReport { digests: traced.digests, names: traced.names },
         };
         let state = matches!(outcome, ReceiptOutcome::Completed { .. }).then_some(output);
         Ok(ReplayDone { outcome, trace_root, trace, state })
     }
-}
-
-fn report(digests: Vec<Digest>, names: Vec<String>) -> TraceReport {
-    TraceReport { digests, names }
 }

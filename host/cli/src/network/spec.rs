@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anneal_api::wire::{JobRequirements, JobSpec};
-use anneal_job::{BackendChoice, Blob, Price, Redundancy};
+use anneal_job::{BackendChoice, Blob, Price};
 use anneal_provider::work;
 use anyhow::Context;
 
@@ -48,7 +48,7 @@ pub fn submission(job: &Job, terms: &Terms) -> Outcome<Submission> {
         parameters: report.parameters.clone(),
         limits: report.limits,
         versions: report.versions,
-        redundancy: terms.redundancy.unwrap_or(redundancy(job)),
+        redundancy: terms.redundancy.unwrap_or(job.manifest.redundancy),
         requirements: JobRequirements {
             memory_bytes: requirements.device_memory.unwrap_or_default().0,
             features: match requirements.backend {
@@ -65,8 +65,4 @@ pub fn submission(job: &Job, terms: &Terms) -> Outcome<Submission> {
         test: terms.test,
     };
     Ok(Submission { spec, blobs })
-}
-
-fn redundancy(job: &Job) -> Redundancy {
-    job.manifest.redundancy
 }

@@ -91,7 +91,8 @@ impl Shared {
             let mut machine = (shared.devices[&lease.device].machine)();
             let work =
                 Work { task: &lease.task, files: &files, time: shared.time(lease.deadline), stop: &stop };
-            work::attempt(&mut *machine, &shared.compiler, &work, &output, &mut |event| {
+            let level = TraceLevel::Commits;
+            work::attempt(&mut *machine, &shared.compiler, &work, &output, level, &mut |event| {
                 shared.progress(lease.device, event);
             })
         })
