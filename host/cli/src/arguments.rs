@@ -55,6 +55,11 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Show what confines a component's processes on this machine, and what to do where something is missing.
+    Doctor {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Print the JSON Schema of `job.toml` or of what `--json` prints.
     Schema {
         /// Of what.

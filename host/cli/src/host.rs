@@ -10,6 +10,7 @@ use std::{
 use anneal_job::report::DeviceReport;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
+    confine::{Confinement, GroupFolders},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
 use anyhow::{Context, Result, ensure};
@@ -25,6 +26,8 @@ pub struct Host {
     pub cache: PathBuf,
     /// What a worker inherits.
     pub environment: Vec<(OsString, OsString)>,
+    /// Where a worker's control group is made.
+    pub groups: GroupFolders,
 }
 
 impl Host {
@@ -34,7 +37,8 @@ impl Host {
     /// Where this program's own file cannot be found.
     pub fn here() -> Result<Host> {
         let program = env::current_exe().context("cannot find this program's own file")?;
-        Ok(Host { program, cache: cache_folder().join("components"), environment: environment() })
+        let cache = cache_folder().join("components");
+        Ok(Host { program, cache, environment: environment(), groups: group_folders() })
     }
 
     /// The command of the compiling process.
@@ -61,14 +65,29 @@ impl Host {
 
     /// A machine that makes each attempt in a process of its own.
     pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
-        Box::new(WorkerMachine {
+        Box::new(self.worker(backend, None))
+    }
+
+    /// The same, with so many bytes of memory. It is confined as well as this machine can: the component is
+    /// the user's own.
+    pub fn worker(&self, backend: &Backend, memory_bytes: Option<u64>) -> WorkerMachine {
+        WorkerMachine {
             name: backend.name(),
             command: vec![self.program.clone().into(), "__worker".into()],
             environment: self.environment.clone(),
             backend: BackendRequest { backend: backend.address.clone(), threads: backend.threads },
-            memory_bytes: None,
-        })
+            memory_bytes,
+            gpu: backend.device.backend == "gpu",
+            confinement: Confinement::default(),
+            groups: self.groups.clone(),
+        }
     }
+}
+
+/// The folders of the control group tree that the owner gave to anneal, with colons between them.
+fn group_folders() -> GroupFolders {
+    let given = env::var_os("ANNEAL_CGROUP").unwrap_or_default();
+    GroupFolders(env::split_paths(&given).filter(|path| path.is_absolute()).collect())
 }
 
 /// The folder for what can be made again.
