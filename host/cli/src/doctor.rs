@@ -71,7 +71,8 @@ pub fn failure(report: &DoctorReport) -> Option<Failure> {
     let unmet = |process: &str, confined: &ConfinementReport| {
         confined.unmet(Requirement::Strangers).map(|words| format!("{process}: {words}"))
     };
-    let unmet = unmet("the worker", &report.worker).or_else(|| unmet("the compiling process", &report.compiler));
+    let unmet =
+        unmet("the worker", &report.worker).or_else(|| unmet("the compiling process", &report.compiler));
     unmet.map(|message| fault(HostFault { code: FaultCode::Confinement, message }))
 }
 

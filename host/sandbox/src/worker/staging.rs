@@ -49,3 +49,29 @@ impl Drop for Staging {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_becomes_the_output_and_anything_else_does_not() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let output = folder.path().join("state");
+        let names = || fs::read_dir(folder.path()).expect("the folder is there").count();
+        let staging = Staging::beside(&output).expect("there is room for a folder");
+        fs::write(staging.file(), "1").expect("there is room for a file");
+        staging.keep().expect("the file is there");
+        assert_eq!(fs::read(&output).expect("the output is there"), b"1");
+        assert_eq!(names(), 1);
+        // Nothing, and what leads elsewhere.
+        assert!(Staging::beside(&output).expect("there is room").keep().is_err());
+        #[cfg(unix)]
+        {
+            let staging = Staging::beside(&output).expect("there is room for a folder");
+            std::os::unix::fs::symlink("/etc/passwd", staging.file()).expect("the name is free");
+            assert!(staging.keep().is_err());
+        }
+        assert_eq!((fs::read(&output).expect("the output is there").as_slice(), names()), (&b"1"[..], 1));
+    }
+}
