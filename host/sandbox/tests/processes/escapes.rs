@@ -205,7 +205,7 @@ impl Surroundings {
         fs::write(path("closed"), "closed")
             .or_else(|_| fs::metadata(path("closed")).map(drop))
             .expect("as above");
-        fs::set_permissions(path("closed"), PermissionsExt::from_mode(0)).expect("the file is ours");
+        fs::set_permissions(path("closed"), PermissionsExt::from_mode(0o000)).expect("the file is ours");
         let _it_may_be_missing = fs::remove_file(path("outside"));
         let target = Target {
             attempt: attempt.name.to_owned(),

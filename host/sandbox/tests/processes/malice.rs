@@ -102,7 +102,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     always("read an inherited file", |at| libc_result(|| unsafe_calls::read(at.descriptor)), &[Files]),
     always("change a file's mode", change_mode, &[SystemCalls]),
     mostly("read a file closed to its owner", |at| fs::read(&at.closed).map(drop), &[Privileges, Files]),
-    mostly("change the root", |_| libc_result(|| unsafe_calls::chroot()), &[Privileges, SystemCalls]),
+    mostly("change the root", |_| libc_result(unsafe_calls::chroot), &[Privileges, SystemCalls]),
     mostly("gain privileges by a program", |_| new_privileges(), &[Privileges]),
     mostly("trace the parent", |_| libc_result(unsafe_calls::trace_parent), &[SystemCalls, Files]),
     mostly("open the parent's memory", |_| File::open(of_parent("mem")).map(drop), &[Files]),
