@@ -269,7 +269,7 @@ pub fn ends_with_parent(scene: &Scene) {
     let layers = [Layer::Network, Layer::Privileges, Layer::Files, Layer::Scope];
     let confinement = Confinement::only_for_tests(&layers, Requirement::BestEffort);
     let worker = &mut WorkerMachine { confinement, ..machine("worker", "death signal") };
-    check_fault(worker, &request, FaultCode::DeviceLost, "SIGKILL");
+    check_fault(worker, &request, FaultCode::DeviceLost, "Signal::KILL");
 }
 
 /// A worker that computes without saying how it is confined is not believed.
