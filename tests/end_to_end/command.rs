@@ -26,6 +26,26 @@ fn devices_are_listed_and_a_software_gpu_is_called_one() {
 }
 
 #[test]
+fn the_doctor_says_what_holds_a_stranger() {
+    let asked = anneal(["doctor", "--json"]);
+    let report = asked.json();
+    let strangers = report["strangers"].as_bool().expect("told");
+    assert_eq!(asked.status(), i32::from(!strangers), "{report}");
+    let minimum = report["minimum"].as_array().expect("named");
+    for process in ["worker", "compiler"] {
+        let layers = report[process]["layers"].as_array().expect("layers");
+        let holds = |name: &serde_json::Value| {
+            layers.iter().any(|layer| layer["layer"] == *name && layer["state"] == "enforced")
+        };
+        assert!(!strangers || minimum.iter().all(holds), "{report}");
+        assert!(layers.iter().all(|layer| holds(&layer["layer"]) || layer["advice"].is_string()), "{report}");
+    }
+    for gpu in report["gpus"].as_array().expect("gpus") {
+        assert!(gpu["fault"].is_null(), "it does not compute in a confined worker: {gpu}");
+    }
+}
+
+#[test]
 fn a_job_imports_nothing_but_the_contract() {
     for guest in ["examples/hello", "examples/digits", "examples/mnist"] {
         let component = component(guest);
@@ -40,7 +60,7 @@ fn a_job_imports_nothing_but_the_contract() {
 #[test]
 fn help_names_every_command() {
     let help = anneal(["--help"]).success().stdout();
-    for command in ["new", "build", "inspect", "run", "verify", "selftest", "devices"] {
+    for command in ["new", "build", "inspect", "run", "verify", "selftest", "devices", "doctor"] {
         assert!(help.contains(command), "{command} is not in: {help}");
     }
     assert!(!help.contains("__worker"), "{help}");

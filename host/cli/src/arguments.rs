@@ -73,6 +73,11 @@ pub enum Command {
     Demo(Demo),
     /// Offer this machine's devices: take leases, run them, be verified.
     Provide(Provide),
+    /// Show what confines a component's processes on this machine, and what to do where something is missing.
+    Doctor {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Print the JSON Schema of `job.toml` or of what `--json` prints.
     Schema {
         /// Of what.

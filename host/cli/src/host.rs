@@ -10,6 +10,7 @@ use std::{
 use anneal_job::report::DeviceReport;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
+    confine::{Confinement, GroupFolders},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
 use anyhow::{Context, Result, ensure};
@@ -29,6 +30,8 @@ pub struct Host {
     pub coordinator: Option<String>,
     /// What a worker inherits.
     pub environment: Vec<(OsString, OsString)>,
+    /// Where a worker's control group is made.
+    pub groups: GroupFolders,
 }
 
 impl Host {
@@ -44,6 +47,7 @@ impl Host {
             data: data_folder(),
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
             environment: environment(),
+            groups: group_folders(),
         })
     }
 
@@ -71,13 +75,22 @@ impl Host {
 
     /// A machine that makes each attempt in a process of its own.
     pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
-        Box::new(WorkerMachine {
+        Box::new(self.worker(backend, None))
+    }
+
+    /// The same, with so many bytes of memory. It is confined as well as this machine can: the component is
+    /// the user's own.
+    pub fn worker(&self, backend: &Backend, memory_bytes: Option<u64>) -> WorkerMachine {
+        WorkerMachine {
             name: backend.name(),
             command: vec![self.program.clone().into(), "__worker".into()],
             environment: self.environment.clone(),
             backend: BackendRequest { backend: backend.address.clone(), threads: backend.threads },
-            memory_bytes: None,
-        })
+            memory_bytes,
+            gpu: backend.device.backend == "gpu",
+            confinement: Confinement::default(),
+            groups: self.groups.clone(),
+        }
     }
 }
 
@@ -91,6 +104,12 @@ fn data_folder() -> PathBuf {
     let xdg = || given("XDG_DATA_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal"));
     let home = || env::home_dir().map(|home| home.join(".local/share/anneal"));
     given("ANNEAL_DATA").or_else(xdg).or_else(home).unwrap_or_else(|| PathBuf::from("anneal-data"))
+}
+
+/// The folders of the control group tree that the owner gave to anneal, with colons between them.
+fn group_folders() -> GroupFolders {
+    let given = env::var_os("ANNEAL_CGROUP").unwrap_or_default();
+    GroupFolders(env::split_paths(&given).filter(|path| path.is_absolute()).collect())
 }
 
 /// The folder for what can be made again.

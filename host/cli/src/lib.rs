@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod backends;
 pub mod build;
 pub mod devices;
+pub mod doctor;
 pub mod failure;
 #[cfg(test)]
 mod fake;
@@ -78,6 +79,16 @@ fn dispatch(command: Command) -> ExitCode {
                 (Some(report), failure)
             }
             Err(error) => (None, Some(Failure::host(error))),
+        }),
+        Command::Doctor { output } => tell_both("doctor", output.json, |terminal| {
+            match Host::here().map_err(Failure::host).and_then(|host| doctor::doctor(&host)) {
+                Ok(report) => {
+                    terminal.data(doctor::describe(&report));
+                    let failure = doctor::failure(&report);
+                    (Some(report), failure)
+                }
+                Err(failure) => (None, Some(failure)),
+            }
         }),
         Command::Run(arguments) => tell_both("run", arguments.output.json, |terminal| {
             match Host::here().map_err(Failure::host).and_then(|host| Ok((host, stop_flag()?))) {

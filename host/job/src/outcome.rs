@@ -109,6 +109,8 @@ pub enum FaultCode {
     WorkerDied,
     /// A file could not be read or written.
     Io,
+    /// The operating system cannot confine the worker as its owner insists.
+    Confinement,
     /// A bug of ours.
     Internal,
 }

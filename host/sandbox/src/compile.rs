@@ -13,11 +13,12 @@ use anneal_job::Digest;
 use thiserror::Error;
 use wasmtime::{Engine, component::Component};
 
-pub use cache::{CompiledFile, run};
-pub use service::serve;
+pub use cache::{CompiledFile, check, run};
+pub use service::{serve, serve_with};
 
 use crate::{
     admission::{self, AdmissionError, ComponentInfo},
+    confine::{Confinement, Requirement},
     ending::chain,
     engine::engine,
     run::linker,
@@ -32,6 +33,8 @@ pub struct CompileLimits {
     pub cpu: Duration,
     /// Bytes of address space.
     pub memory_bytes: u64,
+    /// How the process is confined, and what of that is insisted on.
+    pub confinement: Confinement,
 }
 
 /// A component that can be run.
@@ -61,6 +64,9 @@ pub enum CompileError {
         .0.cpu.as_secs(), .0.memory_bytes >> 20
     )]
     Limits(CompileLimits),
+    /// The compiling process is not confined as its parent insists.
+    #[error("{0}")]
+    Confinement(String),
     /// The compiling process died or spoke nonsense.
     #[error("the compiling process failed: {0}; try again, and report it if it happens again")]
     Process(String),
@@ -85,6 +91,7 @@ impl CompileLimits {
         time: Duration::from_secs(120),
         cpu: Duration::from_secs(240),
         memory_bytes: 8 << 30,
+        confinement: Confinement::new(Requirement::BestEffort),
     };
 }
 

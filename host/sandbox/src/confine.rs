@@ -1,67 +1,266 @@
-//! What a child process of ours does to itself before it touches anything foreign: limits of the operating
-//! system, an output that stray prints cannot reach, an end when its parent ends.
+//! What a worker or a compiling process lets the operating system do to it before it touches anything
+//! foreign: the second wall, behind wasmtime. A guest that broke out of WebAssembly, or a driver that it broke
+//! into, then holds a process that can compute and answer, and nothing else.
+//!
+//! The wall has layers ([`Layer`]), a file of this room for each. Every layer says whether it is enforced
+//! ([`ConfinementReport`]); the parent says what it insists on ([`Requirement`]). A process confines itself
+//! while it has one thread and has read nothing but its request, and can never take it back. Its parent does
+//! what only a parent can: a cleared environment, a control group. Elsewhere than on Linux no layer is there.
+//!
+//! What must be enforced before strangers' work is taken, and what a machine needs for it, is written in
+//! `host/sandbox/CONFINEMENT.md`.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, Read},
-};
+mod environment;
+#[cfg(target_os = "linux")]
+mod files;
+mod gpu;
+mod grant;
+mod group;
+#[cfg(target_os = "linux")]
+mod kernel;
+#[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
+mod privileges;
+mod report;
+#[cfg(target_os = "linux")]
+mod scope;
+#[cfg(target_os = "linux")]
+mod system_calls;
 
-/// Bytes of one line between processes of ours: room for the longest event, escaped.
-pub(crate) const LINE_BYTES_MAX: u64 = 64 << 20;
+use serde::{Deserialize, Serialize};
 
-/// Reads a line, without its end.
-pub(crate) fn read_line(input: &mut impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    input.take(LINE_BYTES_MAX).read_line(&mut line)?;
-    if line.pop() == Some('\n') {
-        Ok(line)
-    } else {
-        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the request ended early"))
+pub use gpu::GpuPaths;
+pub(crate) use grant::{Grant, Limits, Role};
+pub use group::GroupFolders;
+pub(crate) use group::{Group, OwnedGroup};
+pub use report::{ConfinementReport, LayerReport, LayerState};
+
+pub(crate) use environment::cleared;
+use report::Unavailable;
+
+/// A part of the wall. Each stops what it is for without the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// No capability, and none to be had by running a program.
+    Privileges,
+    /// Only the attempt's own files, and those that a GPU's driver needs.
+    Files,
+    /// No sockets.
+    Network,
+    /// Only the system calls that computing needs; no process is started, traced or signalled.
+    SystemCalls,
+    /// No signal and no abstract socket leads out.
+    Scope,
+    /// Bounded memory, files and CPU time of this process.
+    Limits,
+    /// Bounded memory and threads, counted by a control group.
+    Group,
+    /// Nothing of the owner's environment but what drivers read.
+    Environment,
+}
+
+impl Layer {
+    /// All of them.
+    pub const ALL: [Layer; 8] = [
+        Layer::Privileges,
+        Layer::Files,
+        Layer::Network,
+        Layer::SystemCalls,
+        Layer::Scope,
+        Layer::Limits,
+        Layer::Group,
+        Layer::Environment,
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::Privileges => "privileges",
+            Layer::Files => "files",
+            Layer::Network => "network",
+            Layer::SystemCalls => "system-calls",
+            Layer::Scope => "scope",
+            Layer::Limits => "limits",
+            Layer::Group => "group",
+            Layer::Environment => "environment",
+        }
     }
 }
 
-/// The process's stdout for its protocol alone; what anything else prints (a GPU's driver) goes to stderr.
-#[cfg(unix)]
-pub(crate) fn own_stdout() -> io::Result<File> {
-    let ours = rustix::io::dup(rustix::stdio::stdout())?;
-    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
-    Ok(File::from(ours))
+/// The layers without which a stranger's component is not run. Not among them: [`Layer::Scope`], whose two
+/// ways out [`Layer::SystemCalls`] and [`Layer::Network`] close as well, and [`Layer::Group`], which needs the
+/// machine's administrator and repeats [`Layer::Limits`].
+pub const STRANGERS_MINIMUM: [Layer; 6] =
+    [Layer::Privileges, Layer::Files, Layer::Network, Layer::SystemCalls, Layer::Limits, Layer::Environment];
+
+/// What the parent insists on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirement {
+    /// Every layer that this machine has; none is missed. For a developer's own work.
+    #[default]
+    BestEffort,
+    /// At least [`STRANGERS_MINIMUM`]; below it the process refuses.
+    Strangers,
 }
 
-/// The limits of a compiling process.
-#[cfg(unix)]
-pub(crate) fn compiler(cpu_seconds: u64, memory_bytes: u64) -> io::Result<()> {
-    use rustix::process::Resource;
-    end_with_parent()?;
-    at_most(Resource::Core, 0)?;
-    at_most(Resource::Fsize, 0)?;
-    at_most(Resource::Cpu, cpu_seconds)?;
-    at_most(Resource::As, memory_bytes)
+impl Requirement {
+    /// The layers that it insists on.
+    pub fn layers(self) -> &'static [Layer] {
+        match self {
+            Requirement::BestEffort => &[],
+            Requirement::Strangers => &STRANGERS_MINIMUM,
+        }
+    }
 }
 
-/// The limits of a worker; memory is what it may write to, for a GPU's driver reserves far more than it uses.
-#[cfg(unix)]
-pub(crate) fn worker(memory_bytes: Option<u64>) -> io::Result<()> {
-    use rustix::process::Resource;
-    end_with_parent()?;
-    at_most(Resource::Core, 0)?;
-    memory_bytes.map_or(Ok(()), |bytes| at_most(Resource::Data, bytes))
+/// What is asked of a process: which layers to enforce, and which of them it may not go without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// What the parent insists on.
+    pub requirement: Requirement,
+    /// A bit for each layer that is to be enforced.
+    layers: u8,
 }
 
-#[cfg(unix)]
-fn at_most(resource: rustix::process::Resource, limit: u64) -> io::Result<()> {
-    use rustix::process::{Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(resource).maximum.map_or(limit, |maximum| maximum.min(limit));
-    Ok(setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?)
+impl Confinement {
+    /// Every layer, with this requirement.
+    pub const fn new(requirement: Requirement) -> Confinement {
+        Confinement { requirement, layers: u8::MAX }
+    }
+
+    /// These layers alone: to show what one of them stops. No command asks for it.
+    #[doc(hidden)]
+    pub fn only_for_tests(layers: &[Layer], requirement: Requirement) -> Confinement {
+        let layers = layers.iter().fold(0, |bits, &layer| bits | 1 << layer as u8);
+        Confinement { requirement, layers }
+    }
+
+    pub(crate) fn asks_for(self, layer: Layer) -> bool {
+        self.layers & 1 << layer as u8 != 0
+    }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn end_with_parent() -> io::Result<()> {
+impl Default for Confinement {
+    fn default() -> Confinement {
+        Confinement::new(Requirement::BestEffort)
+    }
+}
+
+/// Confines this process, for good. It must have one thread.
+pub(crate) fn confine(confinement: Confinement, grant: &Grant) -> ConfinementReport {
+    let mut layers: Vec<LayerReport> = order(grant.role)
+        .iter()
+        .map(|&layer| {
+            let enforced = if confinement.asks_for(layer) {
+                enforce(layer, grant)
+            } else {
+                Err(Unavailable::new("the parent did not ask for it", "run without switching it off"))
+            };
+            LayerReport { layer, state: enforced.into() }
+        })
+        .collect();
+    layers.sort_unstable_by_key(|report| report.layer);
+    ConfinementReport { layers }
+}
+
+/// The order matters: what reads or writes files before [`Layer::Files`], what needs a capability before
+/// [`Layer::Privileges`], and [`Layer::SystemCalls`] last, for it forbids most of what the others do.
+fn order(role: Role) -> &'static [Layer] {
+    const ORDER: [Layer; 8] = [
+        Layer::Group,
+        Layer::Environment,
+        Layer::Network,
+        Layer::Privileges,
+        Layer::Files,
+        Layer::Scope,
+        Layer::Limits,
+        Layer::SystemCalls,
+    ];
+    match role {
+        Role::Worker => &ORDER,
+        // A compiling process lives for seconds and its address space is limited: it needs no control group.
+        Role::Compiler => &ORDER[1..],
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn enforce(layer: Layer, grant: &Grant) -> report::Enforced {
+    match layer {
+        Layer::Privileges => privileges::enforce(),
+        Layer::Files => files::enforce(grant),
+        Layer::Network => network::enforce(),
+        Layer::SystemCalls => system_calls::enforce(grant),
+        Layer::Scope => scope::enforce(),
+        Layer::Limits => limits::enforce(&grant.limits),
+        Layer::Group => group::join(&grant.group),
+        Layer::Environment => environment::enforce(),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn enforce(_layer: Layer, _grant: &Grant) -> report::Enforced {
+    Err(Unavailable::new("only Linux has it", "take strangers' work on a machine with Linux"))
+}
+
+/// Has this process killed when its parent ends.
+///
+/// # Errors
+/// The operating system's.
+#[cfg(target_os = "linux")]
+pub(crate) fn end_with_parent() -> std::io::Result<()> {
     use rustix::process::{Signal, set_parent_process_death_signal};
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
-#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-fn end_with_parent() -> io::Result<()> {
+/// Elsewhere the parent ends its children itself.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn end_with_parent() -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_minimum_is_met_or_says_what_is_missing() {
+        let report = |missing: Option<Layer>| ConfinementReport {
+            layers: Layer::ALL
+                .iter()
+                .map(|&layer| {
+                    let unavailable = Unavailable::new("no such kernel", "update it");
+                    let enforced = if missing == Some(layer) { Err(unavailable) } else { Ok(String::new()) };
+                    LayerReport { layer, state: enforced.into() }
+                })
+                .collect(),
+        };
+        assert_eq!(report(None).unmet(Requirement::Strangers), None);
+        for layer in Layer::ALL {
+            let unmet = report(Some(layer)).unmet(Requirement::Strangers);
+            assert_eq!(unmet.is_some(), STRANGERS_MINIMUM.contains(&layer), "{layer:?}");
+            assert!(unmet.is_none_or(|words| words.contains(layer.name()) && words.contains("update it")));
+            assert_eq!(report(Some(layer)).unmet(Requirement::BestEffort), None);
+        }
+        // A layer that nobody reported is missing, too.
+        let unmet = ConfinementReport { layers: Vec::new() }.unmet(Requirement::Strangers);
+        assert!(
+            unmet.is_some_and(|words| STRANGERS_MINIMUM.iter().all(|layer| words.contains(layer.name())))
+        );
+    }
+
+    #[test]
+    fn layers_are_chosen_one_by_one() {
+        for layer in Layer::ALL {
+            let only = Confinement::only_for_tests(&[layer], Requirement::BestEffort);
+            for other in Layer::ALL {
+                assert_eq!(only.asks_for(other), layer == other);
+                assert!(Confinement::default().asks_for(other));
+            }
+        }
+    }
 }

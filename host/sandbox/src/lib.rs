@@ -2,13 +2,14 @@
 //!
 //! The way of a component: its bytes are looked at ([`admission`]), compiled by a process of its own
 //! ([`compile`]), and run, one task at a time ([`run`]), on a machine ([`machine`]): a [`worker`] process per
-//! attempt, or this process. What a run says is an [`Event`]; what becomes of it, an `anneal_job::Outcome`.
+//! attempt, or this process. Both kinds of process are confined by the operating system ([`confine`]) before
+//! they see a component. What a run says is an [`Event`]; what becomes of it, an `anneal_job::Outcome`.
 //! Tensors are computed by an executor that the caller brings; this crate names no backend.
 
 pub mod admission;
 mod child;
 pub mod compile;
-mod confine;
+pub mod confine;
 mod ending;
 mod engine;
 mod event;
@@ -16,6 +17,7 @@ pub mod files;
 mod host;
 pub mod limits;
 pub mod machine;
+mod protocol;
 pub mod run;
 mod state;
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //! attempt and nothing else.
 //!
 //! [`serve`] is the process, behind a hidden subcommand; [`WorkerMachine`] starts it. Between them: the
-//! request as one line of JSON on its stdin (whose end, or a line `stop`, stops it), events and at last the
-//! outcome as lines of JSON on its stdout.
+//! request as one line of JSON on its stdin (whose end, or a line `stop`, stops it); on its stdout, as lines of
+//! JSON, how it is confined, events, and at last the outcome.
 
 mod service;
+mod staging;
 mod supervisor;
 
 use anneal_job::Outcome;
@@ -14,7 +15,11 @@ use serde::{Deserialize, Serialize};
 pub use service::serve;
 pub use supervisor::WorkerMachine;
 
-use crate::{event::Event, machine::AttemptRequest};
+use crate::{
+    confine::{Confinement, ConfinementReport, GpuPaths, Group},
+    event::Event,
+    machine::AttemptRequest,
+};
 
 /// Variables of the environment that loaders of GPU drivers read: what a worker may inherit of its parent's,
 /// besides those that begin with a prefix of [`ENVIRONMENT_PREFIXES`].
@@ -30,8 +35,8 @@ pub const ENVIRONMENT_KEPT: [&str; 9] = [
     "XDG_RUNTIME_DIR",
 ];
 /// See [`ENVIRONMENT_KEPT`].
-pub const ENVIRONMENT_PREFIXES: [&str; 9] =
-    ["VK_", "MESA_", "LP_", "LIBGL_", "EGL_", "GALLIUM_", "WGPU_", "NVIDIA_", "__EGL_"];
+pub const ENVIRONMENT_PREFIXES: [&str; 10] =
+    ["VK_", "MESA_", "LP_", "LIBGL_", "EGL_", "GALLIUM_", "WGPU_", "NVIDIA_", "__EGL_", "__GL_"];
 
 /// The backend that a worker is to compute with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,13 +52,21 @@ pub struct BackendRequest {
 struct Request {
     backend: BackendRequest,
     memory_bytes: Option<u64>,
-    attempt: AttemptRequest,
+    confinement: Confinement,
+    gpu: Option<GpuPaths>,
+    group: Group,
+    /// `None` where it is only to show how it would be confined.
+    attempt: Option<AttemptRequest>,
 }
 
 /// What a worker says.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
+    /// Before anything else.
+    Confined(ConfinementReport),
+    /// It has its executor, and no attempt was asked for.
+    Ready,
     Event(Event),
     Outcome(Outcome),
 }

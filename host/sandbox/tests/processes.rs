@@ -1,7 +1,16 @@
-//! The processes: this program plays the compiling process, the worker, and workers that go wrong, and
-//! watches itself do so. Without libtest, whose words on stdout are not the protocol's.
+//! The processes: this program plays the compiling process, the worker, and workers that go wrong or are
+//! malicious, and watches itself do so. Without libtest, whose words on stdout are not the protocol's.
+//!
+//! `ANNEAL_CGROUP` names folders of the control group tree, with colons between them, in which the tests may
+//! make groups; without it the layer of control groups is named as not shown.
 #![expect(clippy::print_stdout, reason = "a test's program says what it did")]
 
+#[cfg(target_os = "linux")]
+#[path = "processes/escapes.rs"]
+mod escapes;
+#[cfg(target_os = "linux")]
+#[path = "processes/malice.rs"]
+mod malice;
 #[path = "../src/testing.rs"]
 mod testing;
 
@@ -16,6 +25,7 @@ use anneal_job::{FailureCode, FaultCode, Limits, Outcome, Task};
 use anneal_sandbox::{
     AttemptRequest, BackendRequest, Event, InProcessMachine, Machine, StopFlag, Trace, WorkerMachine,
     compile::{self, CompileError, CompileLimits},
+    confine::{Confinement, GroupFolders},
     worker,
 };
 use testing::{guest, reference, task};
@@ -33,11 +43,25 @@ const CHECKS: [(&str, Check); 9] = [
     ("a worker that crashes is a host's fault", crashing),
     ("a worker that babbles is a host's fault", babbling),
 ];
+#[cfg(target_os = "linux")]
+const CONFINED: [(&str, Check); 5] = [
+    ("a malicious worker is stopped by all layers and by each", escapes::malicious_worker),
+    ("a malicious compiling process is stopped by all layers and by each", escapes::malicious_compiler),
+    ("below what is insisted on, nothing is done", escapes::insisted),
+    ("a confined worker ends with its parent", escapes::ends_with_parent),
+    ("a worker that does not say how it is confined is not believed", escapes::silent),
+];
+#[cfg(not(target_os = "linux"))]
+const CONFINED: [(&str, Check); 0] = [];
 
 fn main() -> ExitCode {
     let role = std::env::args().nth(1).unwrap_or_default();
     match role.as_str() {
         "compile" => compile::serve(),
+        #[cfg(target_os = "linux")]
+        "compile malice" => compile::serve_with(|target| {
+            Err(CompileError::Invalid(malice::make(&String::from_utf8_lossy(target))))
+        }),
         "worker" => worker::serve(|request| match request.backend.as_str() {
             "reference" => Ok(reference()),
             "noisy" => {
@@ -48,20 +72,37 @@ fn main() -> ExitCode {
             "hang" => loop {
                 std::thread::sleep(Duration::from_secs(1));
             },
+            #[cfg(target_os = "linux")]
+            "death signal" => Err(format!("{:?}", rustix::process::parent_process_death_signal())),
+            #[cfg(target_os = "linux")]
+            other if other.starts_with("malice ") => Err(malice::make(&other["malice ".len()..])),
             other => Err(format!("there is no backend {other}")),
         }),
+        "nothing" => ExitCode::SUCCESS,
+        "silent" => {
+            println!("{}", serde_json::json!({"outcome": completed()}));
+            ExitCode::SUCCESS
+        }
         "babble" => {
             println!("hello");
             ExitCode::SUCCESS
         }
         _ => {
-            for (name, check) in CHECKS {
+            for (name, check) in CHECKS.into_iter().chain(CONFINED) {
                 check(&Scene::new());
                 println!("test {name} ... ok");
             }
             ExitCode::SUCCESS
         }
     }
+}
+
+/// What a worker would say that had computed something.
+fn completed() -> Outcome {
+    let digest = anneal_job::Digest::of(b"made up");
+    let completed =
+        anneal_job::Completed { result: digest, state: digest, metrics: Vec::new(), gas: 1, steps: 1 };
+    Outcome::Completed(completed)
 }
 
 /// A folder of a check's own.
@@ -113,6 +154,9 @@ fn machine(role: &str, backend: &str) -> WorkerMachine {
         environment: Vec::new(),
         backend: BackendRequest { backend: backend.to_owned(), threads: None },
         memory_bytes: Some(4 << 30),
+        gpu: false,
+        confinement: Confinement::default(),
+        groups: GroupFolders::default(),
     }
 }
 

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CompileError, CompileLimits, cache_key, new_engine,
-    service::{Answer, Request},
+    service::{Answer, Confined, Request},
 };
 use crate::{
     admission::{self, ComponentInfo},
     child::{Child, ChildError},
+    confine::ConfinementReport,
     files,
 };
 
@@ -105,11 +106,37 @@ fn prune(folder: &Dir) -> io::Result<()> {
     Ok(())
 }
 
+/// How a compiling process is confined on this machine.
+///
+/// # Errors
+/// Where it cannot be started or speaks nonsense.
+pub fn check(command: &[OsString], limits: CompileLimits) -> Result<ConfinementReport, CompileError> {
+    ask(command, &[], limits).map(|(confined, _)| confined)
+}
+
 fn compile(
     command: &[OsString],
     component: &[u8],
     limits: CompileLimits,
 ) -> Result<(ComponentInfo, Vec<u8>), CompileError> {
+    let (confined, answer) = ask(command, component, limits)?;
+    if let Some(unmet) = confined.unmet(limits.confinement.requirement) {
+        return Err(CompileError::Confinement(unmet));
+    }
+    let (line, code) = split_line(&answer);
+    match serde_json::from_slice(line) {
+        Ok(Answer::Compiled { info, bytes }) if code.len() as u64 == bytes => Ok((*info, code.to_vec())),
+        Ok(Answer::Refused { message }) => Err(CompileError::Refused(message)),
+        _ => Err(CompileError::Process("its answer is incomplete".to_owned())),
+    }
+}
+
+/// Asks a compiling process; how it is confined, and the answer.
+fn ask(
+    command: &[OsString],
+    component: &[u8],
+    limits: CompileLimits,
+) -> Result<(ConfinementReport, Vec<u8>), CompileError> {
     let failed = |error: ChildError| match error {
         ChildError::TimeOut | ChildError::Killed { .. } => CompileError::Limits(limits),
         error => CompileError::Process(error.to_string()),
@@ -121,13 +148,18 @@ fn compile(
     request.extend_from_slice(component);
     let child = Child::start(command, &[], CODE_BYTES_MAX).map_err(failed)?;
     child.send(request);
-    let answer = child.all(limits.time).map_err(failed)?;
-    let line = answer.iter().position(|&byte| byte == b'\n').unwrap_or(answer.len());
-    match serde_json::from_slice(&answer[..line]) {
-        Ok(Answer::Compiled { info, bytes }) if answer.len() as u64 == line as u64 + 1 + bytes => {
-            Ok((*info, answer[line + 1..].to_vec()))
-        }
-        Ok(Answer::Refused { message }) => Err(CompileError::Refused(message)),
-        _ => Err(CompileError::Process("its answer is incomplete".to_owned())),
+    let said = child.all(limits.time).map_err(failed)?;
+    let (line, answer) = split_line(&said);
+    match serde_json::from_slice(line) {
+        Ok(Confined { confined }) => Ok((confined, answer.to_vec())),
+        Err(_) => Err(CompileError::Process("it did not say how it is confined".to_owned())),
+    }
+}
+
+/// The first line without its end, and what follows.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    match bytes.iter().position(|&byte| byte == b'\n') {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &[]),
     }
 }

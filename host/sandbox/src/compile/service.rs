@@ -1,8 +1,10 @@
 //! The compiling process: reads a component from stdin, writes its code to stdout. Started by `cache::run`,
-//! for one component, behind a hidden subcommand.
+//! for one component, behind a hidden subcommand. It confines itself before it reads the component, and then
+//! has no files at all.
 
 use std::{
     io::{self, Write},
+    os::fd::AsRawFd,
     process::ExitCode,
 };
 
@@ -11,10 +13,17 @@ use serde::{Deserialize, Serialize};
 use super::{CompileError, CompileLimits};
 use crate::{
     admission::{COMPONENT_BYTES_MAX, ComponentInfo},
-    confine,
+    confine::{self, Confinement, ConfinementReport, Grant, Group, Limits, Role},
+    protocol,
 };
 
-/// The first line of the answer; the code follows.
+/// The first line of what it writes: how it is confined.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Confined {
+    pub confined: ConfinementReport,
+}
+
+/// The second line, the answer; the code follows.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Answer {
@@ -37,18 +46,31 @@ pub(super) enum Answer {
 pub(super) struct Request {
     pub cpu_seconds: u64,
     pub memory_bytes: u64,
+    pub confinement: Confinement,
+    /// 0 where it is only to show how it would be confined.
     pub component_bytes: u64,
 }
 
 impl Request {
     pub(super) fn new(limits: CompileLimits, component_bytes: u64) -> Request {
-        Request { cpu_seconds: limits.cpu.as_secs(), memory_bytes: limits.memory_bytes, component_bytes }
+        Request {
+            cpu_seconds: limits.cpu.as_secs(),
+            memory_bytes: limits.memory_bytes,
+            confinement: limits.confinement,
+            component_bytes,
+        }
     }
 }
 
-/// Compiles the component that comes on stdin.
+/// Compiles the component that comes on stdin. Called while the process has one thread.
 pub fn serve() -> ExitCode {
-    match confine::own_stdout().and_then(|stdout| answer(&mut io::stdin().lock(), stdout)) {
+    serve_with(compile)
+}
+
+/// As [`serve`], with something else in the compiler's place: for tests of what confines it.
+#[doc(hidden)]
+pub fn serve_with(compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError>) -> ExitCode {
+    match answer(&mut io::stdin().lock(), compile) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the compiling process could not answer");
@@ -57,10 +79,28 @@ pub fn serve() -> ExitCode {
     }
 }
 
-fn answer(stdin: &mut impl io::BufRead, mut stdout: impl Write) -> io::Result<()> {
-    let line = confine::read_line(stdin)?;
-    let request: Request = serde_json::from_str(&line)?;
-    confine::compiler(request.cpu_seconds, request.memory_bytes)?;
+fn answer(
+    stdin: &mut impl io::BufRead,
+    compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError>,
+) -> io::Result<()> {
+    let mut stdout = protocol::own_stdout()?;
+    let request: Request = serde_json::from_str(&protocol::read_line(stdin)?)?;
+    let grant = Grant {
+        role: Role::Compiler,
+        readable: Vec::new(),
+        writable: Vec::new(),
+        gpu: None,
+        descriptor: stdout.as_raw_fd(),
+        limits: Limits::compiler(request.memory_bytes, request.cpu_seconds),
+        group: Group::none("a compiling process needs none"),
+    };
+    confine::end_with_parent()?;
+    let confined = confine::confine(request.confinement, &grant);
+    let unmet = confined.unmet(request.confinement.requirement);
+    say(&mut stdout, &Confined { confined })?;
+    if unmet.is_some() || request.component_bytes == 0 {
+        return Ok(());
+    }
     if request.component_bytes > COMPONENT_BYTES_MAX {
         return Err(io::Error::other("the component is over its limit"));
     }
@@ -70,10 +110,15 @@ fn answer(stdin: &mut impl io::BufRead, mut stdout: impl Write) -> io::Result<()
         Ok((info, code)) => (Answer::Compiled { info: Box::new(info), bytes: code.len() as u64 }, code),
         Err(error) => (Answer::Refused { message: error.to_string() }, Vec::new()),
     };
-    serde_json::to_writer(&mut stdout, &answer)?;
-    stdout.write_all(b"\n")?;
+    say(&mut stdout, &answer)?;
     stdout.write_all(&code)?;
     stdout.flush()
+}
+
+fn say(stdout: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(line)?;
+    line.push(b'\n');
+    stdout.write_all(&line)
 }
 
 fn compile(component: &[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError> {

@@ -1,8 +1,10 @@
-//! The worker process: one request, one attempt, one outcome.
+//! The worker process: one request, one attempt, one outcome. It confines itself before anything else.
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Write},
+    os::fd::AsRawFd,
+    path::Path,
     process::ExitCode,
     thread,
 };
@@ -12,16 +14,17 @@ use anneal_tensor::Executor;
 
 use super::{BackendRequest, Line, Request};
 use crate::{
-    confine,
+    confine::{self, ConfinementReport, Grant, Limits, Role},
     event::Event,
-    machine::{InProcessMachine, Machine},
+    machine::{AttemptRequest, FILE_BYTES_MAX, InProcessMachine, Machine},
+    protocol,
     run::StopFlag,
 };
 
 /// Makes the attempt that is requested on stdin, with the executor that `make_executor` gives for its
-/// backend.
+/// backend. Called while the process has one thread: it is confined before the executor is made.
 pub fn serve(make_executor: impl FnOnce(&BackendRequest) -> Result<Box<dyn Executor>, String>) -> ExitCode {
-    match confine::own_stdout().and_then(|stdout| answer(stdout, make_executor)) {
+    match protocol::own_stdout().and_then(|stdout| answer(stdout, make_executor)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the worker could not answer");
@@ -35,30 +38,62 @@ fn answer(
     make_executor: impl FnOnce(&BackendRequest) -> Result<Box<dyn Executor>, String>,
 ) -> io::Result<()> {
     let mut stdin = BufReader::new(io::stdin());
-    let request: Request = serde_json::from_str(&confine::read_line(&mut stdin)?)?;
-    confine::worker(request.memory_bytes)?;
-    let Request { backend, mut attempt, .. } = request;
-    attempt.stop = StopFlag::default();
-    stop_with_stdin(stdin, attempt.stop.clone());
+    let request: Request = serde_json::from_str(&protocol::read_line(&mut stdin)?)?;
+    let report = confine(&request, &stdout)?;
     let mut stdout = BufWriter::new(stdout);
-    let outcome = match make_executor(&backend) {
-        Ok(executor) => {
-            let mut unheard = Ok(());
-            let mut observer = |event: Event| {
-                if unheard.is_ok() {
-                    unheard = say(&mut stdout, &Line::Event(event));
-                    if unheard.is_err() {
-                        attempt.stop.stop();
-                    }
-                }
-            };
-            let outcome = InProcessMachine::new(backend.backend, executor).attempt(&attempt, &mut observer);
-            unheard?;
-            outcome
-        }
-        Err(message) => Outcome::HostFault(HostFault { code: FaultCode::DeviceLost, message }),
+    let unmet = report.unmet(request.confinement.requirement);
+    say(&mut stdout, &Line::Confined(report))?;
+    if let Some(message) = unmet {
+        return say(&mut stdout, &Line::Outcome(fault(FaultCode::Confinement, message)));
+    }
+    let stop = StopFlag::default();
+    stop_with_stdin(stdin, stop.clone());
+    let Request { backend, attempt, .. } = request;
+    let executor = match make_executor(&backend) {
+        Ok(executor) => executor,
+        Err(message) => return say(&mut stdout, &Line::Outcome(fault(FaultCode::DeviceLost, message))),
     };
+    let Some(attempt) = attempt else { return say(&mut stdout, &Line::Ready) };
+    let attempt = AttemptRequest { stop, ..attempt };
+    let mut unheard = Ok(());
+    let mut observer = |event: Event| {
+        if unheard.is_ok() {
+            unheard = say(&mut stdout, &Line::Event(event));
+            if unheard.is_err() {
+                attempt.stop.stop();
+            }
+        }
+    };
+    let outcome = InProcessMachine::new(backend.backend, executor).attempt(&attempt, &mut observer);
+    unheard?;
     say(&mut stdout, &Line::Outcome(outcome))
+}
+
+/// Leaves this process what the request needs, and nothing else.
+fn confine(request: &Request, stdout: &File) -> io::Result<ConfinementReport> {
+    // So that a panic's backtrace names functions.
+    let mut readable = vec![Path::new("/proc/self/exe").to_owned()];
+    let mut writable = Vec::new();
+    if let Some(attempt) = &request.attempt {
+        readable.push(attempt.component.clone());
+        readable.extend(attempt.inputs.iter().chain(&attempt.states).cloned());
+        writable.extend(attempt.output.iter().filter_map(|output| output.parent()).map(Path::to_owned));
+    }
+    let grant = Grant {
+        role: Role::Worker,
+        readable,
+        writable,
+        gpu: request.gpu.clone(),
+        descriptor: stdout.as_raw_fd(),
+        limits: Limits::worker(request.memory_bytes, FILE_BYTES_MAX),
+        group: request.group.clone(),
+    };
+    confine::end_with_parent()?;
+    Ok(confine::confine(request.confinement, &grant))
+}
+
+fn fault(code: FaultCode, message: String) -> Outcome {
+    Outcome::HostFault(HostFault { code, message })
 }
 
 fn say(stdout: &mut impl Write, line: &Line) -> io::Result<()> {
@@ -70,7 +105,7 @@ fn say(stdout: &mut impl Write, line: &Line) -> io::Result<()> {
 /// Stops the attempt at the parent's word, or when the parent is gone.
 fn stop_with_stdin(mut stdin: impl BufRead + Send + 'static, stop: StopFlag) {
     thread::spawn(move || {
-        let _either_way = confine::read_line(&mut stdin);
+        let _either_way = protocol::read_line(&mut stdin);
         stop.stop();
     });
 }

@@ -2,17 +2,20 @@
 
 use std::{
     ffi::OsString,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
 use anneal_job::{FaultCode, HostFault, Outcome};
 
-use super::{BackendRequest, Line, Request};
+use super::{BackendRequest, Line, Request, staging::Staging};
 use crate::{
     child::{Child, ChildError},
-    confine::LINE_BYTES_MAX,
+    confine::{self, Confinement, ConfinementReport, GpuPaths, Group, GroupFolders, Layer, OwnedGroup},
     event::Observer,
     machine::{AttemptRequest, Machine},
+    protocol::LINE_BYTES_MAX,
 };
 
 /// How often the stop flag is looked at while the worker is silent.
@@ -29,12 +32,18 @@ pub struct WorkerMachine {
     pub name: String,
     /// A program and its arguments that calls [`super::serve`].
     pub command: Vec<OsString>,
-    /// Its whole environment: see [`super::ENVIRONMENT_KEPT`].
+    /// The environment, of which it gets what [`super::ENVIRONMENT_KEPT`] names.
     pub environment: Vec<(OsString, OsString)>,
     /// What it computes with.
     pub backend: BackendRequest,
     /// Bytes of memory that it may write to; `None` leaves it to the system.
     pub memory_bytes: Option<u64>,
+    /// Whether it drives a GPU: only then does it see drivers and devices.
+    pub gpu: bool,
+    /// How it is confined, and what of that is insisted on.
+    pub confinement: Confinement,
+    /// Where its control group is made.
+    pub groups: GroupFolders,
 }
 
 impl Machine for WorkerMachine {
@@ -48,25 +57,53 @@ impl Machine for WorkerMachine {
 }
 
 impl WorkerMachine {
+    /// How a worker is confined on this machine; it makes its executor, and no attempt.
+    ///
+    /// # Errors
+    /// Where it cannot be started, is confined below the requirement, or has no executor.
+    pub fn check(&self) -> Result<ConfinementReport, HostFault> {
+        let (_group, mut worker) = self.start(None)?;
+        let deadline = Instant::now() + GRACE;
+        loop {
+            match worker.line()? {
+                Some(Line::Ready) => return worker.report.ok_or_else(unconfined),
+                Some(Line::Outcome(Outcome::HostFault(fault))) => return Err(fault),
+                Some(_) => return Err(nonsense("it answered what was not asked")),
+                None if Instant::now() >= deadline => {
+                    return Err(fault(FaultCode::TimeOut, "the worker did not get ready, and was killed"));
+                }
+                None => {}
+            }
+        }
+    }
+
     fn supervise(&self, attempt: &AttemptRequest, observer: &mut dyn Observer) -> Result<Outcome, HostFault> {
-        let mut child = Child::start(&self.command, &self.environment, LINE_BYTES_MAX).map_err(died)?;
-        child.send(self.request(attempt)?);
+        let Some(output) = &attempt.output else { return self.hear(attempt, observer) };
+        let unwritable = |error: std::io::Error| fault(FaultCode::Io, cannot_write(output, &error));
+        let staging = Staging::beside(output).map_err(unwritable)?;
+        let outcome =
+            self.hear(&AttemptRequest { output: Some(staging.file()), ..attempt.clone() }, observer)?;
+        if matches!(outcome, Outcome::Completed(_)) {
+            staging.keep().map_err(unwritable)?;
+        }
+        Ok(outcome)
+    }
+
+    fn hear(&self, attempt: &AttemptRequest, observer: &mut dyn Observer) -> Result<Outcome, HostFault> {
+        // Declared first, the group is removed last: when the worker is gone.
+        let (_group, mut worker) = self.start(Some(attempt.clone()))?;
         let mut deadline = Instant::now() + attempt.time + GRACE;
         let mut stopping = false;
         loop {
-            if let Some(line) = child.line(LISTEN).map_err(|error| ended(error, stopping))? {
-                match serde_json::from_slice(&line) {
-                    Ok(Line::Event(event)) => observer.observe(event),
-                    Ok(Line::Outcome(outcome)) => return Ok(outcome),
-                    Err(error) => {
-                        let message = format!("the worker spoke nonsense ({error}); this is a bug of anneal");
-                        return Err(fault(FaultCode::Internal, message));
-                    }
-                }
+            match worker.line().map_err(|fault| if stopping { was_stopped() } else { fault })? {
+                Some(Line::Event(event)) => observer.observe(event),
+                Some(Line::Outcome(outcome)) => return worker.accept(outcome),
+                Some(_) => return Err(nonsense("it answered what was not asked")),
+                None => {}
             }
             if attempt.stop.is_stopped() && !stopping {
                 stopping = true;
-                child.send(b"stop\n".to_vec());
+                worker.child.send(b"stop\n".to_vec());
                 deadline = deadline.min(Instant::now() + STOP_GRACE);
             }
             if Instant::now() >= deadline {
@@ -75,19 +112,90 @@ impl WorkerMachine {
         }
     }
 
-    fn request(&self, attempt: &AttemptRequest) -> Result<Vec<u8>, HostFault> {
+    fn start(&self, attempt: Option<AttemptRequest>) -> Result<(OwnedGroup, Running), HostFault> {
+        let environment = if self.confinement.asks_for(Layer::Environment) {
+            confine::cleared(&self.environment)
+        } else {
+            self.environment.clone()
+        };
+        let group = if self.confinement.asks_for(Layer::Group) {
+            self.groups.make(self.memory_bytes)
+        } else {
+            OwnedGroup(Group::none("it was not asked for"))
+        };
         let request = Request {
-            backend: self.backend.clone(),
+            backend: self.backend(),
             memory_bytes: self.memory_bytes,
-            attempt: attempt.clone(),
+            confinement: self.confinement,
+            gpu: self.gpu.then(|| GpuPaths::find(&environment)),
+            group: group.0.clone(),
+            attempt,
         };
         let line = serde_json::to_vec(&request);
         let mut line = line.map_err(|error| {
             fault(FaultCode::Internal, format!("the request cannot be written as JSON: {error}"))
         })?;
         line.push(b'\n');
-        Ok(line)
+        let child = Child::start(&self.command, &environment, LINE_BYTES_MAX).map_err(died)?;
+        child.send(line);
+        Ok((group, Running { child, confinement: self.confinement, report: None }))
     }
+
+    /// The backend with its threads counted here, for a confined worker does not see a container's share.
+    fn backend(&self) -> BackendRequest {
+        let all = || thread::available_parallelism().map_or(1, usize::from);
+        BackendRequest { threads: Some(self.backend.threads.unwrap_or_else(all)), ..self.backend.clone() }
+    }
+}
+
+/// A worker that was asked, and what it has said of its confinement.
+struct Running {
+    child: Child,
+    confinement: Confinement,
+    report: Option<ConfinementReport>,
+}
+
+impl Running {
+    /// Its next word after the first, which is how it is confined; `None` where it says nothing for a while.
+    fn line(&mut self) -> Result<Option<Line>, HostFault> {
+        loop {
+            let Some(line) = self.child.line(LISTEN).map_err(died)? else { return Ok(None) };
+            match serde_json::from_slice(&line).map_err(|error| nonsense(&error.to_string()))? {
+                Line::Confined(report) if self.report.is_none() => {
+                    tracing::debug!(?report, "the worker is confined");
+                    self.report = Some(report);
+                }
+                Line::Confined(_) => return Err(nonsense("it was confined twice")),
+                line => return Ok(Some(line)),
+            }
+        }
+    }
+
+    /// Takes a result only of a worker that is confined as it must be; a worker that refused says so itself.
+    fn accept(&self, outcome: Outcome) -> Result<Outcome, HostFault> {
+        let report = self.report.as_ref().ok_or_else(unconfined)?;
+        match (outcome, report.unmet(self.confinement.requirement)) {
+            (outcome @ Outcome::HostFault(_), _) | (outcome, None) => Ok(outcome),
+            (_, Some(unmet)) => Err(fault(FaultCode::Confinement, unmet)),
+        }
+    }
+}
+
+fn unconfined() -> HostFault {
+    nonsense("it did not say how it is confined")
+}
+
+fn nonsense(what: &str) -> HostFault {
+    fault(FaultCode::Internal, format!("the worker spoke nonsense ({what}); this is a bug of anneal"))
+}
+
+fn was_stopped() -> HostFault {
+    fault(FaultCode::WorkerDied, "the attempt was stopped")
+}
+
+fn cannot_write(output: &Path, error: &std::io::Error) -> String {
+    let output = output.display();
+    format!("{output} cannot be written ({error}); check the space and the rights of its folder")
 }
 
 fn over_time(attempt: &AttemptRequest, stopping: bool) -> HostFault {
@@ -100,10 +208,6 @@ fn over_time(attempt: &AttemptRequest, stopping: bool) -> HostFault {
         attempt.time.as_secs()
     );
     fault(FaultCode::TimeOut, message)
-}
-
-fn ended(error: ChildError, stopping: bool) -> HostFault {
-    if stopping { fault(FaultCode::WorkerDied, "the attempt was stopped") } else { died(error) }
 }
 
 fn died(error: ChildError) -> HostFault {
