@@ -107,6 +107,7 @@ pub struct Output {
 #[derive(Clone, Debug, Args)]
 pub struct JobArguments {
     /// The job's directory, or a component.
+    #[arg(default_value = ".")]
     pub job: PathBuf,
     /// The manifest; `job.toml` in the directory where nothing is said.
     #[arg(long, value_name = "FILE")]

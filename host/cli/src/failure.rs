@@ -40,6 +40,12 @@ impl Failure {
         self
     }
 
+    /// The same with what was being done before its words.
+    pub fn context(mut self, words: String) -> Failure {
+        self.error = self.error.context(words);
+        self
+    }
+
     /// 2 for bad input, 1 for everything else.
     pub fn exit_status(&self) -> u8 {
         if self.kind == ErrorKind::BadInput { 2 } else { 1 }

@@ -3,19 +3,25 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anneal_job::report::DeviceReport;
+use anneal_provider::Compiler;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
-    confine::{Confinement, GroupFolders},
+    compile::CompileLimits,
+    confine::{Confinement, GroupFolders, Requirement},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
 use anyhow::{Context, Result, ensure};
 
 use crate::backends::Backend;
+
+/// Memory of a machine that does not say.
+const MEMORY_UNKNOWN_BYTES: u64 = 4 << 30;
 
 /// What starts processes and keeps compiled components.
 #[derive(Clone, Debug)]
@@ -28,6 +34,8 @@ pub struct Host {
     pub data: PathBuf,
     /// The coordinator that is meant where none is named: ANNEAL_COORDINATOR.
     pub coordinator: Option<String>,
+    /// Where GPU drivers keep compiled shaders.
+    pub shaders: PathBuf,
     /// What a worker inherits.
     pub environment: Vec<(OsString, OsString)>,
     /// Where a worker's control group is made.
@@ -44,6 +52,7 @@ impl Host {
         Ok(Host {
             program,
             cache: cache_folder().join("components"),
+            shaders: cache_folder().join("shaders"),
             data: data_folder(),
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
             environment: environment(),
@@ -73,6 +82,19 @@ impl Host {
         serde_json::from_slice(&output.stdout).context("a GPU driver wrote where it should not")
     }
 
+    /// How strangers' components are compiled.
+    pub fn compiler_for(&self, requirement: Requirement) -> Compiler {
+        let confinement = Confinement::new(requirement);
+        let limits = CompileLimits { confinement, ..CompileLimits::DEFAULT };
+        Compiler { command: self.compiler(), cache: self.cache.clone(), limits }
+    }
+
+    /// A worker for strangers' components: with a limit of memory, and what of the confinement is insisted on.
+    pub fn worker_for(&self, backend: &Backend, requirement: Requirement) -> WorkerMachine {
+        let confinement = Confinement::new(requirement);
+        WorkerMachine { confinement, ..self.worker(backend, Some(worker_memory_bytes())) }
+    }
+
     /// A machine that makes each attempt in a process of its own.
     pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
         Box::new(self.worker(backend, None))
@@ -90,8 +112,18 @@ impl Host {
             gpu: backend.device.backend == "gpu",
             confinement: Confinement::default(),
             groups: self.groups.clone(),
+            shaders: Some(self.shaders.clone()),
         }
     }
+}
+
+/// What a worker may use of this machine's memory: three quarters of it.
+fn worker_memory_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    total.map_or(MEMORY_UNKNOWN_BYTES, |kib: u64| (kib << 10) / 4 * 3)
 }
 
 /// A variable that names a folder.

@@ -16,6 +16,7 @@ use anneal_api::{Client, ClientError, ClientOptions, CoordinatorUrl, SecretKey};
 use anneal_job::report::ErrorKind;
 use anneal_provider::Folder;
 use anyhow::{Context, anyhow};
+use tokio::signal;
 
 use crate::{
     arguments::Coordinator,
@@ -31,6 +32,22 @@ pub fn wait_for<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     // Workers that were told to stop are not waited for longer than they take to be killed.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     result
+}
+
+/// Waits for Ctrl-C, or for what a service manager sends.
+async fn stop_signal() -> anyhow::Result<()> {
+    let ctrl_c = async { signal::ctrl_c().await.context("cannot wait for Ctrl-C") };
+    #[cfg(unix)]
+    {
+        use signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        tokio::select! {
+            ended = ctrl_c => ended,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c.await
 }
 
 /// Who this machine's developer is: a key in the data folder, made where it is missing.

@@ -24,6 +24,8 @@ pub struct Compiler {
     pub command: Vec<OsString>,
     /// The folder of compiled components.
     pub cache: PathBuf,
+    /// What a compilation may use, and how its process is confined.
+    pub limits: CompileLimits,
 }
 
 /// What a task reads.
@@ -157,7 +159,7 @@ fn request(
         TraceLevel::Operations { step } => Trace::Operations { step },
     };
     let component = &work.files.component;
-    let compiled = compile::run(&compiler.command, component, &compiler.cache, CompileLimits::DEFAULT);
+    let compiled = compile::run(&compiler.command, component, &compiler.cache, compiler.limits);
     let compiled = compiled.map_err(|error| compile_fault(&error))?;
     Ok(AttemptRequest {
         task: work.task.clone(),

@@ -6,8 +6,11 @@
 //! JSON, how it is confined, events, and at last the outcome.
 
 mod service;
+mod shaders;
 mod staging;
 mod supervisor;
+
+use std::path::PathBuf;
 
 use anneal_job::Outcome;
 use serde::{Deserialize, Serialize};
@@ -55,6 +58,8 @@ struct Request {
     confinement: Confinement,
     gpu: Option<GpuPaths>,
     group: Group,
+    /// Where its driver keeps compiled shaders; `None` keeps none.
+    shaders: Option<PathBuf>,
     /// `None` where it is only to show how it would be confined.
     attempt: Option<AttemptRequest>,
 }

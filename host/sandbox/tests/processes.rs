@@ -157,6 +157,7 @@ fn machine(role: &str, backend: &str) -> WorkerMachine {
         gpu: false,
         confinement: Confinement::default(),
         groups: GroupFolders::default(),
+        shaders: None,
     }
 }
 

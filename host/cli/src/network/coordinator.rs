@@ -9,15 +9,14 @@ use anneal_coordinator::{
 use anneal_job::ReceiptOutcome;
 use anneal_market::{Parameters, TraceLevel, TraceReport};
 use anneal_provider::{
-    Compiler, TaskFiles,
+    TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::StopFlag;
-use anyhow::{Context, anyhow};
+use anneal_sandbox::{StopFlag, confine::Requirement};
+use anyhow::anyhow;
 use serde::Serialize;
-use tokio::signal;
 
-use super::{key_in, wait_for};
+use super::{key_in, stop_signal, wait_for};
 use crate::{
     arguments,
     backends::Backend,
@@ -83,7 +82,7 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
         let scheme = if tls { "https" } else { "http" };
         let address = format!("{scheme}://{}", running.address());
         terminal.data(format!("listening on {address}"));
-        signal::ctrl_c().await.context("cannot wait for Ctrl-C").map_err(Failure::host)?;
+        stop_signal().await.map_err(Failure::host)?;
         terminal.note("stopping: requests that came are answered");
         running.stop().await;
         Ok(Served { address })
@@ -112,7 +111,10 @@ pub(super) async fn start(
         grants: Grants::default(),
         parameters,
     };
-    let replayer = CpuReplayer { host: host.clone() };
+    // Whoever reaches it from elsewhere may submit a component.
+    let requirement =
+        if config.listen.ip().is_loopback() { Requirement::BestEffort } else { Requirement::Strangers };
+    let replayer = CpuReplayer { host: host.clone(), requirement };
     let started = anneal_coordinator::Coordinator::start(config, Arc::new(replayer)).await;
     started.map_err(|error| Failure::host(anyhow!(error)))
 }
@@ -120,12 +122,13 @@ pub(super) async fn start(
 /// Replays tasks on the CPU, each in a worker process with its limits, never in this one.
 struct CpuReplayer {
     host: Host,
+    requirement: Requirement,
 }
 
 impl Replayer for CpuReplayer {
     fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, String> {
-        let mut machine = self.host.machine(&Backend::cpu(None));
-        let compiler = Compiler { command: self.host.compiler(), cache: self.host.cache.clone() };
+        let mut machine = self.host.worker_for(&Backend::cpu(None), self.requirement);
+        let compiler = self.host.compiler_for(self.requirement);
         let files = TaskFiles {
             component: request.component.clone(),
             inputs: request.inputs.clone(),
@@ -138,7 +141,7 @@ impl Replayer for CpuReplayer {
             TraceLevel::None | TraceLevel::Commits => wire::TraceLevel::Commits,
             TraceLevel::Operations { step } => wire::TraceLevel::Operations { step },
         };
-        let attempted = work::attempt(&mut *machine, &compiler, &work, &output, level, &mut |_| {});
+        let attempted = work::attempt(&mut machine, &compiler, &work, &output, level, &mut |_| {});
         let Attempted { outcome, trace_root, traced } = attempted.map_err(|fault| fault.message)?;
         let trace = match request.level {
             TraceLevel::None => TraceReport::default(),

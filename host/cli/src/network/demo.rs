@@ -17,8 +17,8 @@ use anneal_api::{
 };
 use anneal_job::{JobId, Price, Redundancy};
 use anneal_market::Parameters;
-use anneal_provider::{Agent, Compiler, Device, Folder, StatusBoard, Wish};
-use anneal_sandbox::Machine;
+use anneal_provider::{Agent, Device, Folder, StatusBoard, Wish};
+use anneal_sandbox::{Machine, confine::Requirement};
 use anyhow::{Context, anyhow};
 use tokio::{sync::watch as channel, task::JoinSet, time::sleep};
 
@@ -181,7 +181,7 @@ async fn agent(
         client,
         key,
         folder: Arc::new(folder),
-        compiler: Compiler { command: host.compiler(), cache: host.cache.clone() },
+        compiler: host.compiler_for(Requirement::BestEffort),
         name: cast.name.to_owned(),
         payout: Some(cast.name.to_owned()),
         devices: vec![Device { offer, machine: make, gate: Arc::default() }],

@@ -7,20 +7,21 @@ use std::{path::PathBuf, sync::Arc};
 
 use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey, wire::DeviceOffer};
 use anneal_job::Price;
-use anneal_provider::{Agent, Compiler, Device, Folder, StatusBoard, Wish, agent::folder_of};
-use anyhow::{anyhow, ensure};
+use anneal_provider::{Agent, Device, Folder, StatusBoard, Wish, agent::folder_of};
+use anneal_sandbox::confine::Requirement;
+use anyhow::anyhow;
 use serde::Serialize;
 use tokio::{
-    signal,
     sync::{Mutex, watch},
     task::JoinSet,
 };
 
-use super::{failure, key_in, parse_url, wait_for};
+use super::{failure, key_in, parse_url, stop_signal, wait_for};
 use crate::{
     arguments::{Offered, Provide},
     backends::Backend,
     devices::{self, Tested},
+    doctor,
     failure::{Failure, Outcome},
     host::Host,
     job::VERSIONS,
@@ -47,9 +48,10 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     let urls = coordinators(arguments, host)?;
     let base = arguments.folder.clone().unwrap_or_else(|| host.data.join("provider"));
     let key = key_in(&base)?;
+    let requirement = requirement(&urls, host)?;
     let offered = offered(arguments, host, terminal)?;
     terminal.note(format!("provider {}", key.identity()));
-    wait_for(work(arguments, host, terminal, Work { urls, base, key, offered }))
+    wait_for(work(arguments, host, terminal, Work { urls, base, key, offered, requirement }))
 }
 
 /// What is worked with.
@@ -58,6 +60,7 @@ struct Work {
     base: PathBuf,
     key: Arc<SecretKey>,
     offered: Vec<OfferedDevice>,
+    requirement: Requirement,
 }
 
 /// A device that has passed.
@@ -68,7 +71,7 @@ struct OfferedDevice {
 }
 
 async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work) -> Outcome<Provided> {
-    let Work { urls, base, key, offered } = work;
+    let Work { urls, base, key, offered, requirement } = work;
     let (wish, wished) = watch::channel(Wish::Run);
     let mut agents = JoinSet::new();
     let mut boards = Vec::new();
@@ -83,11 +86,11 @@ async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work)
         let agent = Agent {
             client,
             key: Arc::clone(&key),
-            compiler: Compiler { command: host.compiler(), cache: host.cache.clone() },
+            compiler: host.compiler_for(requirement),
             folder: Arc::new(folder),
             name: arguments.name.clone(),
             payout: arguments.payout.clone(),
-            devices: offered.iter().map(|offered| offered.device(host)).collect(),
+            devices: offered.iter().map(|offered| offered.device(host, requirement)).collect(),
             blob_bytes_max: BLOB_BYTES_MAX,
             board,
         };
@@ -99,7 +102,7 @@ async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work)
                 return Err(Failure::host(anyhow!(error)));
             }
         }
-        _ = signal::ctrl_c() => terminal.note("giving back what is not finished"),
+        _ = stop_signal() => terminal.note("giving back what is not finished"),
     }
     wish.send_replace(Wish::Leave);
     while agents.join_next().await.is_some() {}
@@ -110,7 +113,7 @@ async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work)
     })
 }
 
-/// The coordinators that are meant, all of them on this machine for now.
+/// The coordinators that are meant.
 fn coordinators(arguments: &Provide, host: &Host) -> Outcome<Vec<CoordinatorUrl>> {
     let named = arguments
         .coordinators
@@ -122,20 +125,23 @@ fn coordinators(arguments: &Provide, host: &Host) -> Outcome<Vec<CoordinatorUrl>
             "name a coordinator with --coordinator URL, or in ANNEAL_COORDINATOR",
         ));
     }
-    for url in &urls {
-        ensure_here(url)?;
-    }
     Ok(urls)
 }
 
-/// Strangers' jobs run where the sandbox around the worker is enforced, and it is not enforced yet.
-fn ensure_here(url: &CoordinatorUrl) -> anyhow::Result<()> {
-    ensure!(
-        url.is_loopback(),
-        "{url} is not on this machine: `provide` works for strangers only once the worker's confinement by the \
-         operating system is enforced, which this version does not do yet; use a coordinator on 127.0.0.1"
-    );
-    Ok(())
+/// What of the confinement is insisted on: the minimum for strangers, unless all coordinators are on this
+/// machine. Where it is not met, nothing is begun.
+fn requirement(urls: &[CoordinatorUrl], host: &Host) -> Outcome<Requirement> {
+    let Some(elsewhere) = urls.iter().find(|url| !url.is_loopback()) else {
+        return Ok(Requirement::BestEffort);
+    };
+    let report = doctor::doctor(host)?;
+    match doctor::failure(&report) {
+        None => Ok(Requirement::Strangers),
+        Some(failure) => Err(failure.context(format!(
+            "{elsewhere} is not on this machine, and strangers' work is run only under the minimum of \
+             confinement; `anneal doctor` shows all of it"
+        ))),
+    }
 }
 
 /// The devices that are offered: tested, or the command ends.
@@ -203,11 +209,11 @@ fn class(backend: &str, software: bool, memory_bytes: u64) -> String {
 }
 
 impl OfferedDevice {
-    fn device(&self, host: &Host) -> Device {
+    fn device(&self, host: &Host, requirement: Requirement) -> Device {
         let (host, backend) = (host.clone(), self.backend.clone());
         Device {
             offer: self.offer.clone(),
-            machine: Box::new(move || host.machine(&backend)),
+            machine: Box::new(move || Box::new(host.worker_for(&backend, requirement))),
             gate: Arc::clone(&self.gate),
         }
     }

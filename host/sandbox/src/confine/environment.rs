@@ -1,21 +1,48 @@
 //! The layer of the environment: a worker inherits the variables that GPU loaders and drivers read, and no
 //! other, so that a token in the owner's shell stays there. The parent clears; the child looks whether it did.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use crate::worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES};
 
-/// Drivers keep compiled shaders in the owner's home, where one attempt could leave something for the next:
-/// these variables of Mesa and NVIDIA switch that off.
-const SHADER_CACHES_OFF: [(&str, &str); 2] =
-    [("MESA_SHADER_CACHE_DISABLE", "true"), ("__GL_SHADER_DISK_CACHE", "0")];
+/// Variables by which Mesa and NVIDIA are told where they keep compiled shaders: on their own they use the
+/// owner's home, where one attempt could leave something for any other.
+const SHADER_CACHES: [&str; 7] = [
+    "MESA_SHADER_CACHE_DISABLE",
+    "MESA_SHADER_CACHE_DIR",
+    "MESA_GLSL_CACHE_DIR",
+    "MESA_SHADER_CACHE_MAX_SIZE",
+    "__GL_SHADER_DISK_CACHE",
+    "__GL_SHADER_DISK_CACHE_PATH",
+    "__GL_SHADER_DISK_CACHE_SIZE",
+];
 
-/// A worker's environment: of this one what is kept, and no caches.
-pub(crate) fn cleared(environment: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-    let off = SHADER_CACHES_OFF.map(|(name, value)| (name.into(), value.into()));
-    let ours = |name: &OsStr| SHADER_CACHES_OFF.iter().any(|(off, _)| name == *off);
+/// A worker's environment: of this one what is kept, and compiled shaders in this folder alone.
+pub(crate) fn cleared(
+    environment: &[(OsString, OsString)],
+    shaders: Option<&Path>,
+) -> Vec<(OsString, OsString)> {
+    let ours = |name: &OsStr| SHADER_CACHES.iter().any(|cache| name == *cache);
     let kept = environment.iter().filter(|(name, _)| is_kept(&name.to_string_lossy()) && !ours(name));
-    kept.cloned().chain(off).collect()
+    kept.cloned().chain(shader_caches(shaders)).collect()
+}
+
+fn shader_caches(folder: Option<&Path>) -> Vec<(OsString, OsString)> {
+    let Some(folder) = folder else {
+        return vec![
+            ("MESA_SHADER_CACHE_DISABLE".into(), "true".into()),
+            ("__GL_SHADER_DISK_CACHE".into(), "0".into()),
+        ];
+    };
+    vec![
+        ("MESA_SHADER_CACHE_DIR".into(), folder.into()),
+        ("MESA_SHADER_CACHE_MAX_SIZE".into(), "256M".into()),
+        ("__GL_SHADER_DISK_CACHE_PATH".into(), folder.into()),
+        ("__GL_SHADER_DISK_CACHE_SIZE".into(), (256 << 20).to_string().into()),
+    ]
 }
 
 fn is_kept(name: &str) -> bool {
@@ -57,16 +84,20 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let given = given.map(|(name, value)| (name.into(), value.into()));
-        let cleared: Vec<String> = cleared(&given)
-            .iter()
-            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
-            .collect();
-        let expected = [
-            "VK_ICD_FILENAMES=/icd.json",
-            "PATH=/bin",
-            "MESA_SHADER_CACHE_DISABLE=true",
-            "__GL_SHADER_DISK_CACHE=0",
+        let check = |shaders: Option<&Path>, caches: &[&str]| {
+            let cleared: Vec<String> = cleared(&given, shaders)
+                .iter()
+                .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+                .collect();
+            assert_eq!(cleared, [&["VK_ICD_FILENAMES=/icd.json", "PATH=/bin"], caches].concat());
+        };
+        check(None, &["MESA_SHADER_CACHE_DISABLE=true", "__GL_SHADER_DISK_CACHE=0"]);
+        let kept = [
+            "MESA_SHADER_CACHE_DIR=/shaders",
+            "MESA_SHADER_CACHE_MAX_SIZE=256M",
+            "__GL_SHADER_DISK_CACHE_PATH=/shaders",
+            "__GL_SHADER_DISK_CACHE_SIZE=268435456",
         ];
-        assert_eq!(cleared, expected);
+        check(Some(Path::new("/shaders")), &kept);
     }
 }

@@ -22,7 +22,7 @@ const NEEDED: ABI = ABI::V3;
 const HANDLED: ABI = ABI::V5;
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 const WRITE: BitFlags<AccessFs> =
-    make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | MakeReg | RemoveFile | Truncate});
+    make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | MakeReg | MakeDir | RemoveFile | Truncate});
 const DEVICE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev});
 /// What a standard library reads to size its pools and to name its frames.
 const SYSTEM: [&str; 3] = ["/proc/self", "/sys/devices/system/cpu", "/sys/devices/system/node"];

@@ -79,6 +79,7 @@ fn confine(request: &Request, stdout: &File) -> io::Result<ConfinementReport> {
         readable.extend(attempt.inputs.iter().chain(&attempt.states).cloned());
         writable.extend(attempt.output.iter().filter_map(|output| output.parent()).map(Path::to_owned));
     }
+    writable.extend(request.shaders.clone());
     let grant = Grant {
         role: Role::Worker,
         readable,

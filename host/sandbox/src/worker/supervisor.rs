@@ -2,14 +2,14 @@
 
 use std::{
     ffi::OsString,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use anneal_job::{FaultCode, HostFault, Outcome};
 
-use super::{BackendRequest, Line, Request, staging::Staging};
+use super::{BackendRequest, Line, Request, shaders, staging::Staging};
 use crate::{
     child::{Child, ChildError},
     confine::{self, Confinement, ConfinementReport, GpuPaths, Group, GroupFolders, Layer, OwnedGroup},
@@ -44,6 +44,9 @@ pub struct WorkerMachine {
     pub confinement: Confinement,
     /// Where its control group is made.
     pub groups: GroupFolders,
+    /// Where GPU drivers keep compiled shaders, in a folder for each component; `None` compiles them again in
+    /// each attempt.
+    pub shaders: Option<PathBuf>,
 }
 
 impl Machine for WorkerMachine {
@@ -113,8 +116,9 @@ impl WorkerMachine {
     }
 
     fn start(&self, attempt: Option<AttemptRequest>) -> Result<(OwnedGroup, Running), HostFault> {
+        let shaders = self.shaders(attempt.as_ref());
         let environment = if self.confinement.asks_for(Layer::Environment) {
-            confine::cleared(&self.environment)
+            confine::cleared(&self.environment, shaders.as_deref())
         } else {
             self.environment.clone()
         };
@@ -129,6 +133,7 @@ impl WorkerMachine {
             confinement: self.confinement,
             gpu: self.gpu.then(|| GpuPaths::find(&environment)),
             group: group.0.clone(),
+            shaders,
             attempt,
         };
         let line = serde_json::to_vec(&request);
@@ -139,6 +144,13 @@ impl WorkerMachine {
         let child = Child::start(&self.command, &environment, LINE_BYTES_MAX).map_err(died)?;
         child.send(line);
         Ok((group, Running { child, confinement: self.confinement, report: None }))
+    }
+
+    /// Where this attempt's driver keeps its shaders. Without the folder it is only slower.
+    fn shaders(&self, attempt: Option<&AttemptRequest>) -> Option<PathBuf> {
+        let base = self.shaders.as_deref().filter(|_| self.gpu)?;
+        let folder = shaders::folder(base, &attempt?.component);
+        folder.inspect_err(|error| tracing::warn!(%error, "compiled shaders are not kept")).ok()
     }
 
     /// The backend with its threads counted here, for a confined worker does not see a container's share.
