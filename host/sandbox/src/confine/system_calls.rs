@@ -128,7 +128,7 @@ const COMPUTING_BEFORE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const COMPUTING_BEFORE: &[i64] = &[];
 
-/// Writing a result: the layer of files says where.
+/// Writing a result, and a driver's compiled shaders: the layer of files says where.
 const WRITING: &[i64] = &[
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
@@ -139,10 +139,11 @@ const WRITING: &[i64] = &[
     libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_unlinkat,
+    libc::SYS_mkdirat,
     libc::SYS_flock,
 ];
 #[cfg(target_arch = "x86_64")]
-const WRITING_BEFORE: &[i64] = &[libc::SYS_rename, libc::SYS_unlink];
+const WRITING_BEFORE: &[i64] = &[libc::SYS_rename, libc::SYS_unlink, libc::SYS_mkdir];
 #[cfg(not(target_arch = "x86_64"))]
 const WRITING_BEFORE: &[i64] = &[];
 
