@@ -16,7 +16,7 @@ pub struct MachineStandIn {
 }
 
 impl MachineStandIn {
-    /// A machine with these files, a `path text` a line.
+    /// A machine with these files, a `path text` a line, with `\\n` and `\\t` in the text.
     pub fn new(files: &str) -> MachineStandIn {
         let machine = MachineStandIn { root: scratch() };
         machine.write(files);
@@ -41,8 +41,9 @@ impl MachineStandIn {
         for line in files.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (path, text) = line.split_once(' ').unwrap_or((line, ""));
             let path = self.path(path);
-            fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("there is room for folders");
-            replace(&path, &format!("{}\n", text.replace("\\n", "\n")));
+            fs::create_dir_all(path.parent().expect("a file is in a folder"))
+                .expect("there is room for folders");
+            replace(&path, &format!("{}\n", text.replace("\\n", "\n").replace("\\t", "\t")));
         }
     }
 

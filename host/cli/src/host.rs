@@ -13,6 +13,7 @@ use anneal_sandbox::{
     confine::{Confinement, GroupFolders},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
+use anneal_sensors::SensorsConfig;
 use anyhow::{Context, Result, ensure};
 
 use crate::backends::Backend;
@@ -32,6 +33,10 @@ pub struct Host {
     pub environment: Vec<(OsString, OsString)>,
     /// Where a worker's control group is made.
     pub groups: GroupFolders,
+    /// Where sensors are: ANNEAL_SENSORS_ROOT in place of `/`, ANNEAL_NVML in place of `libnvidia-ml.so.1`.
+    pub sensors: SensorsConfig,
+    /// The time zone of this machine.
+    pub zone: String,
 }
 
 impl Host {
@@ -48,6 +53,12 @@ impl Host {
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
             environment: environment(),
             groups: group_folders(),
+            sensors: SensorsConfig {
+                root: given("ANNEAL_SENSORS_ROOT").unwrap_or_else(|| PathBuf::from("/")),
+                nvml: given("ANNEAL_NVML"),
+                process: std::process::id(),
+            },
+            zone: zone(),
         })
     }
 
@@ -110,6 +121,17 @@ fn data_folder() -> PathBuf {
 fn group_folders() -> GroupFolders {
     let given = env::var_os("ANNEAL_CGROUP").unwrap_or_default();
     GroupFolders(env::split_paths(&given).filter(|path| path.is_absolute()).collect())
+}
+
+/// The name of this machine's time zone: TZ, else where /etc/localtime leads, else UTC.
+fn zone() -> String {
+    let variable = env::var("TZ").ok().map(|name| name.trim_start_matches(':').to_owned());
+    let link = || {
+        let target = std::fs::read_link("/etc/localtime").ok()?;
+        Some(target.to_str()?.split_once("zoneinfo/")?.1.to_owned())
+    };
+    let is_known = |name: &String| anneal_policy::schedule::zone(name).is_some();
+    variable.filter(is_known).or_else(|| link().filter(is_known)).unwrap_or_else(|| "UTC".to_owned())
 }
 
 /// The folder for what can be made again.

@@ -88,7 +88,8 @@ impl Bus {
                 self.connection = None;
                 let why = format!("{}: {error}", self.socket.display());
                 // Nobody listens: there is no bus. All else is one that fails.
-                let is_none = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+                let is_none =
+                    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
                 let gap = if is_none { Gap::absent(why) } else { Gap::lost(why) };
                 self.failed = Some((Instant::now(), gap.clone()));
                 Err(gap)

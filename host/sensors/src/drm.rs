@@ -170,7 +170,8 @@ fn fan(hwmon: &Path) -> Found<Percent> {
     }
     let pwm: Option<f64> = sysfs::number_if_there(&hwmon.join("pwm1"))?;
     let full: Option<f64> = sysfs::number_if_there(&hwmon.join("pwm1_max"))?;
-    let none = || Gap::absent(format!("{} does not say how fast the fan is of its full speed", hwmon.display()));
+    let none =
+        || Gap::absent(format!("{} does not say how fast the fan is of its full speed", hwmon.display()));
     let full = full.filter(|full| *full > 0.0).unwrap_or(PWM_MAX);
     pwm.map(|pwm| Percent(100.0 * pwm / full)).ok_or_else(none)
 }

@@ -65,7 +65,10 @@ mod tests {
     fn power_is_the_mean_between_readings() {
         check(None, &[(0, 5_000_000, None), (1000, 65_000_000, Some(60.0)), (3000, 85_000_000, Some(10.0))]);
         // Too near: the one before. The next mean is over the whole time.
-        check(None, &[(0, 0, None), (50, 9, None), (1000, 7_000_000, Some(7.0)), (1050, 9_000_000, Some(7.0))]);
+        check(
+            None,
+            &[(0, 0, None), (50, 9, None), (1000, 7_000_000, Some(7.0)), (1050, 9_000_000, Some(7.0))],
+        );
         // Standing still is no power at all, which is a value.
         check(None, &[(0, 4, None), (500, 4, Some(0.0))]);
     }

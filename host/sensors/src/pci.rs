@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_place() {
-        for text in ["", ".", "0000:c1:00", "0:0:0:0.0", "c1:+0.0", "1ff:00.0", "c1:00.0.0", "100000000:c1:00.0"] {
+        for text in
+            ["", ".", "0000:c1:00", "0:0:0:0.0", "c1:+0.0", "1ff:00.0", "c1:00.0.0", "100000000:c1:00.0"]
+        {
             assert!(text.parse::<PciAddress>().is_err(), "{text}");
         }
         for text in ["", ":", "10de", "10de:", "10de:12345", "10de:2:3"] {

@@ -73,7 +73,9 @@ impl Processes {
         for process in self.list()?.into_iter().filter(|process| self.is_ours(*process)) {
             let folder = self.folder.join(process.to_string()).join("fdinfo");
             match sysfs::entries(&folder, "") {
-                Ok(files) => clients.extend(files.iter().take(FILES_MAX).filter_map(|file| client(file, address))),
+                Ok(files) => {
+                    clients.extend(files.iter().take(FILES_MAX).filter_map(|file| client(file, address)))
+                }
                 // Ended meanwhile.
                 Err(gap) if !gap.is_lost => {}
                 Err(gap) => return Err(gap),
@@ -99,7 +101,8 @@ impl Processes {
 /// are the same client.
 fn client(file: &Path, address: &str) -> Option<(u64, u64)> {
     let text = sysfs::text(file).ok()?;
-    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim));
+    let value =
+        |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim));
     if value("drm-pdev")? != address {
         return None;
     }

@@ -46,7 +46,8 @@ impl ProcessorHeat {
     pub(crate) fn read(&self) -> Found<Celsius> {
         let mut highest: Option<f64> = None;
         for hwmon in sysfs::entries(&self.folder, "hwmon")? {
-            let is_processor = sysfs::text(&hwmon.join("name")).is_ok_and(|name| DRIVERS.contains(&name.as_str()));
+            let is_processor =
+                sysfs::text(&hwmon.join("name")).is_ok_and(|name| DRIVERS.contains(&name.as_str()));
             if !is_processor {
                 continue;
             }
@@ -102,7 +103,10 @@ impl ProcessorPower {
             .filter(|zone| sysfs::text(&zone.join("name")).is_ok_and(|name| name.starts_with("package")))
             .collect();
         if packages.is_empty() {
-            return Err(Gap::absent(format!("{} has no counter of a processor's energy", self.folder.display())));
+            return Err(Gap::absent(format!(
+                "{} has no counter of a processor's energy",
+                self.folder.display()
+            )));
         }
         Ok(packages)
     }

@@ -41,5 +41,7 @@ pub(crate) fn idle_s(bus: &mut Bus) -> Found<f64> {
 
 /// Whether a program covers the screen.
 pub(crate) fn fullscreen() -> Found<bool> {
-    Err(Gap::absent("no way to ask this screen is known yet; name your games and players in `owner.programs`"))
+    Err(Gap::absent(
+        "no way to ask this screen is known yet; name your games and players in `owner.programs`",
+    ))
 }

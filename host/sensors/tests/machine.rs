@@ -67,8 +67,11 @@ const XEON: &str = "
 ";
 
 fn open(machine: &MachineStandIn, kind: DeviceKind) -> Sensors {
-    let config =
-        SensorsConfig { root: machine.root().to_owned(), nvml: Some("/none/libnvidia-ml.so".into()), process: 100 };
+    let config = SensorsConfig {
+        root: machine.root().to_owned(),
+        nvml: Some("/none/libnvidia-ml.so".into()),
+        process: 100,
+    };
     Sensors::open(&config, vec![SensedDevice { name: "it".to_owned(), kind }])
 }
 
@@ -109,10 +112,13 @@ fn a_radeon_says_all_of_it() {
 #[test]
 fn two_of_a_kind_are_not_confused() {
     let machine = MachineStandIn::new(RADEON);
-    machine.write("sys/class/drm/card2/device/uevent DRIVER=amdgpu\\nPCI_ID=1002:744C\\nPCI_SLOT_NAME=0000:23:00.0");
+    machine.write(
+        "sys/class/drm/card2/device/uevent DRIVER=amdgpu\\nPCI_ID=1002:744C\\nPCI_SLOT_NAME=0000:23:00.0",
+    );
     let reading = read(&machine, gpu("", "1002:744c"));
     assert_eq!(reading.readings.gpu, Sensor::Absent);
-    let why = &reading.missing.iter().find(|missing| missing.sensor == SensorName::GpuCore).expect("told").why;
+    let why =
+        &reading.missing.iter().find(|missing| missing.sensor == SensorName::GpuCore).expect("told").why;
     assert!(why.contains("2 GPUs of the kind 1002:744c"), "{why}");
     assert_eq!(read(&machine, gpu("0000:03:00.0", "1002:744c")).readings.gpu, Sensor::Value(Celsius(57.0)));
 }
@@ -166,9 +172,8 @@ fn the_hottest_of_the_processors_counts() {
         sys/class/hwmon/hwmon2/temp1_input 72000\nsys/class/hwmon/hwmon2/temp1_label Tctl
         sys/class/hwmon/hwmon2/temp3_input 44000\nsys/class/hwmon/hwmon2/temp3_label Tccd1";
     assert_eq!(machine_reading(ryzen).cpu, Sensor::Value(Celsius(72.0)));
-    let threadripper = format!(
-        "{ryzen}\nsys/class/hwmon/hwmon2/temp2_input 45000\nsys/class/hwmon/hwmon2/temp2_label Tdie"
-    );
+    let threadripper =
+        format!("{ryzen}\nsys/class/hwmon/hwmon2/temp2_input 45000\nsys/class/hwmon/hwmon2/temp2_label Tdie");
     assert_eq!(machine_reading(&threadripper).cpu, Sensor::Value(Celsius(45.0)));
     assert_eq!(machine_reading("sys/class/hwmon/hwmon0/name nvme").cpu, Sensor::Absent);
     assert_eq!(machine_reading("").cpu, Sensor::Absent);
@@ -227,11 +232,15 @@ fn programs_are_named_as_the_kernel_and_their_files_do() {
         "proc/1/comm systemd\nproc/1/stat 1 (systemd) S 0 1\nproc/77/comm davinci-resolve\nproc/78/comm game.exe
          proc/self/comm no-number\nproc/uptime 1 1",
     );
-    std::os::unix::fs::symlink("/opt/resolve/bin/resolve-studio", machine.path("proc/77/exe")).expect("a link");
+    std::os::unix::fs::symlink("/opt/resolve/bin/resolve-studio", machine.path("proc/77/exe"))
+        .expect("a link");
     std::os::unix::fs::symlink("/usr/bin/wine64 (deleted)", machine.path("proc/78/exe")).expect("a link");
     let named = |names: &[&str]| Sensor::Value(names.iter().map(ToString::to_string).collect::<Vec<_>>());
     let readings = read(&machine, DeviceKind::Processor).readings;
-    assert_eq!(readings.programs, named(&["davinci-resolve", "game.exe", "resolve-studio", "systemd", "wine64"]));
+    assert_eq!(
+        readings.programs,
+        named(&["davinci-resolve", "game.exe", "resolve-studio", "systemd", "wine64"])
+    );
     // Where others' processes are hidden, a list would be a guess.
     machine.remove("proc/1");
     assert_eq!(read(&machine, DeviceKind::Processor).readings.programs, Sensor::Absent);
@@ -242,7 +251,9 @@ fn programs_are_named_as_the_kernel_and_their_files_do() {
 fn what_our_processes_hold_is_not_others() {
     // 100 is ours, 101 a worker of its worker; 55's name tries to look like a child of ours.
     let client = |client: u32, address: &str, memory: &str| {
-        format!("pos:\\t0\\ndrm-driver:\\tamdgpu\\ndrm-client-id:\\t{client}\\ndrm-pdev:\\t{address}\\n{memory}")
+        format!(
+            "pos:\\t0\\ndrm-driver:\\tamdgpu\\ndrm-client-id:\\t{client}\\ndrm-pdev:\\t{address}\\n{memory}"
+        )
     };
     let machine = MachineStandIn::new(&format!(
         "{RADEON}

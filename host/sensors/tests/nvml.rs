@@ -3,7 +3,9 @@
 use std::{process, thread, time::Duration};
 
 use anneal_job::ByteCount;
-use anneal_policy::{Celsius, Decision, History, Moment, Percent, Policy, Readings, Sensor, SensorName, Watts, decide};
+use anneal_policy::{
+    Celsius, Decision, History, Moment, Percent, Policy, Readings, Sensor, SensorName, Watts, decide,
+};
 use anneal_sensors::{DeviceKind, GpuIdentity, Reading, SensedDevice, Sensors, SensorsConfig};
 use anneal_tests::{machine::MachineStandIn, nvml::NvmlStandIn};
 
@@ -31,11 +33,7 @@ impl Rig {
     fn with(script: &str, gpu: GpuIdentity) -> Rig {
         let machine = MachineStandIn::new("");
         let driver = NvmlStandIn::new(script);
-        let config = SensorsConfig {
-            root: "/".into(),
-            nvml: Some(driver.library()),
-            process: process::id(),
-        };
+        let config = SensorsConfig { root: "/".into(), nvml: Some(driver.library()), process: process::id() };
         let device = SensedDevice { name: "NVIDIA Test".to_owned(), kind: DeviceKind::Gpu(gpu) };
         Rig { driver, sensors: Sensors::open(&config, vec![device]), _machine: machine }
     }
@@ -90,7 +88,8 @@ fn what_rises_is_followed_reading_by_reading() {
 
 #[test]
 fn a_gpu_without_a_sensor_has_none() {
-    let mut rig = Rig::new("bus_id 00000000:C1:00.0\npci_id 0x233510de\ntemperature 45\nfans 0\npower_mw 33000\n");
+    let mut rig =
+        Rig::new("bus_id 00000000:C1:00.0\npci_id 0x233510de\ntemperature 45\nfans 0\npower_mw 33000\n");
     let reading = rig.read();
     assert_eq!(reading.readings.fan, Sensor::Absent);
     assert_eq!(reading.readings.gpu_memory, Sensor::Absent);
@@ -172,7 +171,9 @@ fn a_gpu_is_found_by_its_place_or_its_kind() {
 fn what_others_hold_and_use_is_counted_without_our_own() {
     let ours = process::id();
     // The first process of this machine is nobody's child.
-    let script = format!("{CALM}process {ours} 6000000000\nprocess 1 700\nprocess 4194000 2000\nuse {ours} 90\nuse 1 7\n");
+    let script = format!(
+        "{CALM}process {ours} 6000000000\nprocess 1 700\nprocess 4194000 2000\nuse {ours} 90\nuse 1 7\n"
+    );
     let mut rig = Rig::new(&script);
     let reading = rig.read();
     assert_eq!(reading.readings.memory_by_others, Sensor::Value(ByteCount(2700)), "{reading:?}");
@@ -198,7 +199,8 @@ fn policy_stops_for_what_cannot_be() {
     let mut step = |readings: &Readings| {
         at += 1;
         let now = Moment {
-            wall: "2026-11-23T12:00:00Z".parse::<jiff::Timestamp>().expect("a time") + Duration::from_secs(at),
+            wall: "2026-11-23T12:00:00Z".parse::<jiff::Timestamp>().expect("a time")
+                + Duration::from_secs(at),
             steady_ms: at * 1000,
         };
         let decided = decide(&policy, readings, &history, now);
@@ -221,7 +223,7 @@ fn policy_stops_for_what_cannot_be() {
         ("temperature 45\ndevice error 15", "the GPU's temperature can no longer be read"),
     ] {
         rig.driver.script(&CALM.replace("temperature 45", script));
-            let decided = step(&gpu(&mut rig));
+        let decided = step(&gpu(&mut rig));
         assert_eq!(decided.decision, Decision::Pause, "{script}");
         assert_eq!(decided.reasons[0].to_string(), sentence, "{script}");
         rig.driver.script(CALM);

@@ -88,8 +88,12 @@ fn serve(stream: UnixStream, answers: &Mutex<Vec<(&'static str, Says)>>) -> io::
             answers.iter().find(|(name, _)| property(name)).map(|(_, says)| says.clone())
         };
         let bytes = match says.unwrap_or(Says::Error("org.freedesktop.DBus.Error.ServiceUnknown")) {
-            Says::Flag(value) => reply(2, serial, None, "v", &[&b"\x01b\0\0"[..], &[value.into(), 0, 0, 0]].concat()),
-            Says::Small(value) => reply(2, serial, None, "v", &[&b"\x01u\0\0"[..], &value.to_le_bytes()].concat()),
+            Says::Flag(value) => {
+                reply(2, serial, None, "v", &[&b"\x01b\0\0"[..], &[value.into(), 0, 0, 0]].concat())
+            }
+            Says::Small(value) => {
+                reply(2, serial, None, "v", &[&b"\x01u\0\0"[..], &value.to_le_bytes()].concat())
+            }
             Says::Large(value) => {
                 reply(2, serial, None, "v", &[&b"\x01t\0\0\0\0\0\0"[..], &value.to_le_bytes()].concat())
             }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const HELLO_ANSWER: &[u8] = b"l\x02\x01\x01\t\0\0\0\x01\0\0\0=\0\0\0\x06\x01s\0\x04\0\0\0:1.0\0\0\0\0\x05\x01u\0\x01\0\0\0\x08\
+const HELLO_ANSWER: &[u8] =
+    b"l\x02\x01\x01\t\0\0\0\x01\0\0\0=\0\0\0\x06\x01s\0\x04\0\0\0:1.0\0\0\0\0\x05\x01u\0\x01\0\0\0\x08\
     \x01g\0\x01s\0\0\x07\x01s\0\x14\0\0\0org.freedesktop.DBus\0\0\0\0\x04\0\0\0:1.0\0";
 const SIGNAL: &[u8] = b"l\x04\x01\x01\t\0\0\0\x02\0\0\0\x8d\0\0\0\x01\x01o\0\x15\0\0\0/org/freedesktop/DBus\0\0\0\x02\x01s\0\
     \x14\0\0\0org.freedesktop.DBus\0\0\0\0\x03\x01s\0\x0c\0\0\0NameAcquired\0\0\0\0\x06\x01s\0\x04\0\0\0:1.0\0\0\0\0\
@@ -34,7 +35,10 @@ fn every_kind_of_value_is_read_in_both_orders() {
     let value = |body: &[u8]| answer(&with(body), 3);
     assert_eq!(value(b"\x01b\0\0\x01\0\0\0"), Ok(Some(Answer::Value(Value::Flag(true)))));
     assert_eq!(value(b"\x01u\0\0\x04\x03\0\0"), Ok(Some(Answer::Value(Value::Number(0x304)))));
-    assert_eq!(value(b"\x01t\0\0\0\0\0\0\x04\x03\0\0\0\0\0\x01"), Ok(Some(Answer::Value(Value::Number(0x0100_0000_0000_0304)))));
+    assert_eq!(
+        value(b"\x01t\0\0\0\0\0\0\x04\x03\0\0\0\0\0\x01"),
+        Ok(Some(Answer::Value(Value::Number(0x0100_0000_0000_0304))))
+    );
     let large = b"B\x02\x01\x01\0\0\0\x08\0\0\0\x09\0\0\0\x0f\x05\x01u\0\0\0\0\x03\x08\x01g\0\x01v\0\0\x01u\0\0\0\0\x03\x04";
     assert_eq!(answer(large, 3), Ok(Some(Answer::Value(Value::Number(0x304)))));
     assert_eq!(length(&large[..HEAD_BYTES]), Some(large.len()));
@@ -65,5 +69,8 @@ fn no_bytes_make_it_panic() {
             }
         }
     }
-    assert_eq!(length(&[b'l', 2, 1, 1, 255, 255, 255, 255, 1, 0, 0, 0, 255, 255, 255, 255]), Some(8_589_934_607));
+    assert_eq!(
+        length(&[b'l', 2, 1, 1, 255, 255, 255, 255, 1, 0, 0, 0, 255, 255, 255, 255]),
+        Some(8_589_934_607)
+    );
 }
