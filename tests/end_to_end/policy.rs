@@ -23,6 +23,8 @@ fn policy(machine: &MachineStandIn, folder: &Path, arguments: &[&str]) -> Finish
         .env("ANNEAL_SENSORS_ROOT", machine.root())
         .env("ANNEAL_DATA", folder)
         .env("TZ", "Europe/Berlin")
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
         .arg("policy")
         .args(arguments);
     finish(command)

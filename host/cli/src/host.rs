@@ -13,7 +13,7 @@ use anneal_sandbox::{
     confine::{Confinement, GroupFolders},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
-use anneal_sensors::SensorsConfig;
+use anneal_sensors::{Screen, SensorsConfig};
 use anyhow::{Context, Result, ensure};
 
 use crate::backends::Backend;
@@ -57,6 +57,7 @@ impl Host {
                 root: given("ANNEAL_SENSORS_ROOT").unwrap_or_else(|| PathBuf::from("/")),
                 nvml: given("ANNEAL_NVML"),
                 process: std::process::id(),
+                screen: screen(),
             },
             zone: zone(),
         })
@@ -121,6 +122,17 @@ fn data_folder() -> PathBuf {
 fn group_folders() -> GroupFolders {
     let given = env::var_os("ANNEAL_CGROUP").unwrap_or_default();
     GroupFolders(env::split_paths(&given).filter(|path| path.is_absolute()).collect())
+}
+
+/// The screen before which the owner sits. A Wayland compositor's own X server knows only some of its windows.
+fn screen() -> Screen {
+    if given("WAYLAND_DISPLAY").is_some()
+        || env::var_os("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland")
+    {
+        return Screen::Wayland;
+    }
+    let authority = || given("XAUTHORITY").or_else(|| env::home_dir().map(|home| home.join(".Xauthority")));
+    env::var("DISPLAY").map_or(Screen::None, |display| Screen::X { display, authority: authority() })
 }
 
 /// The name of this machine's time zone: TZ, else where /etc/localtime leads, else UTC.

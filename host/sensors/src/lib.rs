@@ -16,7 +16,7 @@
 //! | idle | logind | `session` |
 //! | metered | NetworkManager | `network` |
 //! | programs | /proc | `processes` |
-//! | fullscreen | nothing yet | `session` |
+//! | fullscreen | the window manager of an X server | `screen` |
 
 mod bus;
 mod drm;
@@ -28,9 +28,11 @@ mod nvml;
 mod pci;
 mod processes;
 mod processor;
+mod screen;
 mod session;
 mod supply;
 mod sysfs;
+mod wait;
 
 use std::{
     path::PathBuf,
@@ -48,11 +50,13 @@ use gpu::GpuReadings;
 use nvml::NvmlSource;
 use processes::Processes;
 use processor::{ProcessorHeat, ProcessorPower};
+use screen::ScreenSource;
 use supply::Supplies;
 
 pub use gap::Missing;
 pub use gpu::GpuIdentity;
 pub use pci::{PciAddress, PciError, PciId};
+pub use screen::Screen;
 
 /// Devices of a machine that are read within this time share what is the machine's own.
 const MACHINE_SPAN: Duration = Duration::from_millis(500);
@@ -66,6 +70,8 @@ pub struct SensorsConfig {
     pub nvml: Option<PathBuf>,
     /// The process that is ours: it and what it starts are not others.
     pub process: u32,
+    /// The owner's screen.
+    pub screen: Screen,
 }
 
 /// A device to read.
@@ -113,6 +119,7 @@ struct Machine {
     supplies: Supplies,
     processes: Processes,
     bus: Bus,
+    screen: ScreenSource,
     last: Option<(Instant, Reading)>,
 }
 
@@ -128,6 +135,7 @@ impl Sensors {
                 supplies: Supplies::new(&config.root),
                 processes: Processes::new(&config.root, config.process),
                 bus: Bus::new(&config.root),
+                screen: ScreenSource::new(&config.root, config.screen.clone()),
                 last: None,
             },
             devices: devices.into_iter().map(|device| (device, EnergyMeter::default())).collect(),
@@ -199,7 +207,7 @@ impl Machine {
             cpu: sensor(SensorName::Cpu, self.heat.read(), &mut missing),
             cpu_watts: sensor(SensorName::CpuWatts, self.power.read(), &mut missing),
             idle_s: sensor(SensorName::Idle, session::idle_s(&mut self.bus), &mut missing),
-            fullscreen: sensor(SensorName::Fullscreen, session::fullscreen(), &mut missing),
+            fullscreen: sensor(SensorName::Fullscreen, self.screen.is_covered(), &mut missing),
             programs: sensor(SensorName::Programs, self.processes.programs(), &mut missing),
             on_battery: sensor(SensorName::Battery, self.supplies.on_battery(), &mut missing),
             metered: sensor(SensorName::Metered, network::metered(&mut self.bus), &mut missing),

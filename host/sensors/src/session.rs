@@ -1,19 +1,16 @@
-//! How long the owner is away, by logind; whether a program covers the screen.
+//! How long the owner is away, by logind.
 //!
 //! logind knows of every session, at the screen, on a console and over SSH, and says since when all of them are
 //! idle. Desktops tell it after a time of their own, five minutes mostly, consoles after five; until then it says
 //! that somebody is there, and not since when. So what is said here is never more than the truth: no time at all
 //! while logind does not call the machine idle, then what went by since it did. A desktop that never tells keeps
 //! the machine in use. Times of files below /dev and counts of interrupts are no input, and are not looked at.
-//!
-//! Whether a program covers the screen is told by X servers and by some Wayland compositors, each in its own
-//! way; none is asked yet.
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     bus::{Bus, Property},
-    gap::{Found, Gap},
+    gap::Found,
 };
 
 const IS_IDLE: Property = login("IdleHint");
@@ -37,11 +34,4 @@ pub(crate) fn idle_s(bus: &mut Bus) -> Found<f64> {
     let since_s = bus.number(IDLE_SINCE_US)? as f64 / 1e6;
     let now = clock_gettime(ClockId::Monotonic);
     Ok((now.tv_sec as f64 + now.tv_nsec as f64 / 1e9 - since_s).max(0.0))
-}
-
-/// Whether a program covers the screen.
-pub(crate) fn fullscreen() -> Found<bool> {
-    Err(Gap::absent(
-        "no way to ask this screen is known yet; name your games and players in `owner.programs`",
-    ))
 }

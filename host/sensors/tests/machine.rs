@@ -4,7 +4,7 @@ use std::thread;
 
 use anneal_job::ByteCount;
 use anneal_policy::{Celsius, Percent, Readings, Sensor, SensorName, Watts};
-use anneal_sensors::{DeviceKind, GpuIdentity, Reading, SensedDevice, Sensors, SensorsConfig};
+use anneal_sensors::{DeviceKind, GpuIdentity, Reading, Screen, SensedDevice, Sensors, SensorsConfig};
 use anneal_tests::machine::MachineStandIn;
 
 /// A Radeon RX 7900 XTX as card 1; card 0 is the processor's own GPU.
@@ -71,6 +71,7 @@ fn open(machine: &MachineStandIn, kind: DeviceKind) -> Sensors {
         root: machine.root().to_owned(),
         nvml: Some("/none/libnvidia-ml.so".into()),
         process: 100,
+        screen: Screen::None,
     };
     Sensors::open(&config, vec![SensedDevice { name: "it".to_owned(), kind }])
 }

@@ -6,7 +6,7 @@ use anneal_job::ByteCount;
 use anneal_policy::{
     Celsius, Decision, History, Moment, Percent, Policy, Readings, Sensor, SensorName, Watts, decide,
 };
-use anneal_sensors::{DeviceKind, GpuIdentity, Reading, SensedDevice, Sensors, SensorsConfig};
+use anneal_sensors::{DeviceKind, GpuIdentity, Reading, Screen, SensedDevice, Sensors, SensorsConfig};
 use anneal_tests::{machine::MachineStandIn, nvml::NvmlStandIn};
 
 const CALM: &str = "bus_id 00000000:C1:00.0
@@ -33,7 +33,12 @@ impl Rig {
     fn with(script: &str, gpu: GpuIdentity) -> Rig {
         let machine = MachineStandIn::new("");
         let driver = NvmlStandIn::new(script);
-        let config = SensorsConfig { root: "/".into(), nvml: Some(driver.library()), process: process::id() };
+        let config = SensorsConfig {
+            root: "/".into(),
+            nvml: Some(driver.library()),
+            process: process::id(),
+            screen: Screen::None,
+        };
         let device = SensedDevice { name: "NVIDIA Test".to_owned(), kind: DeviceKind::Gpu(gpu) };
         Rig { driver, sensors: Sensors::open(&config, vec![device]), _machine: machine }
     }
@@ -146,7 +151,12 @@ fn a_driver_that_is_gone_is_lost_until_it_is_back() {
 
 #[test]
 fn a_machine_without_the_library_has_no_such_sensors() {
-    let config = SensorsConfig { root: "/".into(), nvml: Some("/none/libnvidia-ml.so.1".into()), process: 1 };
+    let config = SensorsConfig {
+        root: "/".into(),
+        nvml: Some("/none/libnvidia-ml.so.1".into()),
+        process: 1,
+        screen: Screen::None,
+    };
     let gpu = GpuIdentity { address: "0000:c1:00.0".parse().ok(), id: "10de:2335".parse().ok() };
     let device = SensedDevice { name: "GPU".to_owned(), kind: DeviceKind::Gpu(gpu) };
     let reading = Sensors::open(&config, vec![device]).read(0);

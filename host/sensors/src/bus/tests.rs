@@ -1,7 +1,7 @@
 //! Asking a bus: a stand-in at a socket, which answers as each test says, and one that answers nothing.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     os::unix::net::UnixListener,
     sync::{Arc, Mutex},
     thread,
