@@ -177,6 +177,19 @@ impl Policy {
         self.devices.get(device).copied().unwrap_or(true)
     }
 
+    /// The same for a device that is the processor: what only a GPU has is not asked of it.
+    pub fn for_processor(&self) -> Policy {
+        let mut policy = self.clone();
+        let temperature = &mut policy.temperature;
+        for limit in [&mut temperature.gpu, &mut temperature.hot_spot, &mut temperature.gpu_memory] {
+            limit.is_required = false;
+        }
+        policy.fan = None;
+        policy.owner.memory_by_others = None;
+        policy.owner.use_by_others = None;
+        policy
+    }
+
     /// Whether any rule needs the clock to be right.
     pub(crate) fn needs_clock(&self) -> bool {
         let has_tariffs = self.earnings.as_ref().is_some_and(|rule| !rule.tariffs.is_empty());

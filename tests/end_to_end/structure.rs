@@ -13,17 +13,18 @@ use anneal_tests::workspace;
 const LAYERS: [&[&str]; 5] = [
     &["job"],
     &["tensor", "policy", "ledger", "market"],
-    &["tensor-gpu", "sandbox", "wallet", "api"],
+    &["tensor-gpu", "sandbox", "sensors", "wallet", "api"],
     &["coordinator", "provider"],
     &["cli"],
 ];
 
 /// Libraries that only one crate may name.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 9] = [
     ("wgpu", "tensor-gpu"),
     ("naga", "tensor-gpu"),
     ("wasmtime", "sandbox"),
     ("wasmtime-wasi", "sandbox"),
+    ("nvml-wrapper", "sensors"),
     ("rusqlite", "coordinator"),
     ("tokio-postgres", "coordinator"),
     ("object_store", "coordinator"),

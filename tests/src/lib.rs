@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: where things are, and how the command is run.
 
+pub mod machine;
+pub mod nvml;
 pub mod postgres;
 
 use std::{

@@ -2,10 +2,14 @@
 
 #![expect(missing_docs, reason = "the words of a flattened field are those of its type")]
 
+mod policy;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use anneal_job::{BackendChoice, Identity, Redundancy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use policy::{Policy, Simulate};
 
 /// Verified training: jobs are WebAssembly components, and every device gives the same bits.
 #[derive(Debug, Parser)]
@@ -78,7 +82,13 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Print the JSON Schema of `job.toml` or of what `--json` prints.
+    /// Your limits as a provider: check a policy, see what it would do now or on a recorded day.
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        command: Policy,
+    },
+    /// Print the JSON Schema of `job.toml`, of `policy.toml` or of what `--json` prints.
     Schema {
         /// Of what.
         #[arg(value_enum, default_value = "job")]
@@ -361,6 +371,8 @@ pub enum SchemaOf {
     Run,
     /// `anneal verify --json`.
     Verify,
+    /// An owner's limits.
+    Policy,
 }
 
 impl From<Backend> for BackendChoice {

@@ -4,8 +4,9 @@ use std::thread;
 
 use anneal_job::{BackendChoice, ByteCount, Requirements, report::DeviceReport};
 use anneal_sandbox::BackendRequest;
+use anneal_sensors::{DeviceKind, GpuIdentity, SensedDevice};
 use anneal_tensor::{Cpu, DeviceInfo, Executor, Reference};
-use anneal_tensor_gpu::{GpuExecutor, adapters};
+use anneal_tensor_gpu::{Adapter, GpuExecutor, adapters};
 use anyhow::{Context, Result, ensure};
 
 use crate::host::Host;
@@ -89,6 +90,20 @@ impl Backend {
         backends
     }
 
+    /// The device as its sensors are asked for. A GPU that is a program works on the processor.
+    pub fn sensed(&self) -> SensedDevice {
+        let DeviceReport { backend, name, software, pci_address, pci_id, .. } = &self.device;
+        let kind = if backend != "gpu" || *software {
+            DeviceKind::Processor
+        } else {
+            DeviceKind::Gpu(GpuIdentity {
+                address: pci_address.as_ref().and_then(|address| address.parse().ok()),
+                id: pci_id.as_ref().and_then(|id| id.parse().ok()),
+            })
+        };
+        SensedDevice { name: name.clone(), kind }
+    }
+
     /// What it is called in messages.
     pub fn name(&self) -> String {
         let DeviceReport { backend, name, threads, .. } = &self.device;
@@ -103,7 +118,12 @@ impl Backend {
 
 /// What the drivers of this machine show: the answer of the process that [`Host::ask_drivers`] starts.
 pub fn drivers_show() -> Vec<DeviceReport> {
-    adapters().iter().map(|adapter| device_report(adapter.info())).collect()
+    let report = |adapter: &Adapter| DeviceReport {
+        pci_address: adapter.pci_address(),
+        pci_id: adapter.pci_id(),
+        ..device_report(adapter.info())
+    };
+    adapters().iter().map(report).collect()
 }
 
 /// The executor that a worker is told to use.
@@ -138,6 +158,7 @@ pub fn device_report(info: &DeviceInfo) -> DeviceReport {
         threads: info.threads,
         memory_bytes: info.memory_bytes,
         software: info.software,
+        ..DeviceReport::default()
     }
 }
 

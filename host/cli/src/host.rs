@@ -16,6 +16,7 @@ use anneal_sandbox::{
     confine::{Confinement, GroupFolders, Requirement},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
+use anneal_sensors::{Screen, SensorsConfig};
 use anyhow::{Context, Result, ensure};
 
 use crate::backends::Backend;
@@ -40,6 +41,10 @@ pub struct Host {
     pub environment: Vec<(OsString, OsString)>,
     /// Where a worker's control group is made.
     pub groups: GroupFolders,
+    /// Where sensors are: ANNEAL_SENSORS_ROOT in place of `/`, ANNEAL_NVML in place of `libnvidia-ml.so.1`.
+    pub sensors: SensorsConfig,
+    /// The time zone of this machine.
+    pub zone: String,
 }
 
 impl Host {
@@ -57,6 +62,13 @@ impl Host {
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
             environment: environment(),
             groups: group_folders(),
+            sensors: SensorsConfig {
+                root: given("ANNEAL_SENSORS_ROOT").unwrap_or_else(|| PathBuf::from("/")),
+                nvml: given("ANNEAL_NVML"),
+                process: std::process::id(),
+                screen: screen(),
+            },
+            zone: zone(),
         })
     }
 
@@ -142,6 +154,28 @@ fn data_folder() -> PathBuf {
 fn group_folders() -> GroupFolders {
     let given = env::var_os("ANNEAL_CGROUP").unwrap_or_default();
     GroupFolders(env::split_paths(&given).filter(|path| path.is_absolute()).collect())
+}
+
+/// The screen before which the owner sits. A Wayland compositor's own X server knows only some of its windows.
+fn screen() -> Screen {
+    if given("WAYLAND_DISPLAY").is_some()
+        || env::var_os("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland")
+    {
+        return Screen::Wayland;
+    }
+    let authority = || given("XAUTHORITY").or_else(|| env::home_dir().map(|home| home.join(".Xauthority")));
+    env::var("DISPLAY").map_or(Screen::None, |display| Screen::X { display, authority: authority() })
+}
+
+/// The name of this machine's time zone: TZ, else where /etc/localtime leads, else UTC.
+fn zone() -> String {
+    let variable = env::var("TZ").ok().map(|name| name.trim_start_matches(':').to_owned());
+    let link = || {
+        let target = std::fs::read_link("/etc/localtime").ok()?;
+        Some(target.to_str()?.split_once("zoneinfo/")?.1.to_owned())
+    };
+    let is_known = |name: &String| anneal_policy::schedule::zone(name).is_some();
+    variable.filter(is_known).or_else(|| link().filter(is_known)).unwrap_or_else(|| "UTC".to_owned())
 }
 
 /// The folder for what can be made again.

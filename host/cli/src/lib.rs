@@ -20,6 +20,7 @@ mod manifest_override;
 pub mod network;
 pub mod new;
 pub mod out;
+pub mod policy;
 pub mod progress;
 pub mod run;
 pub mod terminal;
@@ -133,6 +134,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Provide(arguments) => {
             on_host("provide", false, |host, terminal| provide::provide(&arguments, host, terminal))
         }
+        Command::Policy { command } => policy(command),
         Command::Schema { of } => {
             Terminal::new(false).print(schema(of));
             0
@@ -146,6 +148,25 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Compile => return anneal_sandbox::compile::serve(),
     };
     ExitCode::from(status)
+}
+
+fn policy(command: arguments::Policy) -> u8 {
+    match command {
+        arguments::Policy::Check { file, output } => {
+            on_host("policy check", output.json, |host, terminal| policy::check(&file, host, terminal))
+        }
+        arguments::Policy::Explain { file, output } => {
+            on_host("policy explain", output.json, |host, terminal| {
+                policy::explain(file.as_deref(), host, terminal)
+            })
+        }
+        arguments::Policy::Simulate(arguments) => {
+            tell("policy simulate", arguments.output.json, |terminal| policy::simulate(&arguments, terminal))
+        }
+        arguments::Policy::Preset { name, zone } => on_host("policy preset", false, |host, terminal| {
+            policy::preset(name.as_deref(), zone.as_deref(), host, terminal)
+        }),
+    }
 }
 
 fn verified(arguments: &arguments::Verify, terminal: &Terminal) -> Outcome<VerifyReport> {
@@ -171,6 +192,7 @@ fn schema(of: SchemaOf) -> String {
         SchemaOf::Job => anneal_job::manifest::schema(),
         SchemaOf::Run => schemars::schema_for!(Envelope<RunReport>),
         SchemaOf::Verify => schemars::schema_for!(Envelope<VerifyReport>),
+        SchemaOf::Policy => anneal_policy::file::schema(),
     };
     serde_json::to_string_pretty(&schema).expect("a schema is JSON")
 }

@@ -130,6 +130,18 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 impl Adapter {
+    /// Where it sits on the PCI bus, like `0000:01:00.0`, where its driver says.
+    pub fn pci_address(&self) -> Option<String> {
+        Some(self.adapter.get_info().device_pci_bus_id).filter(|address| !address.is_empty())
+    }
+
+    /// Vendor and model as PCI numbers them, like `10de:2335`; none for what is no PCI device.
+    pub fn pci_id(&self) -> Option<String> {
+        let info = self.adapter.get_info();
+        let (vendor, device) = (u16::try_from(info.vendor).ok()?, u16::try_from(info.device).ok()?);
+        (vendor != 0).then(|| format!("{vendor:04x}:{device:04x}"))
+    }
+
     fn new(adapter: wgpu::Adapter) -> Adapter {
         let found = adapter.get_info();
         let info = DeviceInfo {

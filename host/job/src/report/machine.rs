@@ -25,6 +25,12 @@ pub struct DeviceReport {
     pub memory_bytes: Option<u64>,
     /// A program that plays a GPU.
     pub software: bool,
+    /// Where it sits, like `0000:01:00.0`, where its driver says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pci_address: Option<String>,
+    /// Vendor and model, like `10de:2335`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pci_id: Option<String>,
 }
 
 /// `anneal selftest`.

@@ -213,3 +213,22 @@ fn energy_pays_or_work_stops() {
     assert!(off.decision.runs());
     assert!(off.notes.iter().any(|note| note.to_string().contains("`xmr-price`")), "{:?}", off.notes);
 }
+
+#[test]
+fn a_processor_is_not_asked_for_what_only_a_gpu_has() {
+    let policy = Policy::parse(
+        "[fan]\nlimit-percent = 50\n[owner]\ngpu-memory-by-others = \"1 GiB\"\ngpu-percent-by-others = 10\n\
+         [temperature.cpu]\nrequired = true",
+    )
+    .expect("a policy");
+    let processor = policy.for_processor();
+    let readings = Readings { cpu: Sensor::Value(Celsius(50.0)), ..Readings::default() };
+    let now = Moment { wall: "2026-11-23T12:00:00Z".parse().expect("a time"), steady_ms: 0 };
+    let decided = |policy: &Policy, readings: &Readings| decide(policy, readings, &History::default(), now);
+    assert_eq!(kind(decided(&policy, &readings).decision), "refuse");
+    assert_eq!(kind(decided(&processor, &readings).decision), "run");
+    // Its own rules hold.
+    assert_eq!(kind(decided(&processor, &Readings::default()).decision), "refuse");
+    let hot = Readings { cpu: Sensor::Value(Celsius(90.0)), ..Readings::default() };
+    assert_eq!(kind(decided(&processor, &hot).decision), "pause");
+}
