@@ -71,7 +71,7 @@ async fn quotas_hold_and_old_blobs_go() {
     };
     let small = upload("small", 60).await.expect("within the quota");
     assert_eq!(upload("second", 61).await.expect_err("over it").code(), Some("quota-bytes"));
-    assert_eq!(upload("large", 1_001).await.expect_err("no blob is so large").code(), Some("quota-bytes"));
+    assert_eq!(upload("large", 1_001).await.expect_err("no blob is so large").code(), Some("blob-too-large"));
     // What lies is thrown away, and does not count.
     let path = site.folder.path().join("lie");
     std::fs::write(&path, b"a lie").expect("a file");

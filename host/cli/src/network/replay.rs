@@ -1,0 +1,342 @@
+//! `anneal replay`: repeats what a verdict judges, on this machine, down to the operation that it names.
+//!
+//! Nothing of the coordinator's word is taken but what the job is: the task is made from the job's description and
+//! must have the verdict's name, files are verified by their digests, and the result is computed here.
+//! `compare` says what of the verdict holds. `anneal grant` lets somebody else do the same with a private job.
+
+mod compare;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anneal_api::{
+    Client, ClientOptions, Secret,
+    wire::{BlobQuery, FindingView, JobSpec, JobView, TaskView, TraceLevel, VerdictView},
+};
+use anneal_job::{BackendChoice, Blob, Digest, JobId, ReceiptOutcome, Task, report::ErrorKind};
+use anneal_provider::{
+    Compiler, TaskFiles,
+    work::{self, Attempted, Work},
+};
+use anneal_sandbox::{
+    Machine, StopFlag,
+    confine::{Confinement, Requirement},
+};
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+
+use super::{connect, coordinator_url, developer::find, developer_key, failure, wait_for, watch::all_tasks};
+use crate::{
+    arguments,
+    backends::Backend,
+    failure::{Failure, Outcome},
+    host::Host,
+    terminal::Terminal,
+};
+
+pub use compare::TaskReplay;
+use compare::{Repeated, compare, describe};
+
+/// Wall-clock time of a replay.
+const REPLAY_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// What was repeated.
+#[derive(Debug, Serialize)]
+pub struct ReplayReport {
+    /// The job.
+    pub job: JobId,
+    /// What it was repeated on.
+    pub backend: String,
+    /// Each task that was meant.
+    pub tasks: Vec<TaskReplay>,
+}
+
+/// A grant's text.
+#[derive(Debug, Serialize)]
+pub struct Granted {
+    /// The job that it opens.
+    pub job: JobId,
+    /// To give to whoever is to replay it.
+    pub grant: String,
+}
+
+/// `anneal grant`: a text that lets its holder read a job of one's own and replay its verdicts.
+///
+/// # Errors
+/// The coordinator's, or where the job is not one's own.
+pub fn grant(arguments: &arguments::MakeGrant, host: &Host, terminal: &Terminal) -> Outcome<Granted> {
+    wait_for(async {
+        let client = connect(&arguments.job.coordinator, host, developer_key(host)?).await?;
+        let job = find(&client, &arguments.job.id).await?;
+        let view = client.job(job, &anneal_api::wire::JobQuery::default()).await.map_err(failure)?;
+        if view.summary.owner != client.identity() {
+            return Err(Failure::bad_input(format!("{job} is not your job: only its owner can grant it")));
+        }
+        let valid = Duration::from_secs(u64::from(arguments.days) * 24 * 3600);
+        let grant = client.grant(job, valid).expose().to_owned();
+        terminal.data(&grant);
+        terminal.note(format!(
+            "whoever has this text can read {job} with its component, inputs and weights for {} days",
+            arguments.days
+        ));
+        Ok(Granted { job, grant })
+    })
+}
+
+/// `anneal replay`: the report, and a failure where a verdict does not hold.
+pub fn replay(
+    arguments: &arguments::Replay,
+    host: &Host,
+    stop: &StopFlag,
+    terminal: &Terminal,
+) -> (Option<ReplayReport>, Option<Failure>) {
+    match replayed(arguments, host, stop, terminal) {
+        Ok(report) => {
+            let wrong: Vec<String> = report.tasks.iter().filter_map(TaskReplay::wrong).collect();
+            let failure = (!wrong.is_empty()).then(|| {
+                Failure::new(
+                    ErrorKind::DoesNotHold,
+                    anyhow!("the verdict does not hold: {}", wrong.join("; ")),
+                )
+            });
+            (Some(report), failure)
+        }
+        Err(failure) => (None, Some(failure)),
+    }
+}
+
+fn replayed(
+    arguments: &arguments::Replay,
+    host: &Host,
+    stop: &StopFlag,
+    terminal: &Terminal,
+) -> Outcome<ReplayReport> {
+    let (job, index) = parse_verdict(&arguments.verdict)?;
+    let backend = arguments.backend.map_or(BackendChoice::Cpu, Into::into);
+    let backend = Backend::choose(backend, &Default::default(), host)?;
+    let temporary;
+    let folder: &Path = match &arguments.folder {
+        Some(folder) => folder,
+        None => {
+            temporary = tempfile::tempdir().context("cannot make a folder").map_err(Failure::host)?;
+            temporary.path()
+        }
+    };
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot use the directory {}", folder.display()))
+        .map_err(Failure::host)?;
+    // Waiting for the network ends before the work begins, which takes this thread.
+    let (view, mut cases, own) = wait_for(async {
+        let mut options =
+            ClientOptions::new(coordinator_url(&arguments.coordinator, host)?, developer_key(host)?);
+        options.grant = arguments.grant.as_deref().map(grant_text).transpose()?;
+        let client = Client::connect(options).await.map_err(failure)?;
+        let job = find(&client, job).await?;
+        let view = all_tasks(&client, job).await?;
+        let mut cases = Vec::new();
+        for task in chosen(&view, index)? {
+            cases.push(case(&client, &view, task, folder).await?);
+        }
+        let own = view.summary.owner == client.identity();
+        Ok((view, cases, own))
+    })?;
+    terminal.note(format!("computing on {}", backend.name()));
+    let mut worker = host.worker(&backend, None);
+    if !own {
+        // Somebody else's component.
+        worker.confinement = Confinement::new(Requirement::Strangers);
+    }
+    let compiler = Compiler { command: host.compiler(), cache: host.cache.clone() };
+    let mut tasks = Vec::new();
+    for case in &mut cases {
+        let repeated = case.repeat(&mut worker, &compiler, folder, stop)?;
+        let replay = compare(case.view, &case.task, &repeated);
+        terminal.data(describe(&view, case.view, &replay));
+        tasks.push(replay);
+    }
+    Ok(ReplayReport { job: view.summary.id, backend: backend.name(), tasks })
+}
+
+/// A grant, or the file that holds one.
+fn grant_text(text: &str) -> Outcome<Secret> {
+    if text.parse::<anneal_api::Grant>().is_ok() {
+        return Ok(Secret::new(text));
+    }
+    let kept = std::fs::read_to_string(text)
+        .with_context(|| format!("`{text}` is neither a grant nor a file that can be read"))?;
+    Ok(Secret::new(kept.trim()))
+}
+
+/// `JOB` or `JOB/TASK`.
+fn parse_verdict(text: &str) -> Outcome<(&str, Option<u64>)> {
+    match text.split_once('/') {
+        None => Ok((text, None)),
+        Some((job, index)) => match index.parse() {
+            Ok(index) => Ok((job, Some(index))),
+            Err(_) => Err(Failure::bad_input(format!(
+                "`{text}` names no verdict: write JOB, or JOB/TASK with the task's number in the plan"
+            ))),
+        },
+    }
+}
+
+/// The task that is named, or all whose verdicts fault somebody.
+fn chosen(view: &JobView, index: Option<u64>) -> Outcome<Vec<&TaskView>> {
+    let judged = |task: &&TaskView| task.verdict.is_some();
+    match index {
+        Some(index) => {
+            let task = view.tasks.iter().find(|task| task.index == index).filter(judged);
+            task.map(|task| vec![task]).ok_or_else(|| {
+                Failure::bad_input(format!("task {index} has no verdict, or the job has no such task"))
+            })
+        }
+        None => {
+            let faulted =
+                |task: &&TaskView| task.verdict.as_ref().is_some_and(|verdict| !verdict.faults.is_empty());
+            let tasks: Vec<&TaskView> = view.tasks.iter().filter(faulted).collect();
+            if tasks.is_empty() {
+                let words = "no verdict of this job faults anybody: name a task as JOB/TASK to repeat it";
+                return Err(Failure::bad_input(words));
+            }
+            Ok(tasks)
+        }
+    }
+}
+
+/// A verdict, and all that is needed to repeat what it judges.
+struct Case<'a> {
+    view: &'a TaskView,
+    task: Task,
+    files: TaskFiles,
+}
+
+/// Makes a verdict's task from the job's description, and fetches its files.
+async fn case<'a>(
+    client: &Client,
+    view: &'a JobView,
+    task: &'a TaskView,
+    folder: &Path,
+) -> Outcome<Case<'a>> {
+    let spec = view.spec.as_ref().context("the coordinator does not say what the job is")?;
+    let index = usize::try_from(task.index).context("the task's number")?;
+    let before = states_before(view, spec, index)?;
+    let states: Vec<Digest> = before.iter().map(|(_, state, _)| *state).collect();
+    let made = spec.task(index, states).context("the job's plan has no such task")?;
+    if Some(made.id()) != task.task {
+        return Err(Failure::new(
+            ErrorKind::DoesNotHold,
+            anyhow!(
+                "task {index} is not the one that was judged: the job's description and the verdicts before it make {}",
+                made.id()
+            ),
+        ));
+    }
+    let job = view.summary.id;
+    let component = fetch(client, spec.component, BlobQuery { job: Some(job), task: None }, folder).await?;
+    let inputs = match spec.inputs_blob {
+        Some(blob) => Some(fetch(client, blob, BlobQuery { job: Some(job), task: None }, folder).await?),
+        None => None,
+    };
+    let mut states = Vec::new();
+    for (task, _, blob) in before {
+        let of = BlobQuery { job: Some(job), task: Some(task) };
+        states.push(fetch(client, blob, of, folder).await?);
+    }
+    Ok(Case { view: task, task: made, files: TaskFiles { component, inputs, states } })
+}
+
+/// The states that a task starts from: whose they are, their digests and their files.
+fn states_before(view: &JobView, spec: &JobSpec, index: usize) -> Outcome<Vec<(u32, Digest, Blob)>> {
+    let planned = spec.plan.task(index).context("the job's plan has no such task")?;
+    let state = |&before: &usize| {
+        let verdict: Option<&VerdictView> = view
+            .tasks
+            .get(before)
+            .filter(|task| task.index == before as u64)
+            .and_then(|task| task.verdict.as_ref());
+        let found = verdict.and_then(|verdict| Some((before as u32, verdict.state?, verdict.state_blob?)));
+        found
+            .with_context(|| format!("task {before}, from which task {index} goes on, has no verified state"))
+    };
+    Ok(planned.states.iter().map(state).collect::<anyhow::Result<_>>()?)
+}
+
+/// A blob, verified; one that is there from an earlier try is not fetched again.
+async fn fetch(client: &Client, blob: Blob, of: BlobQuery, folder: &Path) -> Outcome<PathBuf> {
+    let path = folder.join(blob.digest.to_string());
+    if work::blob_of(&path).is_ok_and(|found| found == blob) {
+        return Ok(path);
+    }
+    client.download_of(blob, of, &path, &mut |_, _| {}).await.map_err(|error| match error.code() {
+        Some("not-found") => Failure::bad_input(format!(
+            "{} is no longer kept, or not for you: a private job needs its owner's grant (`anneal grant`)",
+            blob.digest
+        )),
+        _ => failure(error),
+    })?;
+    Ok(path)
+}
+
+impl Case<'_> {
+    /// Runs the task once for each level that the verdict's findings need.
+    fn repeat(
+        &self,
+        machine: &mut dyn Machine,
+        compiler: &Compiler,
+        folder: &Path,
+        stop: &StopFlag,
+    ) -> Outcome<Repeated> {
+        let mut repeated: Option<Repeated> = None;
+        for level in levels(self.view) {
+            let work = Work { task: &self.task, files: &self.files, time: REPLAY_TIME, stop };
+            let output = folder.join(format!("replayed-{}.safetensors", self.view.index));
+            let level_asked = match level {
+                None => TraceLevel::Commits,
+                Some(step) => TraceLevel::Operations { step },
+            };
+            let attempted = work::attempt(machine, compiler, &work, &output, level_asked, &mut |_| {});
+            let Attempted { outcome, traced, .. } = attempted.map_err(|fault| {
+                let words = format!("this machine cannot repeat task {}: {}", self.view.index, fault.message);
+                Failure::host(anyhow!(words)).with_code(fault.code)
+            })?;
+            let known = repeated.get_or_insert_with(|| Repeated::new(outcome.clone()));
+            if known.outcome != outcome {
+                return Err(Failure::host(anyhow!(
+                    "this machine gives two results of one task: run `anneal selftest`"
+                )));
+            }
+            match level {
+                None => known.commits = traced.digests,
+                Some(step) => {
+                    known.operations.insert(step, traced);
+                }
+            }
+        }
+        repeated.context("every verdict has a level").map_err(Failure::host)
+    }
+}
+
+/// The steps whose operations are looked at; `None` for the commits of the whole.
+fn levels(view: &TaskView) -> BTreeSet<Option<u64>> {
+    let faults = view.verdict.iter().flat_map(|verdict| &verdict.faults);
+    let mut levels: BTreeSet<Option<u64>> = faults
+        .filter_map(|fault| match fault.finding {
+            FindingView::Operation { step, .. } => Some(Some(step)),
+            FindingView::Commit { .. } => Some(None),
+            FindingView::Forged | FindingView::Silent | FindingView::Untraced => None,
+        })
+        .collect();
+    if levels.is_empty() {
+        levels.insert(None);
+    }
+    levels
+}
+
+/// Whether two outcomes are the same in all that counts.
+fn agree(one: &ReceiptOutcome, other: &ReceiptOutcome) -> bool {
+    let salt = Digest::of(b"compared here alone");
+    one.key(salt) == other.key(salt)
+}
