@@ -16,13 +16,14 @@ use anneal_api::{
     Client, ClientOptions, Secret,
     wire::{BlobQuery, FindingView, JobSpec, JobView, TaskView, TraceLevel, VerdictView},
 };
-use anneal_job::{BackendChoice, Blob, Digest, JobId, ReceiptOutcome, Task, report::ErrorKind};
+use anneal_job::{BackendChoice, Blob, Digest, FaultCode, JobId, ReceiptOutcome, Task, report::ErrorKind};
 use anneal_provider::{
     Compiler, TaskFiles,
     work::{self, Attempted, Work},
 };
 use anneal_sandbox::{
     Machine, StopFlag,
+    compile::{self, CompileLimits},
     confine::{Confinement, Requirement},
 };
 use anyhow::{Context, anyhow};
@@ -146,7 +147,14 @@ fn replayed(
     terminal.note(format!("computing on {}", backend.name()));
     let mut worker = host.worker(&backend, None);
     if !own {
-        // Somebody else's component.
+        // Somebody else's component is neither compiled nor run without what confines it.
+        let compiling = compile::check(&host.compiler(), CompileLimits::DEFAULT).map_err(Failure::host)?;
+        if let Some(words) = compiling.unmet(Requirement::Strangers) {
+            let words = format!(
+                "somebody else's component is not compiled on this machine: {words}; see `anneal doctor`"
+            );
+            return Err(Failure::host(anyhow!(words)).with_code(FaultCode::Confinement));
+        }
         worker.confinement = Confinement::new(Requirement::Strangers);
     }
     let compiler = Compiler { command: host.compiler(), cache: host.cache.clone() };

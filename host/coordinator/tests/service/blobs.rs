@@ -45,6 +45,14 @@ async fn a_large_blob_travels_in_pieces_and_back() {
     std::fs::write(&stored, rotten).expect("the stored file");
     let wrong = client.download(blob, &site.folder.path().join("rotten"), &mut |_, _| {}).await;
     assert!(matches!(wrong, Err(ClientError::BlobDigest { .. })), "{wrong:?}");
+    // It is found at rest, too, and its keeper hears that it must be uploaded again.
+    assert_eq!(coordinator.scrub().await.expect("a pass over all blobs"), 1);
+    assert_eq!(client.missing(&[blob.digest]).await.expect("an answer"), [blob.digest]);
+    assert!(!stored.exists(), "nobody is given what has rotted");
+    client.upload(blob, &up, None, &mut |_, _| {}).await.expect("uploaded again");
+    assert_eq!(coordinator.scrub().await.expect("a pass over all blobs"), 0);
+    std::fs::remove_file(&stored).expect("lost");
+    assert_eq!(coordinator.scrub().await.expect("a pass over all blobs"), 1);
     // Somebody else has it not, and learns nothing.
     let stranger = crate::fixture::client(&coordinator, new_key()).await;
     assert_eq!(stranger.missing(&[blob.digest]).await.expect("an answer"), [blob.digest]);
