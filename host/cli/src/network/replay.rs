@@ -1,13 +1,14 @@
 //! `anneal replay`: repeats what a verdict judges, on this machine, down to the operation that it names.
 //!
 //! Nothing of the coordinator's word is taken but what the job is: the task is made from the job's description and
-//! must have the verdict's name, files are verified by their digests, and the result is computed here.
+//! must have the verdict's name, files are verified by their digests, and the result is computed here. Coordinators keep
+//! few checkpoints: a state that is gone is made again, from the last one that is there.
 //! `compare` says what of the verdict holds. `anneal grant` lets somebody else do the same with a private job.
 
 mod compare;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -130,19 +131,16 @@ fn replayed(
         .with_context(|| format!("cannot use the directory {}", folder.display()))
         .map_err(Failure::host)?;
     // Waiting for the network ends before the work begins, which takes this thread.
-    let (view, mut cases, own) = wait_for(async {
+    let (view, indices, own) = wait_for(async {
         let mut options =
             ClientOptions::new(coordinator_url(&arguments.coordinator, host)?, developer_key(host)?);
         options.grant = arguments.grant.as_deref().map(grant_text).transpose()?;
         let client = Client::connect(options).await.map_err(failure)?;
         let job = find(&client, job).await?;
         let view = all_tasks(&client, job).await?;
-        let mut cases = Vec::new();
-        for task in chosen(&view, index)? {
-            cases.push(case(&client, &view, task, folder).await?);
-        }
+        let indices = fetch_all(&client, &view, chosen(&view, index)?, folder).await?;
         let own = view.summary.owner == client.identity();
-        Ok((view, cases, own))
+        Ok((view, indices, own))
     })?;
     terminal.note(format!("computing on {}", backend.name()));
     let mut worker = host.worker(&backend, None);
@@ -159,11 +157,24 @@ fn replayed(
     }
     let compiler = Compiler { command: host.compiler(), cache: host.cache.clone() };
     let mut tasks = Vec::new();
-    for case in &mut cases {
+    for (&index, &wanted) in &indices {
+        let case = case(&view, index, folder)?;
+        if !wanted {
+            terminal.note(format!("task {index} first: the state it gave is no longer kept"));
+        }
         let repeated = case.repeat(&mut worker, &compiler, folder, stop)?;
         let replay = compare(case.view, &case.task, &repeated);
-        terminal.data(describe(&view, case.view, &replay));
-        tasks.push(replay);
+        if wanted {
+            terminal.data(describe(&view, case.view, &replay));
+        } else if let Some(wrong) = replay.wrong() {
+            return Err(Failure::new(ErrorKind::DoesNotHold, anyhow!("the verdict does not hold: {wrong}")));
+        }
+        let wrong = replay.wrong().is_some();
+        tasks.extend(wanted.then_some(replay));
+        if wrong {
+            // What was built on it cannot be repeated: it starts from what is not there.
+            break;
+        }
     }
     Ok(ReplayReport { job: view.summary.id, backend: backend.name(), tasks })
 }
@@ -221,39 +232,67 @@ struct Case<'a> {
     files: TaskFiles,
 }
 
-/// Makes a verdict's task from the job's description, and fetches its files.
-async fn case<'a>(
-    client: &Client,
-    view: &'a JobView,
-    task: &'a TaskView,
-    folder: &Path,
-) -> Outcome<Case<'a>> {
-    let spec = view.spec.as_ref().context("the coordinator does not say what the job is")?;
-    let index = usize::try_from(task.index).context("the task's number")?;
+/// Makes a verdict's task from the job's description; its files are in the folder, or will be by their turn.
+fn case<'a>(view: &'a JobView, index: usize, folder: &Path) -> Outcome<Case<'a>> {
+    let spec = spec_of(view)?;
+    let task = view.tasks.get(index).context("the coordinator does not show the job's tasks")?;
     let before = states_before(view, spec, index)?;
     let states: Vec<Digest> = before.iter().map(|(_, state, _)| *state).collect();
     let made = spec.task(index, states).context("the job's plan has no such task")?;
     if Some(made.id()) != task.task {
-        return Err(Failure::new(
-            ErrorKind::DoesNotHold,
-            anyhow!(
-                "task {index} is not the one that was judged: the job's description and the verdicts before it make {}",
-                made.id()
-            ),
-        ));
+        let words = format!(
+            "task {index} is not the one that was judged: the job's description and the verdicts before it make {}",
+            made.id()
+        );
+        return Err(Failure::new(ErrorKind::DoesNotHold, anyhow!(words)));
     }
-    let job = view.summary.id;
-    let component = fetch(client, spec.component, BlobQuery { job: Some(job), task: None }, folder).await?;
-    let inputs = match spec.inputs_blob {
-        Some(blob) => Some(fetch(client, blob, BlobQuery { job: Some(job), task: None }, folder).await?),
-        None => None,
+    let files = TaskFiles {
+        component: path_of(folder, spec.component),
+        inputs: spec.inputs_blob.map(|blob| path_of(folder, blob)),
+        states: before.iter().map(|(_, _, blob)| path_of(folder, *blob)).collect(),
     };
-    let mut states = Vec::new();
-    for (task, _, blob) in before {
-        let of = BlobQuery { job: Some(job), task: Some(task) };
-        states.push(fetch(client, blob, of, folder).await?);
+    Ok(Case { view: task, task: made, files })
+}
+
+fn spec_of(view: &JobView) -> Outcome<&JobSpec> {
+    Ok(view.spec.as_ref().context("the coordinator does not say what the job is")?)
+}
+
+/// Where a blob lies while it is worked with.
+fn path_of(folder: &Path, blob: Blob) -> PathBuf {
+    folder.join(blob.digest.to_string())
+}
+
+/// Fetches component, inputs and the states that the tasks start from. A state that is no longer kept is made again
+/// by the task that gave it, so that one is repeated, too; says which tasks are, and which of them were meant.
+async fn fetch_all(
+    client: &Client,
+    view: &JobView,
+    chosen: Vec<&TaskView>,
+    folder: &Path,
+) -> Outcome<BTreeMap<usize, bool>> {
+    let (spec, job) = (spec_of(view)?, Some(view.summary.id));
+    for blob in [Some(spec.component), spec.inputs_blob].into_iter().flatten() {
+        if !fetch(client, blob, BlobQuery { job, task: None }, folder).await? {
+            let words = format!(
+                "{} is no longer kept, or not for you: a private job needs its owner's grant (`anneal grant`)",
+                blob.digest
+            );
+            return Err(Failure::bad_input(words).with_code("not-found"));
+        }
     }
-    Ok(Case { view: task, task: made, files: TaskFiles { component, inputs, states } })
+    let mut indices: BTreeMap<usize, bool> = chosen.iter().map(|task| (task.index as usize, true)).collect();
+    let mut open: Vec<usize> = indices.keys().copied().collect();
+    while let Some(index) = open.pop() {
+        for (before, _, blob) in states_before(view, spec, index)? {
+            let of = BlobQuery { job, task: Some(before) };
+            if !fetch(client, blob, of, folder).await? && !indices.contains_key(&(before as usize)) {
+                indices.insert(before as usize, false);
+                open.push(before as usize);
+            }
+        }
+    }
+    Ok(indices)
 }
 
 /// The states that a task starts from: whose they are, their digests and their files.
@@ -272,20 +311,17 @@ fn states_before(view: &JobView, spec: &JobSpec, index: usize) -> Outcome<Vec<(u
     Ok(planned.states.iter().map(state).collect::<anyhow::Result<_>>()?)
 }
 
-/// A blob, verified; one that is there from an earlier try is not fetched again.
-async fn fetch(client: &Client, blob: Blob, of: BlobQuery, folder: &Path) -> Outcome<PathBuf> {
-    let path = folder.join(blob.digest.to_string());
+/// Fetches a blob, verified, unless it is there from an earlier try; false where the coordinator has none for us.
+async fn fetch(client: &Client, blob: Blob, of: BlobQuery, folder: &Path) -> Outcome<bool> {
+    let path = path_of(folder, blob);
     if work::blob_of(&path).is_ok_and(|found| found == blob) {
-        return Ok(path);
+        return Ok(true);
     }
-    client.download_of(blob, of, &path, &mut |_, _| {}).await.map_err(|error| match error.code() {
-        Some("not-found") => Failure::bad_input(format!(
-            "{} is no longer kept, or not for you: a private job needs its owner's grant (`anneal grant`)",
-            blob.digest
-        )),
-        _ => failure(error),
-    })?;
-    Ok(path)
+    match client.download_of(blob, of, &path, &mut |_, _| {}).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.code() == Some("not-found") => Ok(false),
+        Err(error) => Err(failure(error)),
+    }
 }
 
 impl Case<'_> {
@@ -315,6 +351,12 @@ impl Case<'_> {
                 return Err(Failure::host(anyhow!(
                     "this machine gives two results of one task: run `anneal selftest`"
                 )));
+            }
+            // What later tasks start from lies under its digest.
+            if let Some(blob) = outcome.state_blob() {
+                std::fs::rename(&output, path_of(folder, blob))
+                    .with_context(|| format!("cannot keep {}", output.display()))
+                    .map_err(Failure::host)?;
             }
             match level {
                 None => known.commits = traced.digests,
