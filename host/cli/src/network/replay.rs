@@ -17,7 +17,7 @@ use anneal_api::{
     Client, ClientOptions, Secret,
     wire::{BlobQuery, FindingView, JobSpec, JobView, TaskView, TraceLevel, VerdictView},
 };
-use anneal_job::{BackendChoice, Blob, Digest, FaultCode, JobId, ReceiptOutcome, Task, report::ErrorKind};
+use anneal_job::{BackendChoice, Blob, Digest, HostFault, JobId, ReceiptOutcome, Task, report::ErrorKind};
 use anneal_provider::{
     Compiler, TaskFiles,
     work::{self, Attempted, Work},
@@ -34,6 +34,7 @@ use super::{connect, coordinator_url, developer::find, developer_key, failure, w
 use crate::{
     arguments,
     backends::Backend,
+    doctor,
     failure::{Failure, Outcome},
     host::Host,
     terminal::Terminal,
@@ -151,7 +152,7 @@ fn replayed(
             let words = format!(
                 "somebody else's component is not compiled on this machine: {words}; see `anneal doctor`"
             );
-            return Err(Failure::host(anyhow!(words)).with_code(FaultCode::Confinement));
+            return Err(Failure::host(anyhow!(words)).with_code("confinement"));
         }
         worker.confinement = Confinement::new(Requirement::Strangers);
     }
@@ -343,8 +344,9 @@ impl Case<'_> {
             };
             let attempted = work::attempt(machine, compiler, &work, &output, level_asked, &mut |_| {});
             let Attempted { outcome, traced, .. } = attempted.map_err(|fault| {
-                let words = format!("this machine cannot repeat task {}: {}", self.view.index, fault.message);
-                Failure::host(anyhow!(words)).with_code(fault.code)
+                let message =
+                    format!("this machine cannot repeat task {}: {}", self.view.index, fault.message);
+                doctor::fault(HostFault { message, ..fault })
             })?;
             let known = repeated.get_or_insert_with(|| Repeated::new(outcome.clone()));
             if known.outcome != outcome {
