@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anneal_job::{Digest, Identity, Timestamp};
+use anneal_job::{Digest, Identity, JobId, Timestamp};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -25,7 +25,9 @@ use thiserror::Error;
 
 use crate::{
     Access, CommandId, CoordinatorUrl, Endpoint, ErrorBody, ErrorCode, KeyError, Media, Method, Nonce,
-    Nothing, SecretKey, endpoint, endpoints, sign,
+    Nothing, SecretKey, endpoint, endpoints,
+    grant::{GRANT_HEADER, GrantError},
+    sign,
     transport::{HttpClient, TransportError, http_client},
     wire::About,
 };
@@ -51,6 +53,7 @@ struct Inner {
     key: Arc<SecretKey>,
     coordinator: Identity,
     about: About,
+    grant: Option<HeaderValue>,
     retry: Retry,
     /// The coordinator's clock less ours, in milliseconds.
     clock_offset_ms: AtomicI64,
@@ -108,6 +111,9 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
+    /// What was given as a grant is none.
+    #[error("the grant cannot be used: {0}")]
+    Grant(GrantError),
     /// Nothing can be sent at all.
     #[error("connections cannot be set up")]
     Transport(#[from] TransportError),
@@ -140,6 +146,8 @@ impl Client {
             let (url, found) = (options.url.to_string(), about.coordinator);
             return Err(ClientError::OtherCoordinator { url, expected, found });
         }
+        let grant = options.grant.as_ref().map(|grant| HeaderValue::from_str(grant.expose().trim()));
+        let grant = grant.transpose().map_err(|_| ClientError::Grant(GrantError::Malformed))?;
         let offset = about.now.0.cast_signed().wrapping_sub(clock_ms().cast_signed());
         Ok(Client {
             inner: Arc::new(Inner {
@@ -148,6 +156,7 @@ impl Client {
                 key: options.key,
                 coordinator: about.coordinator,
                 about,
+                grant,
                 retry: options.retry,
                 clock_offset_ms: AtomicI64::new(offset),
             }),
@@ -203,6 +212,12 @@ impl Client {
         body: &E::Body,
     ) -> Result<E::Reply, ClientError> {
         self.exchange::<E>(&Nothing {}, &Nothing {}, body, Some(command)).await
+    }
+
+    /// Lets whoever holds it read a job of one's own, and its blobs, for `valid`.
+    pub fn grant(&self, job: JobId, valid: Duration) -> crate::Secret {
+        let until = Timestamp(self.now().0.saturating_add(valid.as_millis() as u64));
+        crate::Grant::make(&self.inner.key, self.inner.coordinator, job, until)
     }
 
     /// Any request of the table. A command gets one id for all its retries.
@@ -287,6 +302,9 @@ impl Client {
                 command: call.command,
             };
             claims.sign_into(&self.inner.key, request.headers_mut());
+            if let Some(grant) = &self.inner.grant {
+                request.headers_mut().insert(GRANT_HEADER, grant.clone());
+            }
         }
         answered(&self.inner.http, &self.inner.url, request).await
     }

@@ -8,9 +8,9 @@ use crate::{
     Access, Endpoint, JSON_BYTES_MAX, LogPage, Media, Method, Nothing,
     openapi::Description,
     wire::{
-        About, Batch, BatchReply, BlobPath, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery,
-        JobView, Jobs, Missing, MissingQuery, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote,
-        QuoteJob, SubmitJob, Submitted, UploadQuery, UploadState,
+        About, Batch, BatchReply, BlobPath, BlobQuery, Cancelled, Enrol, Health, JobListQuery, JobPath,
+        JobQuery, JobView, Jobs, Missing, MissingQuery, Poll, PollReply, ProviderPause, ProviderView,
+        Providers, Quote, QuoteJob, SubmitJob, Submitted, UploadQuery, UploadState,
     },
 };
 
@@ -128,8 +128,9 @@ endpoints! {
     /// The next piece of an upload; the last one is answered when the whole has been verified and kept.
     PutBlob: Put "/v1/blobs/{digest}" Signed, (BlobPath, UploadQuery, Nothing) -> UploadState,
         BODY = Media::Bytes, BODY_BYTES_MAX = UPLOAD_PIECE_BYTES_MAX;
-    /// A blob, or a range of it. For who uploaded it, the owner of the job, and who holds a lease that needs it.
-    GetBlob: Get "/v1/blobs/{digest}" Signed, (BlobPath, Nothing, Nothing) -> Nothing,
+    /// A blob, or a range of it. For who uploaded it, the owner of the job, and who holds a lease that needs it; of
+    /// a public job, or under its owner's grant, for everybody.
+    GetBlob: Get "/v1/blobs/{digest}" Signed, (BlobPath, BlobQuery, Nothing) -> Nothing,
         BODY = Media::None, REPLY = Media::Bytes;
 
     /// A page of the hash-chained log with its signed heads.

@@ -48,6 +48,11 @@ macro_rules! codes {
             pub const fn message(self) -> &'static str {
                 match self { $(ErrorCode::$name => $message,)* }
             }
+
+            /// When it comes.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(ErrorCode::$name => concat!($($documentation),+).trim_ascii(),)* }
+            }
         }
     };
 }
@@ -73,6 +78,8 @@ codes! {
     NonceRepeated "nonce-repeated" 401 "this request was seen before",
     /// A page's token that is expired or none.
     TokenWrong "token-wrong" 401 "the link has expired or is incomplete; make a new one",
+    /// A grant that is none, has expired, or is not signed by the job's owner for this coordinator.
+    GrantWrong "grant-wrong" 403 "the grant does not hold; ask the job's owner for a new one",
     /// It exists, perhaps, but not for this identity.
     Forbidden "forbidden" 403 "not for this identity",
     /// Nothing has this name, or not for this identity.

@@ -46,6 +46,14 @@ pub struct LogPage {
     pub heads: Vec<LogHead>,
 }
 
+/// The first line of a file that keeps a log: whose it is. Whether it is theirs, the signatures say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFileHeader {
+    /// Who signs the log.
+    pub coordinator: Identity,
+}
+
 /// Checks a log page by page. Holds only the chain's end, so a log of any length fits.
 #[derive(Clone, Debug)]
 pub struct LogVerifier {

@@ -60,7 +60,7 @@ pub fn openapi() -> Value {
         .iter()
         .map(|code| json!({ "code": code.name(), "status": code.status(), "message": code.message() }))
         .collect();
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Anneal coordinator",
@@ -71,7 +71,31 @@ pub fn openapi() -> Value {
         "paths": paths,
         "components": { "schemas": generator.take_definitions(true), "securitySchemes": security() },
         "x-error-codes": codes,
-    })
+    });
+    bound_integers(&mut document);
+    document
+}
+
+/// Says how large the integers of each format may be: the schemas name the format alone.
+fn bound_integers(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let maximum = match object.get("format").and_then(Value::as_str) {
+                Some("uint8") => Some(u64::from(u8::MAX)),
+                Some("uint16") => Some(u64::from(u16::MAX)),
+                Some("uint32") => Some(u64::from(u32::MAX)),
+                Some("uint64" | "uint") => Some(u64::MAX),
+                Some("int64") => Some(i64::MAX.unsigned_abs()),
+                _ => None,
+            };
+            if let Some(maximum) = maximum.filter(|_| !object.contains_key("maximum")) {
+                object.insert("maximum".to_owned(), maximum.into());
+            }
+            object.values_mut().for_each(bound_integers);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_integers),
+        _ => {}
+    }
 }
 
 fn operation(description: &Description, generator: &mut SchemaGenerator, error: &Schema) -> Value {

@@ -9,11 +9,11 @@ mod provider;
 mod receipt;
 
 pub use about::{About, Health, LimitsReport, ServiceVersions};
-pub use blob::{BlobPath, MISSING_MAX, Missing, MissingQuery, UploadQuery, UploadState};
+pub use blob::{BlobPath, BlobQuery, MISSING_MAX, Missing, MissingQuery, UploadQuery, UploadState};
 pub use job::{
-    AttemptState, AttemptView, Cancelled, JobEnd, JobListQuery, JobPath, JobQuery, JobRequirements, JobSpec,
-    JobState, JobSummary, JobView, Jobs, Quote, QuoteJob, SubmitJob, Submitted, TaskState, TaskView,
-    VerdictBy, VerdictView,
+    AttemptState, AttemptView, Cancelled, FaultView, FindingView, JobEnd, JobListQuery, JobPath, JobQuery,
+    JobRequirements, JobSpec, JobState, JobSummary, JobView, Jobs, Quote, QuoteJob, SubmitJob, Submitted,
+    TaskState, TaskView, VerdictBy, VerdictView,
 };
 pub use provider::{
     BATCH_ITEMS_MAX, Batch, BatchReply, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty, Enrol,

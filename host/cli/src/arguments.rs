@@ -77,6 +77,12 @@ pub enum Command {
     Demo(Demo),
     /// Offer this machine's devices: take leases, run them, be verified.
     Provide(Provide),
+    /// Check a coordinator's log: its chain, signatures, verdicts and payments.
+    Audit(Audit),
+    /// Repeat what a verdict judges on this machine, down to the operation that it names.
+    Replay(Replay),
+    /// Let somebody read a private job of yours and replay its verdicts.
+    Grant(MakeGrant),
     /// Show what confines a component's processes on this machine, and what to do where something is missing.
     Doctor {
         #[command(flatten)]
@@ -183,7 +189,7 @@ pub struct Terms {
     /// A provider that may take it; nobody else then. Again for more.
     #[arg(long, value_name = "PROVIDER")]
     pub allow: Vec<Identity>,
-    /// Show the job to everybody, not to you alone.
+    /// Show the job to everybody, not to you alone, with its component, inputs and weights.
     #[arg(long)]
     pub public: bool,
     /// A test: software GPUs may take it, too.
@@ -245,6 +251,58 @@ pub struct Fetch {
     /// Where it goes.
     #[arg(long, value_name = "DIR", default_value = "anneal-fetched")]
     pub out: PathBuf,
+}
+
+/// `anneal audit`.
+#[derive(Clone, Debug, Args)]
+pub struct Audit {
+    /// Files that --save wrote, or coordinators' URLs; several are compared as mirrors. ANNEAL_COORDINATOR where
+    /// nothing is said.
+    #[arg(value_name = "FILE|URL")]
+    pub sources: Vec<String>,
+    /// Keep the log that is downloaded.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// The coordinator's key, where you know it: another one's log is refused.
+    #[arg(long, value_name = "KEY")]
+    pub identity: Option<Identity>,
+    /// Receipts that `anneal fetch` wrote: each must be in the log.
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal replay`.
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// The job, or JOB/TASK with the task's number in the plan; every verdict that faults somebody where no task is
+    /// said.
+    #[arg(value_name = "VERDICT")]
+    pub verdict: String,
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    /// The text of a grant, or a file with it: for somebody else's private job.
+    #[arg(long, value_name = "GRANT")]
+    pub grant: Option<String>,
+    /// Where it is computed; the CPU where nothing is said.
+    #[arg(long, value_enum)]
+    pub backend: Option<Backend>,
+    /// Where component, inputs and states are kept; a folder that goes afterwards where nothing is said.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal grant`.
+#[derive(Clone, Debug, Args)]
+pub struct MakeGrant {
+    #[command(flatten)]
+    pub job: OneJob,
+    /// For how many days.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=30))]
+    pub days: u32,
 }
 
 /// `anneal coordinator`.

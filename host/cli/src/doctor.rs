@@ -116,7 +116,8 @@ pub fn describe(report: &DoctorReport) -> String {
     text + &format!("\n\nThis machine {strangers} take strangers' work.")
 }
 
-fn fault(fault: HostFault) -> Failure {
+/// This machine's fault as the command's failure, with its code.
+pub fn fault(fault: HostFault) -> Failure {
     let code = serde_json::to_value(fault.code).ok();
     let failure = Failure::new(ErrorKind::HostFault, anyhow::anyhow!(fault.message));
     match code.as_ref().and_then(serde_json::Value::as_str) {

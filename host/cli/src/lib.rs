@@ -40,7 +40,7 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
-use network::{coordinator, demo, developer, provide};
+use network::{audit, coordinator, demo, developer, provide, replay};
 use terminal::Terminal;
 
 /// Runs the command that the arguments name; the first argument is the program.
@@ -135,6 +135,23 @@ fn dispatch(command: Command) -> ExitCode {
             on_host("provide", false, |host, terminal| provide::provide(&arguments, host, terminal))
         }
         Command::Policy { command } => policy(command),
+        Command::Audit(arguments) => {
+            tell_both("audit", arguments.output.json, |terminal| match Host::here() {
+                Ok(host) => audit::audit(&arguments, &host, terminal),
+                Err(error) => (None, Some(Failure::host(error))),
+            })
+        }
+        Command::Replay(arguments) => {
+            tell_both("replay", arguments.output.json, |terminal| {
+                match Host::here().map_err(Failure::host).and_then(|host| Ok((host, stop_flag()?))) {
+                    Ok((host, stop)) => replay::replay(&arguments, &host, &stop, terminal),
+                    Err(failure) => (None, Some(failure)),
+                }
+            })
+        }
+        Command::Grant(arguments) => on_host("grant", arguments.job.output.json, |host, terminal| {
+            replay::grant(&arguments, host, terminal)
+        }),
         Command::Schema { of } => {
             Terminal::new(false).print(schema(of));
             0

@@ -1,12 +1,15 @@
-//! The commands that speak to a coordinator: submitting and watching jobs, providing, and the coordinator itself.
+//! The commands that speak to a coordinator: submitting and watching jobs, checking logs and verdicts, providing,
+//! and the coordinator itself.
 //!
 //! Each room is one command or a few that belong together; what they share is here: who one is, which
 //! coordinator is meant, and a runtime to wait in.
 
+pub mod audit;
 pub mod coordinator;
 pub mod demo;
 pub mod developer;
 pub mod provide;
+pub mod replay;
 pub mod spec;
 pub mod watch;
 

@@ -109,6 +109,22 @@ impl Blobs {
         Ok(BlobBody::new(found, from, to, permit))
     }
 
+    /// Whether a blob is there with the bytes that its name says; read slowly, so that others are not slowed.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn is_sound(&self, digest: Digest, bytes_per_second: u64) -> Result<bool, BlobError> {
+        let Some(size) = self.size(digest).await? else { return Ok(false) };
+        if size == 0 {
+            return Ok(Digest::of(&[]) == digest);
+        }
+        match self.body(digest, 0, size).await {
+            Ok(body) => Ok(body.digest(bytes_per_second).await? == digest),
+            Err(BlobError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Copies a blob to a file; for the trusted worker.
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 
 use anneal_api::{
     ErrorBody, ErrorCode,
-    wire::{self, Duty, RevealItem, TraceItem},
+    wire::{self, Duty, FindingView, RevealItem, TraceItem},
 };
 use anneal_job::Identity;
 use anneal_market::{
-    Command, Demand, DeviceClass, DeviceOffer, GiveBackReason, JobRequirements, JobSpec, Lease, Nonce, Quote,
-    TraceLevel, TraceReport,
+    Command, Demand, DeviceClass, DeviceOffer, Finding, GiveBackReason, JobRequirements, JobSpec, Lease,
+    Nonce, Quote, TraceLevel, TraceReport,
 };
 
 pub(crate) fn spec(spec: wire::JobSpec) -> JobSpec {
@@ -55,6 +55,20 @@ pub(crate) fn wire_spec(spec: JobSpec) -> wire::JobSpec {
 pub(crate) fn quote(quote: Quote) -> wire::Quote {
     let Quote { tasks, replicas, replicas_max, expected, cap, .. } = quote;
     wire::Quote { tasks, replicas, replicas_max, expected, cap }
+}
+
+pub(crate) fn finding(finding: &Finding) -> FindingView {
+    match finding.clone() {
+        Finding::Operation { segment, step, operation, name, expected, found } => {
+            FindingView::Operation { segment, step, operation, name, expected, found }
+        }
+        Finding::Commit { segment, step, expected, found } => {
+            FindingView::Commit { segment, step, expected, found }
+        }
+        Finding::Forged => FindingView::Forged,
+        Finding::Silent => FindingView::Silent,
+        Finding::Untraced => FindingView::Untraced,
+    }
 }
 
 pub(crate) fn offer(offer: wire::DeviceOffer) -> Result<DeviceOffer, ErrorBody> {

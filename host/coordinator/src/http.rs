@@ -3,6 +3,7 @@
 mod about;
 mod blobs;
 mod forward;
+mod grants;
 pub(crate) mod guard;
 mod jobs;
 mod log;

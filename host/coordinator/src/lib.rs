@@ -5,6 +5,7 @@
 //!   and replies follow the commit.
 //! - [`blobs`]: bytes by their SHA-256.
 //! - `http`: the guards and a handler per request of the table in `anneal_api::endpoints`; the web page.
+//! - `sweep` and `scrub`: blobs that nobody needs go, and so do those whose bytes have rotted.
 //! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]).
 //!
 //! What is decided is decided in `anneal-market`. Nothing here reads the environment or prints.
@@ -17,6 +18,7 @@ mod http;
 mod metrics;
 mod profile;
 mod replay;
+mod scrub;
 mod service;
 pub mod store;
 mod sweep;

@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     pub(crate) replays: AtomicU64,
     /// Bytes of blobs received.
     pub(crate) blob_bytes_received: AtomicU64,
+    /// Blobs at rest that were found lost or changed.
+    pub(crate) blobs_rotten: AtomicU64,
     /// Bytes of blobs asked for.
     pub(crate) blob_bytes_sent: AtomicU64,
 }
@@ -65,6 +67,7 @@ impl Metrics {
             ("events_total", &self.events),
             ("rows_total", &self.rows),
             ("replays_total", &self.replays),
+            ("blobs_rotten_total", &self.blobs_rotten),
             ("blob_received_bytes_total", &self.blob_bytes_received),
             ("blob_sent_bytes_total", &self.blob_bytes_sent),
         ] {

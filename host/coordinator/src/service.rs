@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     profile::Profiles,
     replay::{self, Queue, Replayer},
+    scrub,
     store::{Epoch, Reader, StoreError, Transaction},
     sweep,
     waiters::Waiters,
@@ -111,6 +112,7 @@ impl Coordinator {
             tokio::spawn(replay::work(app.clone(), queue.clone(), replayer.clone(), stopping.clone()));
         }
         tokio::spawn(sweep::work(app.clone(), stopping.clone()));
+        tokio::spawn(scrub::work(app.clone(), stopping.clone()));
         let router = http::router(app.clone());
         let server = Server { listener, tls, app: app.clone(), router };
         let server = tokio::spawn(server.run(stopping));
@@ -128,6 +130,15 @@ impl Coordinator {
     /// When it does not lead, or the storage fails.
     pub async fn sweep(&self) -> Result<u64, anneal_api::ErrorBody> {
         sweep::sweep(&self.app).await
+    }
+
+    /// Reads every blob again and removes those that are lost or have changed, now; says how many. It does so by
+    /// itself once a day, slowly.
+    ///
+    /// # Errors
+    /// When it does not lead, or the storage fails.
+    pub async fn scrub(&self) -> Result<u64, anneal_api::ErrorBody> {
+        scrub::scrub(&self.app, u64::MAX).await
     }
 
     /// Takes no new requests, answers those it has, writes what waits, and gives up the lead.

@@ -142,6 +142,27 @@ pub(crate) fn job(store: &mut dyn Store, id: JobId, viewer: &Viewer) -> Result<O
     }))
 }
 
+/// The blobs of a job that this viewer may see: component and inputs and, where a task is named, its verified
+/// states. Nothing where the job is none of theirs.
+pub(crate) fn job_blobs(
+    store: &mut dyn Store,
+    id: JobId,
+    task: Option<u32>,
+    viewer: Option<Identity>,
+) -> Result<Vec<Digest>, StoreError> {
+    let Some(submission) = read::<Submission>(store, &submission_key(id))? else { return Ok(Vec::new()) };
+    if submission.private && viewer != Some(submission.developer) {
+        return Ok(Vec::new());
+    }
+    let Some(spec) = read::<JobSpec>(store, &format!("spec/{id}"))? else { return Ok(Vec::new()) };
+    let mut blobs = vec![spec.component.digest];
+    blobs.extend(spec.inputs_blob.map(|blob| blob.digest));
+    if let Some(index) = task {
+        blobs.extend(task::state_blobs(store, id, index)?);
+    }
+    Ok(blobs)
+}
+
 /// All providers, unsorted; `viewer` sees its own earnings.
 pub(crate) fn providers(
     store: &mut dyn Store,

@@ -50,6 +50,8 @@ pub enum ErrorKind {
     JobFailed,
     /// Two backends gave two results: exit status 1.
     Different,
+    /// A log or a verdict does not hold: exit status 1.
+    DoesNotHold,
     /// This machine failed: exit status 1, and trying again may help.
     HostFault,
     /// A coordinator cannot be reached: exit status 1, and trying again may help.

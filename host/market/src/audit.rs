@@ -56,27 +56,23 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// Reads the next event.
-    pub fn read(&mut self, event: &Event) {
+    /// Reads the next event; says what is wrong with it.
+    pub fn read(&mut self, event: &Event) -> Option<Discrepancy> {
         let number = self.report.events;
         self.report.events += 1;
-        if number == 0 && !matches!(event.kind, EventKind::RulesSet { .. }) {
-            self.note(number, "the log does not begin with its rules".to_owned());
+        let rules = number > 0 || matches!(event.kind, EventKind::RulesSet { .. });
+        let begun = book::ensure(rules, "the log does not begin with its rules");
+        let problem = begun.and(self.book.read(event, &mut self.report)).err()?;
+        let discrepancy = Discrepancy { event: number, problem };
+        if self.report.discrepancies.len() < DISCREPANCIES_MAX {
+            self.report.discrepancies.push(discrepancy.clone());
         }
-        if let Err(problem) = self.book.read(event, &mut self.report) {
-            self.note(number, problem);
-        }
+        Some(discrepancy)
     }
 
     /// What was found.
     pub fn finish(mut self) -> AuditReport {
         self.report.draws_open = self.book.draws_open();
         self.report
-    }
-
-    fn note(&mut self, event: u64, problem: String) {
-        if self.report.discrepancies.len() < DISCREPANCIES_MAX {
-            self.report.discrepancies.push(Discrepancy { event, problem });
-        }
     }
 }

@@ -59,6 +59,13 @@ pub enum Command {
         /// The job.
         job: JobId,
     },
+    /// A device is no longer offered: leases on it end, and their tasks go to others.
+    WithdrawDevice {
+        /// Whose.
+        provider: Identity,
+        /// Which.
+        device: DeviceId,
+    },
     /// A device has nothing to do. The reply is a lease, or [`crate::Reply::Nothing`].
     AskLease {
         /// Who asks.
@@ -210,4 +217,6 @@ pub enum GiveBackReason {
     Blob,
     /// The provider's heartbeats do not name it: it never heard of the lease, or has forgotten it.
     Lost,
+    /// The provider no longer offers the device.
+    Withdrawn,
 }

@@ -3,8 +3,8 @@
 use anneal_job::{Identity, OperatorId, RecordHasher, Timestamp};
 
 use crate::{
-    DeviceId, DeviceOffer, Effect, EpochSecret, EventKind, Key, Market, OperatorMarks, PauseReason,
-    Rejection, Reply,
+    DeviceId, DeviceOffer, Effect, EpochSecret, EventKind, GiveBackReason, Key, Market, OperatorMarks,
+    PauseReason, Rejection, Reply,
     class::Class,
     operator::Operator,
     provider::{Device, Pause, Provider},
@@ -104,6 +104,21 @@ impl Market {
             provider.devices.insert(device, entry);
         }
         self.emit(EventKind::DeviceRegistered { provider: id, device, class, software });
+        Ok(Reply::Done)
+    }
+
+    /// A device that is not there any more: nobody waits for what it holds.
+    pub(crate) fn withdraw_device(&mut self, id: Identity, device: DeviceId) -> Result<Reply, Rejection> {
+        let provider = self.providers.get(&id).ok_or(Rejection::UnknownProvider)?;
+        let known = provider.devices.get(&device).ok_or(Rejection::UnknownDevice { device: device.0 })?;
+        for lease in known.leases.clone() {
+            self.take_back(lease, GiveBackReason::Withdrawn);
+        }
+        self.presence.idle.remove(&(id, device));
+        if let Some(provider) = self.provider_mut(id) {
+            provider.devices.remove(&device);
+        }
+        self.emit(EventKind::DeviceWithdrawn { provider: id, device });
         Ok(Reply::Done)
     }
 

@@ -33,6 +33,8 @@ pub enum EventKind {
     ProviderEnrolled { provider: Identity, operator: OperatorId },
     /// A device is offered.
     DeviceRegistered { provider: Identity, device: DeviceId, class: DeviceClass, software: bool },
+    /// A device is no longer offered.
+    DeviceWithdrawn { provider: Identity, device: DeviceId },
     /// The market or its owner paused a provider.
     ProviderPaused { provider: Identity, reason: PauseReason },
     /// A provider takes leases again.

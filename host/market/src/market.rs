@@ -139,6 +139,7 @@ impl Market {
     fn dispatch(&mut self, command: Command) -> Result<Reply, Rejection> {
         match command {
             Command::Enrol { provider, marks } => self.enrol(provider, marks),
+            Command::WithdrawDevice { provider, device } => self.withdraw_device(provider, device),
             Command::RegisterDevice { provider, device, offer } => {
                 self.register_device(provider, device, offer)
             }

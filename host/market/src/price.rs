@@ -87,7 +87,8 @@ impl crate::Parameters {
         }
         let difference = u128::from(demand.abs_diff(supply));
         let both = u128::from(demand) + u128::from(supply);
-        let step = u128::from(price.0) * u128::from(self.price_step_millionths) * difference;
+        // An auditor reckons with whatever a log says: no number of it may break this.
+        let step = (u128::from(price.0) * u128::from(self.price_step_millionths)).saturating_mul(difference);
         let step = u64::try_from(step.div_ceil(both * u128::from(MILLION))).unwrap_or(u64::MAX);
         let moved = if demand > supply { price.0.saturating_add(step) } else { price.0.saturating_sub(step) };
         Price(moved.clamp(self.price_min.0, self.price_max.0.max(self.price_min.0)))

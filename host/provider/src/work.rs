@@ -179,6 +179,7 @@ fn compile_fault(error: &CompileError) -> HostFault {
     let code = match error {
         CompileError::Limits(_) => FaultCode::TimeOut,
         CompileError::Cache { .. } => FaultCode::Io,
+        CompileError::Confinement(_) => FaultCode::Confinement,
         _ => FaultCode::Internal,
     };
     HostFault { code, message: error.to_string() }

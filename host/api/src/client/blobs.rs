@@ -19,7 +19,7 @@ use super::{Call, Client, ClientError, REPLY_SECONDS_MAX, network};
 use crate::{
     ErrorCode, Media, Method, Nothing, endpoint,
     endpoints::{GetBlob, GetUpload, MissingBlobs, PutBlob, UPLOAD_PIECE_BYTES_MAX},
-    wire::{BlobPath, MISSING_MAX, MissingQuery, UploadQuery, UploadState},
+    wire::{BlobPath, BlobQuery, MISSING_MAX, MissingQuery, UploadQuery, UploadState},
 };
 
 /// How long a transfer may stand still.
@@ -116,9 +116,23 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] lists.
     pub async fn download(&self, blob: Blob, path: &Path, progress: Progress<'_>) -> Result<(), ClientError> {
+        self.download_of(blob, BlobQuery::default(), path, progress).await
+    }
+
+    /// The same as part of somebody else's job: one that is public, or that this client has a grant for.
+    ///
+    /// # Errors
+    /// As [`ClientError`] lists.
+    pub async fn download_of(
+        &self,
+        blob: Blob,
+        of: BlobQuery,
+        path: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), ClientError> {
         let part = part_path(path);
         let unwritable = |source| file_error(&part, "written", source);
-        let mut download = Download::open(&part, blob).await.map_err(unwritable)?;
+        let mut download = Download::open(&part, blob, of).await.map_err(unwritable)?;
         while download.offset < blob.bytes {
             let before = download.offset;
             // Each stretch that got further begins the retries anew: a flaky line finishes, a dead one fails.
@@ -148,7 +162,7 @@ impl Client {
         let blob = download.blob;
         let call = Call {
             method: Method::Get,
-            target: endpoint::target::<GetBlob>(&BlobPath { digest: blob.digest }, &Nothing {}),
+            target: endpoint::target::<GetBlob>(&BlobPath { digest: blob.digest }, &download.of),
             signed: true,
             media: Media::None,
             body: Bytes::new(),
@@ -183,6 +197,7 @@ impl Client {
 /// A file that is being written, and the digest of what it holds so far.
 struct Download {
     blob: Blob,
+    of: BlobQuery,
     part: PathBuf,
     file: File,
     hasher: Sha256,
@@ -190,7 +205,7 @@ struct Download {
 }
 
 impl Download {
-    async fn open(part: &Path, blob: Blob) -> io::Result<Download> {
+    async fn open(part: &Path, blob: Blob, of: BlobQuery) -> io::Result<Download> {
         let mut options = OpenOptions::new();
         let mut file = options.create(true).read(true).write(true).truncate(false).open(part).await?;
         if file.metadata().await?.len() > blob.bytes {
@@ -207,7 +222,7 @@ impl Download {
             hasher.update(&buffer[..read]);
             offset += read as u64;
         }
-        Ok(Download { blob, part: part.to_owned(), file, hasher, offset })
+        Ok(Download { blob, of, part: part.to_owned(), file, hasher, offset })
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anneal_job::Identity;
 
 use super::Retry;
-use crate::{CoordinatorUrl, SecretKey};
+use crate::{CoordinatorUrl, Secret, SecretKey};
 
 /// Where to connect, as whom, and how patiently.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct ClientOptions {
     pub proxy: Option<String>,
     /// Files with certificates (PEM) that are trusted besides the system's.
     pub certificates: Vec<PathBuf>,
+    /// A grant's text, for somebody else's private job.
+    pub grant: Option<Secret>,
     /// How long a lost connection is tried again.
     pub retry: Retry,
 }
@@ -33,6 +35,7 @@ impl ClientOptions {
             coordinator: None,
             proxy: None,
             certificates: Vec::new(),
+            grant: None,
             retry: Retry::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Uploads of blobs, which go on where they stopped. A blob itself is `anneal_job::Blob`.
 
-use anneal_job::{AttemptId, Digest};
+use anneal_job::{AttemptId, Digest, JobId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,19 @@ pub const MISSING_MAX: usize = 1_000;
 pub struct BlobPath {
     /// SHA-256 of its bytes.
     pub digest: Digest,
+}
+
+/// As part of which job a blob is asked for, by somebody who neither uploaded it nor holds a lease on it: a job
+/// that is public, or that a grant comes for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlobQuery {
+    /// The job whose component, inputs or state it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// The task whose verified state it is, by its index; not said for component and inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
 }
 
 /// Which of these must be uploaded?

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_job::{
     AttemptId, Blob, Credits, Digest, Entry, Identity, JobId, Limits, Metric, ParameterValue, Place,
-    PlanSpec, Price, Redundancy, TaskId, Timestamp, Versions,
+    PlanSpec, Price, Redundancy, Task, TaskId, Timestamp, Versions,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,26 @@ pub struct JobSpec {
     /// Software GPUs may take it.
     #[serde(default)]
     pub test: bool,
+}
+
+impl JobSpec {
+    /// The task at an index of the plan, where it starts from these states, in the plan's order.
+    pub fn task(&self, index: usize, states: Vec<Digest>) -> Option<Task> {
+        let planned = self.plan.task(index)?;
+        let mut parameters = self.parameters.clone();
+        parameters.extend(planned.parameters);
+        Some(Task {
+            component: self.component.digest,
+            entry: planned.entry,
+            place: planned.place,
+            job_seed: self.seed,
+            parameters,
+            inputs: self.inputs.clone(),
+            states,
+            limits: self.limits,
+            versions: self.versions,
+        })
+    }
 }
 
 /// What a machine must have.
@@ -312,8 +332,56 @@ pub struct VerdictView {
     pub gas: u64,
     /// What decided.
     pub by: VerdictBy,
-    /// Whom it faults, down to the operation: the market's own object per faulted attempt.
-    pub faults: Vec<serde_json::Value>,
+    /// Whom it faults, down to the operation.
+    pub faults: Vec<FaultView>,
+}
+
+/// An attempt that a replay contradicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultView {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Where it went wrong.
+    #[serde(flatten)]
+    pub finding: FindingView,
+}
+
+/// Where a faulted attempt first differs from the replay: the end of a dispute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+pub enum FindingView {
+    /// An operation.
+    Operation {
+        /// The segment in training.
+        segment: u32,
+        /// The commit within the task, from 0.
+        step: u64,
+        /// The operation within the step, from 0.
+        operation: u64,
+        /// Its name in the contract.
+        name: String,
+        /// What the replay gives; zeros where it has no such operation.
+        expected: Digest,
+        /// What the attempt gave; zeros where it has no such operation.
+        found: Digest,
+    },
+    /// A commit, all of whose operations agree when looked at one by one.
+    Commit {
+        /// The segment in training.
+        segment: u32,
+        /// The commit within the task, from 0.
+        step: u64,
+        /// What the replay gives; zeros where it has no such commit.
+        expected: Digest,
+        /// What the attempt gave; zeros where it has no such commit.
+        found: Digest,
+    },
+    /// The attempt's trace is not the one that its receipt commits to, or is right where its result is not.
+    Forged,
+    /// No trace came before the deadline.
+    Silent,
+    /// There is no trace to compare: the task is too long to be traced, or the worker failed.
+    Untraced,
 }
 
 /// What decided.

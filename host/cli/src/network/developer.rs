@@ -191,7 +191,7 @@ async fn upload(client: &Client, blobs: &[(anneal_job::Blob, PathBuf)], terminal
 }
 
 /// A job by its id, or by the first digits of it.
-async fn find(client: &Client, text: &str) -> Outcome<JobId> {
+pub(super) async fn find(client: &Client, text: &str) -> Outcome<JobId> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anneal_api::{
     Client,
-    wire::{JobQuery, JobState, JobView, TaskState, TaskView, VerdictBy, VerdictView},
+    wire::{FindingView, JobQuery, JobState, JobView, TaskState, TaskView, VerdictBy, VerdictView},
 };
-use anneal_job::{Identity, JobId, PlannedTask};
+use anneal_job::{Digest, Identity, JobId, PlannedTask};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure;
@@ -176,7 +176,7 @@ fn describe(view: &JobView, task: &TaskView, verdict: &VerdictView) -> String {
     words
 }
 
-fn task_words(view: &JobView, task: &TaskView) -> String {
+pub(super) fn task_words(view: &JobView, task: &TaskView) -> String {
     let planned = PlannedTask {
         index: task.index as usize,
         entry: task.entry,
@@ -192,14 +192,16 @@ pub(super) async fn caught(client: &Client, view: &JobView) -> Vec<String> {
     let mut lines = Vec::new();
     for task in &view.tasks {
         for fault in task.verdict.iter().flat_map(|verdict| &verdict.faults) {
-            let attempt = task.attempts.iter().find(|attempt| {
-                fault.get("attempt").and_then(serde_json::Value::as_str) == Some(&attempt.attempt.to_string())
-            });
+            let attempt = task.attempts.iter().find(|attempt| attempt.attempt == fault.attempt);
             let who = match attempt {
                 Some(attempt) => name(client, attempt.provider).await,
                 None => "somebody".to_owned(),
             };
-            lines.push(format!("caught      {who} in {}{}", task_words(view, task), fault_words(fault)));
+            lines.push(format!(
+                "caught      {who} in {}{}",
+                task_words(view, task),
+                fault_words(&fault.finding)
+            ));
         }
     }
     lines
@@ -214,30 +216,23 @@ async fn name(client: &Client, provider: Identity) -> String {
     }
 }
 
-/// A fault as the market tells it: down to which operation.
-fn fault_words(fault: &serde_json::Value) -> String {
-    let text = |key: &str| match fault.get(key)? {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Null => None,
-        other => Some(other.to_string()),
+/// Where an attempt went wrong: down to which operation.
+fn fault_words(finding: &FindingView) -> String {
+    let digest = |digest: &Digest| match digest.as_bytes().iter().all(|&byte| byte == 0) {
+        true => "nothing".to_owned(),
+        false => digest.to_string()[..12].to_owned(),
     };
-    let digest = |key: &str| {
-        let digest = text(key)?;
-        let nothing = digest.bytes().all(|byte| byte == b'0');
-        Some(if nothing { "nothing".to_owned() } else { digest.chars().take(12).collect() })
-    };
-    let mut words = String::new();
-    let parts = [
-        (", step", text("step")),
-        (", operation", text("operation")),
-        ("", text("name").map(|name| format!("`{name}`"))),
-        (": expected", digest("expected")),
-        (", found", digest("found")),
-    ];
-    for (label, value) in parts {
-        if let Some(value) = value {
-            words += &format!("{label} {value}");
+    match finding {
+        FindingView::Operation { step, operation, name, expected, found, .. } => format!(
+            ", step {step}, operation {operation} `{name}`: expected {}, found {}",
+            digest(expected),
+            digest(found)
+        ),
+        FindingView::Commit { step, expected, found, .. } => {
+            format!(", step {step}: expected {}, found {}", digest(expected), digest(found))
         }
+        FindingView::Forged => ": its trace is not the one that its receipt commits to".to_owned(),
+        FindingView::Silent => ": it gave no trace before its deadline".to_owned(),
+        FindingView::Untraced => ": the task could not be traced".to_owned(),
     }
-    words
 }

@@ -5,6 +5,7 @@ use std::{
     path::Path,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use anneal_job::Digest;
@@ -41,6 +42,21 @@ impl BlobBody {
             }
         }
         BlobBody { chunks, left: to - from, _permit: permit }
+    }
+
+    /// Digests all of it, no faster than so many bytes a second.
+    pub(super) async fn digest(mut self, bytes_per_second: u64) -> io::Result<Digest> {
+        let mut hasher = Sha256::new();
+        let began = tokio::time::Instant::now();
+        let mut read = 0_u64;
+        while let Some(chunk) = self.chunks.recv().await {
+            let chunk = chunk?;
+            hasher.update(&chunk);
+            read += chunk.len() as u64;
+            let due = Duration::from_millis(read.saturating_mul(1000) / bytes_per_second.max(1));
+            tokio::time::sleep_until(began + due).await;
+        }
+        Ok(Digest::from_bytes(hasher.finalize().into()))
     }
 
     /// Writes all of it to a file and digests it.

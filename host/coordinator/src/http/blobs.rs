@@ -5,17 +5,21 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use anneal_api::{
     ErrorBody, ErrorCode,
     endpoints::{GetBlob, GetUpload, MissingBlobs, PutBlob},
-    wire::{MISSING_MAX, Missing, UploadState},
+    wire::{BlobQuery, MISSING_MAX, Missing, UploadState},
 };
 use anneal_job::{AttemptId, Blob, Digest, Identity};
 use anneal_market::{Command, Demand};
 use axum::body::Body;
 use http::{HeaderValue, StatusCode, header};
 
-use super::route::{Ask, Outcome, json, with_type};
+use super::{
+    grants,
+    route::{Ask, Outcome, json, with_type},
+};
 use crate::{
     app::{App, blob_refusal},
     store::KeptBlob,
+    views,
     writer::clock,
 };
 
@@ -58,6 +62,11 @@ pub(super) async fn put(app: Arc<App>, ask: Ask<PutBlob>) -> Outcome {
 async fn put_own(app: &Arc<App>, identity: Identity, blob: Blob, offset: u64, piece: &[u8]) -> Outcome {
     if kept_by(app, identity, blob.digest).await?.is_some() {
         return json(&UploadState { offset: blob.bytes, complete: true });
+    }
+    // What no identity may keep is said first: no room that is made would help.
+    let limit = app.config.limits.blob_bytes_max;
+    if blob.bytes > limit {
+        return Err(ErrorCode::BlobTooLarge.because(format!("at most {limit} bytes")));
     }
     let kept = app.read(move |store| store.kept_bytes(identity)).await?;
     let limit = app.config.limits.identity_bytes_max;
@@ -111,13 +120,10 @@ async fn put_state(
 }
 
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetBlob>) -> Outcome {
-    let (identity, digest) = (ask.caller.who()?, ask.path.digest);
-    if kept_by(&app, identity, digest).await?.is_none() {
-        let leased = app.writer()?.look(move |market| market.may_read(&identity, &digest)).await?;
-        if !leased {
-            // The same answer as for what does not exist.
-            return Err(ErrorCode::NotFound.body());
-        }
+    let digest = ask.path.digest;
+    if !may_read(&app, &ask).await? {
+        // The same answer as for what does not exist.
+        return Err(ErrorCode::NotFound.body());
     }
     let size =
         app.blobs.size(digest).await.map_err(blob_refusal)?.ok_or_else(|| ErrorCode::NotFound.body())?;
@@ -141,6 +147,20 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetBlob>) -> Outcome {
         );
     }
     Ok(response)
+}
+
+/// Who keeps a blob may read it, who holds a lease that needs it, and everybody as part of a job that is public or
+/// granted.
+async fn may_read(app: &App, ask: &Ask<GetBlob>) -> Result<bool, ErrorBody> {
+    let (identity, digest) = (ask.caller.who()?, ask.path.digest);
+    if kept_by(app, identity, digest).await?.is_some()
+        || app.writer()?.look(move |market| market.may_read(&identity, &digest)).await?
+    {
+        return Ok(true);
+    }
+    let BlobQuery { job: Some(job), task } = ask.query else { return Ok(false) };
+    let viewer = grants::owner(app, &ask.headers, job)?.or(Some(identity));
+    app.read(move |store| Ok(views::job_blobs(store, job, task, viewer)?.contains(&digest))).await
 }
 
 /// One range `bytes=from-to`, `bytes=from-` or `bytes=-last`, as from and after.

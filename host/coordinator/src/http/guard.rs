@@ -112,6 +112,11 @@ impl Guard {
         identity.map(Some).map_err(|error| ErrorCode::TokenWrong.because(error.to_string()))
     }
 
+    /// Counts a request that means nothing here.
+    pub(super) fn count(&self, address: IpAddr) -> Result<(), ErrorBody> {
+        self.rate(Subject::Address(address))
+    }
+
     fn rate(&self, subject: Subject) -> Result<(), ErrorBody> {
         self.rates.take(subject, Instant::now()).map_err(|wait| ErrorBody {
             hint_ms: Some(wait.as_millis() as u64 + 1),

@@ -10,7 +10,10 @@ use anneal_api::{
 use anneal_job::{Blob, Identity, JobId};
 use anneal_market::{Account, Command, Reply};
 
-use super::route::{Ask, Outcome, json, raw_json};
+use super::{
+    grants,
+    route::{Ask, Outcome, json, raw_json},
+};
 use crate::{
     app::App,
     convert,
@@ -116,7 +119,8 @@ pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {
 
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
     let (job, query) = (ask.path.job, ask.query);
-    let viewer = Viewer { identity: ask.caller.identity, from: query.from.unwrap_or(0), tasks: query.tasks };
+    let identity = grants::owner(&app, &ask.headers, job)?.or(ask.caller.identity);
+    let viewer = Viewer { identity, from: query.from.unwrap_or(0), tasks: query.tasks };
     let mut news = app.waiters.job(job);
     let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(WAIT_MS_MAX));
     let deadline = tokio::time::Instant::now() + wait;

@@ -43,14 +43,16 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
     let marks = marks(ask.body.payout.as_deref(), ask.caller.address);
     let profile = profile_of(&ask.body);
     let (stake, row) = (app.config.grants.operator, to_json(&profile)?);
-    let devices = ask.body.devices;
+    // Before anything is changed: an offer that is none refuses the whole.
+    let offers =
+        ask.body.devices.into_iter().map(|device| Ok((DeviceId(device.device), convert::offer(device)?)));
+    let offers: BTreeMap<DeviceId, anneal_market::DeviceOffer> = offers.collect::<Result<_, ErrorBody>>()?;
     let enrolled = app.turn(ask.caller.key(), move |turn| {
         turn.apply(Command::Enrol { provider, marks })?;
         give_stake(turn, provider, stake)?;
-        for device in devices {
-            let id = DeviceId(device.device);
-            let offer = convert::offer(device)?;
-            turn.apply(Command::RegisterDevice { provider, device: id, offer })?;
+        withdraw_others(turn, provider, &offers)?;
+        for (device, offer) in offers {
+            turn.apply(Command::RegisterDevice { provider, device, offer })?;
         }
         turn.put_row(profile::row_key(provider), row);
         to_json(&Nothing {})
@@ -58,6 +60,25 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
     let reply = enrolled.await?;
     app.profiles.set(provider, profile);
     Ok(raw_json(reply))
+}
+
+/// What a provider no longer offers is no longer its: leases on it end, and their tasks go to others.
+fn withdraw_others(
+    turn: &mut Turn<'_>,
+    provider: Identity,
+    offers: &BTreeMap<DeviceId, anneal_market::DeviceOffer>,
+) -> Result<(), ErrorBody> {
+    let known = turn.market().provider(&provider).map(|provider| &provider.devices);
+    let gone: Vec<DeviceId> = known
+        .into_iter()
+        .flat_map(|devices| devices.keys())
+        .filter(|id| !offers.contains_key(id))
+        .copied()
+        .collect();
+    for device in gone {
+        turn.apply(Command::WithdrawDevice { provider, device })?;
+    }
+    Ok(())
 }
 
 /// As long as there is no money, an operator that has no stake gets one.

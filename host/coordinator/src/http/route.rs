@@ -201,10 +201,28 @@ pub(super) fn refusal(error: &ErrorBody) -> Response {
     response
 }
 
-pub(super) async fn not_found() -> Response {
-    refusal(&ErrorCode::NotFound.body())
+/// A path that nobody serves. Counted by address like every request that nobody signed.
+pub(super) async fn not_found(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    unserved(&app, peer, &request, ErrorCode::NotFound)
 }
 
-pub(super) async fn method_not_allowed() -> Response {
-    refusal(&ErrorCode::MethodNotAllowed.body())
+/// A path that is served, but not so.
+pub(super) async fn method_not_allowed(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    unserved(&app, peer, &request, ErrorCode::MethodNotAllowed)
+}
+
+fn unserved(app: &App, peer: Peer, request: &Request, code: ErrorCode) -> Response {
+    let begun = Instant::now();
+    let origin = forward::origin(app.coordinator, request.headers(), peer.0);
+    let response = refusal(&app.guard.count(origin).err().unwrap_or_else(|| code.body()));
+    app.metrics.answered("Unserved", response.status().as_u16(), begun.elapsed());
+    response
 }

@@ -4,16 +4,19 @@ use std::{collections::BTreeMap, ops::Range};
 
 use anneal_api::{
     Signature,
-    wire::{self, AttemptView, SignedReceipt, TaskState, TaskView, VerdictBy, VerdictView},
+    wire::{self, AttemptView, FaultView, SignedReceipt, TaskState, TaskView, VerdictBy, VerdictView},
 };
-use anneal_job::{AttemptId, Credits, JobId, PlannedTask, ReceiptOutcome};
+use anneal_job::{AttemptId, Credits, Digest, JobId, PlannedTask, ReceiptOutcome};
 use anneal_market::{
-    CloseReason, Evidence, JobSpec,
+    CloseReason, Evidence, Finding, JobSpec,
     view::{Attempt, AttemptState, Phase, Task},
 };
 
 use super::{parse, read, signature_key};
-use crate::store::{Scan, Store, StoreError};
+use crate::{
+    convert,
+    store::{Scan, Store, StoreError},
+};
 
 /// Tasks of a job below which one scan finds them faster than a look for each.
 const SCAN_TASKS_MAX: u64 = 2_000;
@@ -47,6 +50,16 @@ pub(super) fn tasks(
     }
     let planned = range.filter_map(|index| spec.plan.task(index as usize));
     planned.map(|planned| view(store, &planned, rows.get(&(planned.index as u32)))).collect()
+}
+
+/// The files of a task's verified states, of every try.
+pub(super) fn state_blobs(store: &mut dyn Store, job: JobId, index: u32) -> Result<Vec<Digest>, StoreError> {
+    let mut blobs = Vec::new();
+    for (key, row) in store.rows(&Scan::prefix(format!("task/{job}/{index}/"), GENERATIONS_MAX))? {
+        let task: Task = parse(&key, &row)?;
+        blobs.extend(task.verdict.and_then(|verdict| verdict.outcome.state_blob()).map(|blob| blob.digest));
+    }
+    Ok(blobs)
 }
 
 fn view(store: &mut dyn Store, planned: &PlannedTask, task: Option<&Task>) -> Result<TaskView, StoreError> {
@@ -140,10 +153,9 @@ fn verdict(task: &Task) -> Option<VerdictView> {
         Evidence::Replay => VerdictBy::Replay,
     };
     let by = if task.attempts.is_empty() && by == VerdictBy::Agreement { VerdictBy::Cache } else { by };
-    let fault = |(attempt, finding): (&AttemptId, &anneal_market::Finding)| {
-        let mut value = serde_json::to_value(finding).unwrap_or_default();
-        value["attempt"] = attempt.to_string().into();
-        value
+    let fault = |(attempt, finding): (&AttemptId, &Finding)| FaultView {
+        attempt: *attempt,
+        finding: convert::finding(finding),
     };
     let view = VerdictView {
         at: verdict.at,

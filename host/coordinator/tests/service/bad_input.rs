@@ -207,5 +207,16 @@ async fn who_sends_too_much_waits_alone() {
     }
     assert!((10..=15).contains(&refused), "{refused}");
     assert_eq!(ask(&calm).await.0, 200);
+    // Paths that nobody serves are counted, too, by address.
+    let mut refused = 0;
+    for path in ["/nothing", "/v1/about/more", "/v1/jobs/x/y/z"].iter().cycle().take(20) {
+        let raw =
+            Raw { method: "GET", target: (*path).to_owned(), body: Vec::new(), headers: HeaderMap::new() };
+        let reply = raw.send(&coordinator).await;
+        check(path, &reply, if reply.0 == 429 { "rate-limited" } else { "not-found" });
+        refused += u32::from(reply.0 == 429);
+    }
+    assert!(refused >= 10, "{refused}");
+    assert_eq!(ask(&calm).await.0, 200);
     coordinator.stop().await;
 }

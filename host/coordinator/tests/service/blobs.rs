@@ -45,6 +45,14 @@ async fn a_large_blob_travels_in_pieces_and_back() {
     std::fs::write(&stored, rotten).expect("the stored file");
     let wrong = client.download(blob, &site.folder.path().join("rotten"), &mut |_, _| {}).await;
     assert!(matches!(wrong, Err(ClientError::BlobDigest { .. })), "{wrong:?}");
+    // It is found at rest, too, and its keeper hears that it must be uploaded again.
+    assert_eq!(coordinator.scrub().await.expect("a pass over all blobs"), 1);
+    assert_eq!(client.missing(&[blob.digest]).await.expect("an answer"), [blob.digest]);
+    assert!(!stored.exists(), "nobody is given what has rotted");
+    client.upload(blob, &up, None, &mut |_, _| {}).await.expect("uploaded again");
+    assert_eq!(coordinator.scrub().await.expect("a pass over all blobs"), 0);
+    std::fs::remove_file(&stored).expect("lost");
+    assert_eq!(coordinator.scrub().await.expect("a pass over all blobs"), 1);
     // Somebody else has it not, and learns nothing.
     let stranger = crate::fixture::client(&coordinator, new_key()).await;
     assert_eq!(stranger.missing(&[blob.digest]).await.expect("an answer"), [blob.digest]);
@@ -71,7 +79,7 @@ async fn quotas_hold_and_old_blobs_go() {
     };
     let small = upload("small", 60).await.expect("within the quota");
     assert_eq!(upload("second", 61).await.expect_err("over it").code(), Some("quota-bytes"));
-    assert_eq!(upload("large", 1_001).await.expect_err("no blob is so large").code(), Some("quota-bytes"));
+    assert_eq!(upload("large", 1_001).await.expect_err("no blob is so large").code(), Some("blob-too-large"));
     // What lies is thrown away, and does not count.
     let path = site.folder.path().join("lie");
     std::fs::write(&path, b"a lie").expect("a file");

@@ -121,6 +121,11 @@ impl Job {
         Job { spec, files: vec![component, inputs] }
     }
 
+    /// Another job with the same files.
+    pub fn of(spec: JobSpec, other: &Job) -> Job {
+        Job { spec, files: other.files.clone() }
+    }
+
     /// Uploads and submits it.
     pub async fn submit(&self, client: &Client) -> JobId {
         client.upload_missing(&self.files, &mut |_, _| {}).await.expect("uploaded");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anneal_api::wire::{AttemptState, JobListQuery, JobQuery, JobState, TaskState, VerdictBy};
+use anneal_api::wire::{AttemptState, FindingView, JobListQuery, JobQuery, JobState, TaskState, VerdictBy};
 use anneal_job::{PlanSpec, Redundancy, job_result};
 use tokio::task::JoinSet;
 
@@ -107,10 +107,11 @@ async fn a_liar_is_found_out_down_to_the_operation() {
         }
     });
     let finding = finding.await.expect("a finding");
-    assert_eq!(finding["finding"], "operation", "{finding}");
-    assert_eq!((finding["step"].as_u64(), finding["operation"].as_u64()), (Some(2), Some(1)), "{finding}");
-    assert_eq!(finding["name"], "operation-1");
-    assert_eq!(finding["found"], anneal_job::Digest::of(b"a lie").to_string());
+    let FindingView::Operation { step, operation, name, found, .. } = &finding.finding else {
+        panic!("down to the operation: {finding:?}");
+    };
+    assert_eq!((*step, *operation, name.as_str()), (2, 1, "operation-1"), "{finding:?}");
+    assert_eq!(*found, anneal_job::Digest::of(b"a lie"));
     let provider = developer.provider(lies).await.expect("the liar");
     assert_eq!((provider.faulted, provider.earned), (1, None));
     assert!(provider.paused.is_some());

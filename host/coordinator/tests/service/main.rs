@@ -3,10 +3,13 @@
 
 mod bad_input;
 mod blobs;
+mod errors;
 mod failover;
 mod fixture;
+mod grant;
 mod job;
 mod page;
 mod provider;
 mod restart;
 mod secure;
+mod strangers;

@@ -77,7 +77,8 @@ impl Provider {
         reply
     }
 
-    fn execute(&mut self, lease: Lease) -> CommitItem {
+    /// Does a lease's work, and says what to commit to.
+    pub fn execute(&mut self, lease: Lease) -> CommitItem {
         assert_eq!(lease.task.id(), lease.task_id);
         let commits = (0..STEPS).map(|step| commit_digest(&self.operations(&lease, step))).collect();
         let truth = from_commits(&lease.task, commits);
@@ -106,6 +107,12 @@ impl Provider {
         CommitItem { attempt, commitment }
     }
 
+    /// What was committed to.
+    pub fn reveal(&self, attempt: AttemptId) -> RevealItem {
+        let Work { receipt, nonce, .. } = &self.work[&attempt];
+        RevealItem { receipt: receipt.clone(), nonce: *nonce }
+    }
+
     fn operations(&self, lease: &Lease, step: u64) -> Vec<Digest> {
         let mut operations = operations(&lease.task, step);
         if let Some((_, operation)) = self.lie.filter(|(lied, _)| *lied == step) {
@@ -117,8 +124,7 @@ impl Provider {
     async fn duty(&mut self, duty: &Duty, batch: &mut Batch) {
         match duty {
             Duty::Reveal { attempt, .. } => {
-                let Work { receipt, nonce, .. } = &self.work[attempt];
-                batch.reveals.push(RevealItem { receipt: receipt.clone(), nonce: *nonce });
+                batch.reveals.push(self.reveal(*attempt));
             }
             Duty::Upload { attempt, blob, .. } => {
                 let path: PathBuf = self.folder.path().join(blob.digest.to_string());

@@ -60,6 +60,7 @@ enum Step {
     },
     Pause(u8),
     Unpause(u8),
+    Withdraw(u8),
     Wait(u32),
     Epoch,
     Funds(u8, u32),
@@ -95,6 +96,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (any::<u8>(), any::<bool>()).prop_map(|(attempt, garble)| Step::Trace { attempt, garble }),
         1 => n.clone().prop_map(Step::Pause),
         2 => n.clone().prop_map(Step::Unpause),
+        1 => n.clone().prop_map(Step::Withdraw),
         10 => prop_oneof![3 => 0u32..5_000, 2 => 0u32..120_000, 1 => 0u32..8_000_000].prop_map(Step::Wait),
         1 => Just(Step::Epoch),
         1 => (0u8..3, any::<u32>()).prop_map(|(who, amount)| Step::Funds(who, amount)),
@@ -336,6 +338,9 @@ impl History {
             Step::Trace { attempt, garble } => return self.trace(attempt, garble),
             Step::Pause(who) => Command::PauseProvider { provider: identity(1, who) },
             Step::Unpause(who) => Command::ResumeProvider { provider: identity(1, who) },
+            Step::Withdraw(who) => {
+                Command::WithdrawDevice { provider: identity(1, who), device: DeviceId(0) }
+            }
             Step::Wait(ms) => {
                 self.now += u64::from(ms);
                 Command::Tick

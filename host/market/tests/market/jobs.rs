@@ -139,6 +139,25 @@ fn a_quote_is_a_cap() {
 }
 
 #[test]
+fn a_withdrawn_device_gives_its_leases_to_others() {
+    let mut desk = Desk::new(quiet(), 3);
+    desk.submit(spec(PlanSpec::Single, TWO));
+    let first = desk.lease(0);
+    desk.lease(1);
+    assert_eq!(desk.ask(2), Err(NothingHint::NoTasks));
+    let withdraw = Command::WithdrawDevice { provider: provider(0), device: DeviceId(0) };
+    desk.ok(withdraw.clone());
+    assert_eq!(desk.apply(withdraw), Err(Rejection::UnknownDevice { device: 0 }));
+    // Nobody waits for its deadline, and what it had done until then counts no more.
+    assert_eq!(desk.lease(2).task_id, first.task_id);
+    let commit =
+        Command::Commit { provider: provider(0), attempt: first.attempt, commitment: Digest::of(b"late") };
+    assert_eq!(desk.apply(commit), Err(Rejection::LeaseEnded));
+    let floor = Command::AskLease { provider: provider(0), device: DeviceId(0), price_floor: Price(0) };
+    assert_eq!(desk.apply(floor), Err(Rejection::UnknownDevice { device: 0 }));
+}
+
+#[test]
 fn a_cancelled_job_pays_what_runs_and_refunds_the_rest() {
     let mut desk = Desk::new(quiet(), 3);
     let before = desk.available();

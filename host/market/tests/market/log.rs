@@ -29,6 +29,68 @@ fn log() -> Vec<Event> {
     desk.events
 }
 
+/// Every number in a value, by a way to reach it again.
+fn numbers(value: &mut serde_json::Value, act: &mut dyn FnMut(&mut serde_json::Value)) {
+    match value {
+        serde_json::Value::Number(_) => act(value),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| numbers(item, act)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| numbers(field, act)),
+        _ => {}
+    }
+}
+
+/// What a hostile coordinator may do to an event: leave it out, say it twice, or change a number in it.
+#[derive(Clone, Debug)]
+enum Hostile {
+    Drop,
+    Repeat,
+    Number(usize, u64),
+}
+
+fn hostile() -> impl Strategy<Value = Vec<(prop::sample::Index, Hostile)>> {
+    let number = prop_oneof![Just(0), Just(u64::MAX), Just(u64::from(u32::MAX)), any::<u64>()];
+    let change = prop_oneof![
+        1 => Just(Hostile::Drop),
+        1 => Just(Hostile::Repeat),
+        8 => (0usize..40, number).prop_map(|(place, number)| Hostile::Number(place, number)),
+    ];
+    prop::collection::vec((any::<prop::sample::Index>(), change), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_hostile_log_never_breaks_the_auditor(changes in hostile()) {
+        static HONEST: std::sync::OnceLock<Vec<serde_json::Value>> = std::sync::OnceLock::new();
+        let honest = HONEST.get_or_init(|| {
+            log().iter().map(|event| serde_json::to_value(event).expect("JSON")).collect()
+        });
+        let mut events = honest.clone();
+        for (which, change) in changes {
+            let which = which.index(events.len().max(1));
+            match change {
+                Hostile::Drop => drop(events.remove(which)),
+                Hostile::Repeat => events.insert(which, events[which].clone()),
+                Hostile::Number(place, number) => {
+                    // The rules hold the most numbers, and everything is reckoned with them.
+                    let event = if number % 3 == 0 { 0 } else { which };
+                    let mut count = 0;
+                    numbers(&mut events[event], &mut |found| {
+                        if count == place {
+                            *found = number.into();
+                        }
+                        count += 1;
+                    });
+                }
+            }
+        }
+        let read = |event: serde_json::Value| serde_json::from_value::<Event>(event).ok();
+        let report = audit(events.into_iter().filter_map(read));
+        prop_assert!(report.events <= honest.len() as u64 + 12);
+    }
+}
+
 /// Changes an event, if it is one that this tampering is about.
 type Tampering = (&'static str, fn(&mut EventKind) -> bool);
 
