@@ -114,6 +114,9 @@ pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {
     json(&Jobs { jobs: jobs.await? })
 }
 
+/// How long news of a job are gathered before they are read.
+const NEWS_TOGETHER: Duration = Duration::from_millis(100);
+
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
     let (job, query) = (ask.path.job, ask.query);
     let viewer = Viewer { identity: ask.caller.identity, from: query.from.unwrap_or(0), tasks: query.tasks };
@@ -140,7 +143,8 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
             return json(&view);
         }
         tokio::select! {
-            _ = news.changed() => {}
+            // A job of many tasks has news all the time: what comes together is read once.
+            _ = news.changed() => tokio::time::sleep(NEWS_TOGETHER).await,
             () = tokio::time::sleep_until(deadline) => {}
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ErrorCode::ShuttingDown.body()),
         }

@@ -6,6 +6,7 @@ mod blobs;
 mod failover;
 mod fixture;
 mod job;
+mod load;
 mod page;
 mod provider;
 mod restart;
