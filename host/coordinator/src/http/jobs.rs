@@ -142,11 +142,14 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
             }
             return json(&view);
         }
-        tokio::select! {
-            // A job of many tasks has news all the time: what comes together is read once.
-            _ = news.changed() => tokio::time::sleep(NEWS_TOGETHER).await,
-            () = tokio::time::sleep_until(deadline) => {}
+        let has_news = tokio::select! {
+            _ = news.changed() => true,
+            () = tokio::time::sleep_until(deadline) => false,
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ErrorCode::ShuttingDown.body()),
+        };
+        if has_news {
+            // A job of many tasks has news all the time: what comes together is read once.
+            tokio::time::sleep(NEWS_TOGETHER).await;
         }
     }
 }
