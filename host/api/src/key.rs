@@ -138,7 +138,9 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut text = [0; 128];
+        let written = hex::encode_to_slice(self.0, &mut text).ok();
+        f.write_str(written.and_then(|()| std::str::from_utf8(&text).ok()).unwrap_or_default())
     }
 }
 

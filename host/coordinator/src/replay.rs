@@ -202,7 +202,11 @@ async fn keep_state(app: &Arc<App>, order: &ReplayOrder, done: &ReplayDone) -> R
     let owner = owner.look(move |market| market.job(&job).map(|job| job.developer)).await;
     if let Ok(Some(keeper)) = owner {
         let kept = KeptBlob { blob: digest, keeper, bytes: state_blob.bytes, at: clock() };
-        app.read(move |store| store.keep_blob(&kept)).await.map_err(|error| error.to_string())?;
+        let noted = app.turn(None, move |turn| {
+            turn.keep_blob(kept);
+            Ok(Vec::new())
+        });
+        noted.await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -4,14 +4,20 @@
 //! [`Store::commit`] is one transaction that first checks the leader's epoch. A leader that was replaced
 //! learns it there, and nothing of it is written: that is the fence.
 //!
+//! Rows that the market needs in memory lie apart from those of what has ended, in a table that stays small: what
+//! an attempt costs and how long a start takes do not depend on how long the history is.
+//!
 //! The calls block. The writer has a store on its own thread; readers share another through [`Reader`].
 
+mod checkpoint;
 mod lease;
 mod open;
 mod postgres;
 mod reader;
 mod schema;
 mod sqlite;
+
+use std::collections::BTreeMap;
 
 use anneal_api::{LogEntry, LogHead};
 use anneal_job::{Digest, Identity, Timestamp};
@@ -22,6 +28,9 @@ pub use open::{StoreUrl, StoreUrlError};
 pub use postgres::PostgresStore;
 pub use reader::Reader;
 pub use sqlite::SqliteStore;
+
+/// Keys and values.
+type Rows = Vec<(String, Vec<u8>)>;
 
 /// Counts leaders: each has one more than the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,9 +81,6 @@ pub trait Store: Send {
     /// Effects that are not done.
     fn outbox(&mut self) -> Result<Vec<OutboxItem>, StoreError>;
 
-    /// Notes that an identity keeps a blob. Sent twice, it counts once.
-    fn keep_blob(&mut self, blob: &KeptBlob) -> Result<(), StoreError>;
-
     /// Who keeps a blob, since when.
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError>;
 
@@ -83,9 +89,6 @@ pub trait Store: Send {
 
     /// Blobs kept, ascending by digest, after one: for the sweep.
     fn kept_blobs(&mut self, after: Option<Digest>, limit: u64) -> Result<Vec<KeptBlob>, StoreError>;
-
-    /// Nobody keeps a blob any more.
-    fn forget_blob(&mut self, blob: Digest) -> Result<(), StoreError>;
 
     /// Forgets the replies of commands older than this; at most some thousands at a time.
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError>;
@@ -102,8 +105,12 @@ pub struct Transaction {
     pub head: Option<LogHead>,
     /// Rows written.
     pub rows: Vec<Row>,
-    /// Keys of rows deleted.
+    /// Keys of live rows deleted.
     pub deleted: Vec<String>,
+    /// Blobs that identities keep from now on. Noted twice, one counts once.
+    pub kept: Vec<KeptBlob>,
+    /// Blobs that nobody keeps any more.
+    pub forgotten: Vec<Digest>,
     /// New effects.
     pub outbox: Vec<OutboxItem>,
     /// Effects that are done.
@@ -117,7 +124,8 @@ pub struct Row {
     pub key: String,
     /// Its content.
     pub value: Vec<u8>,
-    /// Whether the market needs it in memory.
+    /// Whether the market needs it in memory. The last row of what has ended is not live, and replaces the live
+    /// one.
     pub live: bool,
 }
 
@@ -214,12 +222,14 @@ pub enum StoreError {
 impl Transaction {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let Transaction { commands, entries, head, rows, deleted, outbox, done } = self;
+        let Transaction { commands, entries, head, rows, deleted, kept, forgotten, outbox, done } = self;
         commands.is_empty()
             && entries.is_empty()
             && head.is_none()
             && rows.is_empty()
             && deleted.is_empty()
+            && kept.is_empty()
+            && forgotten.is_empty()
             && outbox.is_empty()
             && done.is_empty()
     }
@@ -245,6 +255,17 @@ impl Scan {
             (Some(from), false) => (from.clone(), end),
             (Some(from), true) => (self.prefix.clone(), from.clone()),
         }
+    }
+}
+
+/// Rows of a scan from both tables, of which each gave as many as there may be in all. A live row hides one that
+/// ended before.
+fn merged(scan: &Scan, ended: Rows, live: Rows) -> Rows {
+    let rows: BTreeMap<String, Vec<u8>> = ended.into_iter().chain(live).collect();
+    let limit = usize::try_from(scan.limit).unwrap_or(usize::MAX);
+    match scan.descending {
+        true => rows.into_iter().rev().take(limit).collect(),
+        false => rows.into_iter().take(limit).collect(),
     }
 }
 

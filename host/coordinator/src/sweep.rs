@@ -60,7 +60,7 @@ fn expired(page: &[KeptBlob], before: u64, needed: &BTreeSet<Digest>) -> BTreeSe
 
 /// A job said that it no longer needs a state: its developer keeps it no longer.
 pub(crate) async fn dropped(app: &Arc<App>, job: JobId, blob: Digest) -> Result<(), ErrorBody> {
-    let needed = app.writer()?.look(move |market| market.blobs().contains(&blob)).await?;
+    let needed = app.writer()?.look(move |market| market.needs(&blob)).await?;
     let keepers = app.read(move |store| store.blob_keepers(blob)).await?;
     // Another developer's job may have the same state.
     if needed || keepers.len() > 1 {
@@ -73,7 +73,11 @@ pub(crate) async fn dropped(app: &Arc<App>, job: JobId, blob: Digest) -> Result<
 /// Forgets who keeps a blob, and deletes it.
 pub(crate) async fn remove(app: &Arc<App>, blob: Digest) -> Result<(), ErrorBody> {
     // First the note: a blob without one is found by nobody, a note without a blob would be an empty promise.
-    app.read(move |store| store.forget_blob(blob)).await?;
+    let noted = app.turn(None, move |turn| {
+        turn.forget_blob(blob);
+        Ok(Vec::new())
+    });
+    noted.await?;
     app.blobs.delete(blob).await.map_err(blob_refusal)
 }
 

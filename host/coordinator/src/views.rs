@@ -5,9 +5,9 @@ mod end;
 mod task;
 
 use anneal_api::wire::{DeviceView, JobState, JobSummary, JobView, ProviderView, Quote};
-use anneal_job::{Digest, Identity, JobId, Timestamp};
+use anneal_job::{AttemptId, Digest, Identity, JobId, Timestamp};
 use anneal_market::{
-    EndKind, JobSpec, PauseReason,
+    EndKind, JobSpec, PauseReason, TaskKey,
     view::{Device, Job, JobStatus, Provider},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -62,9 +62,10 @@ pub(crate) fn public_key(at: Timestamp, job: JobId) -> String {
     format!("public/{:016x}/{job}", at.0)
 }
 
-/// The row of a receipt's signature.
-pub(crate) fn signature_key(attempt: anneal_job::AttemptId) -> String {
-    format!("signature/{attempt}")
+/// The row of a receipt's signature: among those of its task.
+pub(crate) fn signature_key(task: TaskKey, attempt: AttemptId) -> String {
+    let TaskKey { job, index, generation } = task;
+    format!("signature/{job}/{index}/{generation}/{attempt}")
 }
 
 /// A job in a list.

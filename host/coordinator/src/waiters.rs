@@ -2,10 +2,10 @@
 //! outlives the process; who waits asks again anyway.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -22,21 +22,36 @@ pub(crate) struct Waiters {
     lists: Mutex<Lists>,
     /// The beginning of all revisions of this process.
     start: AtomicU64,
+    /// Polls so far.
+    polls: AtomicU64,
     waiting: AtomicU64,
 }
 
 #[derive(Default)]
 struct Lists {
-    calls: HashMap<Identity, Weak<Notify>>,
-    idle: HashMap<DeviceClass, VecDeque<Weak<Notify>>>,
+    calls: HashMap<Identity, Weak<Waiter>>,
+    /// Who waits for leases of a class, by ticket: who has waited longest has the lowest.
+    idle: HashMap<DeviceClass, BTreeMap<u64, Weak<Waiter>>>,
+    /// The tickets of each waiter, by its number, so that nothing is ever searched for.
+    tickets: HashMap<u64, Vec<(DeviceClass, u64)>>,
+    ticket_next: u64,
     jobs: HashMap<JobId, watch::Sender<u64>>,
+}
+
+/// One poll that waits.
+pub(crate) struct Waiter {
+    number: u64,
+    /// Set under the lists' lock: who is gone waits for nothing, whatever the writer still does for it.
+    gone: AtomicBool,
+    /// Notified when it is to look again.
+    pub(crate) news: Notify,
 }
 
 /// A provider's place; given up when dropped.
 pub(crate) struct Place<'a> {
     waiters: &'a Waiters,
     identity: Identity,
-    pub(crate) news: Arc<Notify>,
+    pub(crate) waiter: Arc<Waiter>,
 }
 
 impl Waiters {
@@ -48,50 +63,60 @@ impl Waiters {
 
     /// A provider waits. Only one of its polls does at a time: an older one returns.
     pub(crate) fn provider(&self, identity: Identity) -> Place<'_> {
-        let news = Arc::new(Notify::new());
-        let older = self.lists().calls.insert(identity, Arc::downgrade(&news));
+        let number = self.polls.fetch_add(1, Ordering::Relaxed);
+        let waiter = Arc::new(Waiter { number, gone: AtomicBool::new(false), news: Notify::new() });
+        let older = self.lists().calls.insert(identity, Arc::downgrade(&waiter));
         if let Some(older) = older.and_then(|older| older.upgrade()) {
-            older.notify_one();
+            older.news.notify_one();
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        Place { waiters: self, identity, news }
+        Place { waiters: self, identity, waiter }
     }
 
     /// A waiting provider has an idle device of this class.
-    pub(crate) fn idle(&self, class: DeviceClass, news: &Arc<Notify>) {
+    pub(crate) fn idle(&self, class: DeviceClass, waiter: &Arc<Waiter>) {
         let mut lists = self.lists();
-        let queue = lists.idle.entry(class).or_default();
-        let news = Arc::downgrade(news);
-        if !queue.iter().any(|other| other.ptr_eq(&news)) {
-            queue.push_back(news);
+        if waiter.gone.load(Ordering::Relaxed) {
+            return;
         }
+        let ticket = lists.ticket_next;
+        let tickets = lists.tickets.entry(waiter.number).or_default();
+        if tickets.iter().any(|(other, _)| *other == class) {
+            return;
+        }
+        tickets.push((class.clone(), ticket));
+        lists.ticket_next += 1;
+        lists.idle.entry(class).or_default().insert(ticket, Arc::downgrade(waiter));
     }
 
     /// Wakes those that have waited longest, a few more than there are leases.
     pub(crate) fn wake(&self, class: Option<&DeviceClass>, slots: u64) {
         let mut lists = self.lists();
+        let Lists { idle, tickets, .. } = &mut *lists;
         let wanted = slots.saturating_add(WOKEN_BESIDES);
-        for (name, queue) in &mut lists.idle {
+        for (name, queue) in &mut *idle {
             if class.is_some_and(|class| class != name) {
                 continue;
             }
             let mut woken = 0;
             while woken < wanted {
-                let Some(waiter) = queue.pop_front() else { break };
-                if let Some(news) = waiter.upgrade() {
-                    news.notify_one();
-                    woken += 1;
+                let Some((ticket, waiter)) = queue.pop_first() else { break };
+                let Some(waiter) = waiter.upgrade() else { continue };
+                if let Some(tickets) = tickets.get_mut(&waiter.number) {
+                    tickets.retain(|(_, other)| *other != ticket);
                 }
+                waiter.news.notify_one();
+                woken += 1;
             }
         }
-        lists.idle.retain(|_, queue| !queue.is_empty());
+        idle.retain(|_, queue| !queue.is_empty());
     }
 
     /// A provider has duties.
     pub(crate) fn call(&self, identity: Identity) {
         let waiter = self.lists().calls.get(&identity).and_then(Weak::upgrade);
-        if let Some(news) = waiter {
-            news.notify_one();
+        if let Some(waiter) = waiter {
+            waiter.news.notify_one();
         }
     }
 
@@ -130,17 +155,17 @@ impl Waiters {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.waiters.waiting.fetch_sub(1, Ordering::Relaxed);
-        let own = Arc::downgrade(&self.news);
+        let own = Arc::downgrade(&self.waiter);
         let mut lists = self.waiters.lists();
+        self.waiter.gone.store(true, Ordering::Relaxed);
         if lists.calls.get(&self.identity).is_some_and(|waiter| waiter.ptr_eq(&own)) {
             lists.calls.remove(&self.identity);
         }
-        // Those in the queues of classes are skipped when their turn comes; here the longest are cleared.
-        for queue in lists.idle.values_mut() {
-            if queue.len() > 64
-                && queue.iter().filter(|waiter| waiter.strong_count() > 0).count() * 2 < queue.len()
-            {
-                queue.retain(|waiter| waiter.strong_count() > 0);
+        for (class, ticket) in lists.tickets.remove(&self.waiter.number).unwrap_or_default() {
+            let Some(queue) = lists.idle.get_mut(&class) else { continue };
+            queue.remove(&ticket);
+            if queue.is_empty() {
+                lists.idle.remove(&class);
             }
         }
     }
@@ -150,8 +175,8 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn woken(news: &Notify) -> bool {
-        let notified = std::pin::pin!(news.notified());
+    fn woken(place: &Place<'_>) -> bool {
+        let notified = std::pin::pin!(place.waiter.news.notified());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         notified.poll(&mut context).is_ready()
     }
@@ -166,17 +191,24 @@ mod tests {
         let places: Vec<Place<'_>> =
             (0..10).map(|number| waiters.provider(Identity::from_bytes([number; 32]))).collect();
         for place in &places {
-            waiters.idle(class.clone(), &place.news);
-            waiters.idle(class.clone(), &place.news);
+            waiters.idle(class.clone(), &place.waiter);
+            waiters.idle(class.clone(), &place.waiter);
         }
         waiters.wake(Some(&other), 5);
         waiters.wake(Some(&class), 1);
-        let first: Vec<bool> = places.iter().map(|place| woken(&place.news)).collect();
+        let first: Vec<bool> = places.iter().map(|place| woken(place)).collect();
         assert_eq!(first.iter().filter(|woken| **woken).count() as u64, 1 + WOKEN_BESIDES);
         assert!(first[..4].iter().all(|woken| *woken));
         waiters.wake(None, 100);
-        let rest: Vec<bool> = places.iter().map(|place| woken(&place.news)).collect();
+        let rest: Vec<bool> = places.iter().map(|place| woken(place)).collect();
         assert!(rest[4..].iter().all(|woken| *woken) && !rest[..4].iter().any(|woken| *woken));
+        // Who found nothing waits again, behind the others; who gives up leaves nothing behind.
+        places.iter().for_each(|place| waiters.idle(class.clone(), &place.waiter));
+        let late = places[0].waiter.clone();
+        drop(places);
+        waiters.idle(class, &late);
+        let lists = waiters.lists();
+        assert!(lists.idle.is_empty() && lists.tickets.is_empty() && lists.calls.is_empty());
     }
 
     #[test]
@@ -185,10 +217,10 @@ mod tests {
         let identity = Identity::from_bytes([1; 32]);
         let older = waiters.provider(identity);
         let newer = waiters.provider(identity);
-        assert!(woken(&older.news));
+        assert!(woken(&older));
         drop(older);
         waiters.call(identity);
-        assert!(woken(&newer.news));
+        assert!(woken(&newer));
         drop(newer);
         assert_eq!(waiters.waiting(), 0);
     }

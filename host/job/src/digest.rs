@@ -64,7 +64,10 @@ impl RecordHasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        // Digests are most of every row and reply: no allocation, no digit by digit.
+        let mut text = [0; 64];
+        let written = hex::encode_to_slice(self.0, &mut text).ok();
+        f.write_str(written.and_then(|()| std::str::from_utf8(&text).ok()).unwrap_or_default())
     }
 }
 

@@ -98,7 +98,7 @@ impl Market {
                 let wanted = self.wanted(*id);
                 self.index.set_open(*id, wanted);
             }
-            Key::Attempt(id) => self.reindex_attempt(key, *id),
+            Key::Attempt(_, id) => self.reindex_attempt(key, *id),
             Key::Cached(developer, task) => self.reindex_cached(*developer, *task),
             Key::Rules | Key::Developer(_) | Key::Spec(_) | Key::Job(_) | Key::Class(_) => {}
         }
@@ -145,7 +145,7 @@ impl Market {
     pub(crate) fn remove(&mut self, key: &Key) {
         match key {
             Key::Task(id) => drop(self.tasks.remove(id)),
-            Key::Attempt(id) => {
+            Key::Attempt(_, id) => {
                 let provider = self.attempts.remove(id).map(|attempt| attempt.provider);
                 if let Some(provider) = provider
                     && let Some(attempts) = self.index.by_provider.get_mut(&provider)

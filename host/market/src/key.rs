@@ -27,8 +27,8 @@ pub enum Key {
     Job(JobId),
     /// A task that is not settled.
     Task(TaskKey),
-    /// An attempt on a task that is not settled.
-    Attempt(AttemptId),
+    /// An attempt on a task that is not settled. The task comes first: what ends together lies together.
+    Attempt(TaskKey, AttemptId),
     /// A class of devices and its price.
     Class(DeviceClass),
     /// A verified result of a developer's.
@@ -51,7 +51,9 @@ impl fmt::Display for Key {
             Key::Spec(id) => write!(f, "spec/{id}"),
             Key::Job(id) => write!(f, "job/{id}"),
             Key::Task(TaskKey { job, index, generation }) => write!(f, "task/{job}/{index}/{generation}"),
-            Key::Attempt(id) => write!(f, "attempt/{id}"),
+            Key::Attempt(TaskKey { job, index, generation }, id) => {
+                write!(f, "attempt/{job}/{index}/{generation}/{id}")
+            }
             Key::Class(class) => write!(f, "class/{class}"),
             Key::Cached(developer, task) => write!(f, "cached/{developer}/{task}"),
         }
@@ -76,18 +78,20 @@ fn parse(text: &str) -> Option<Key> {
         ["developer", id] => Key::Developer(id.parse().ok()?),
         ["spec", id] => Key::Spec(id.parse().ok()?),
         ["job", id] => Key::Job(id.parse().ok()?),
-        ["task", job, index, generation] => Key::Task(TaskKey {
-            job: job.parse().ok()?,
-            index: index.parse().ok()?,
-            generation: generation.parse().ok()?,
-        }),
-        ["attempt", id] => Key::Attempt(id.parse().ok()?),
+        ["task", job, index, generation] => Key::Task(task_key(job, index, generation)?),
+        ["attempt", job, index, generation, id] => {
+            Key::Attempt(task_key(job, index, generation)?, id.parse().ok()?)
+        }
         ["class", name] => Key::Class(DeviceClass::new(name)?),
         ["cached", developer, task] => {
             Key::Cached(developer.parse().ok()?, TaskId(task.parse::<Digest>().ok()?))
         }
         _ => return None,
     })
+}
+
+fn task_key(job: &str, index: &str, generation: &str) -> Option<TaskKey> {
+    Some(TaskKey { job: job.parse().ok()?, index: index.parse().ok()?, generation: generation.parse().ok()? })
 }
 
 impl From<Key> for String {

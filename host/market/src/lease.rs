@@ -97,7 +97,7 @@ impl Market {
             earned: None,
             wake_at: Some(silent_at.min(late_at).min(deadline)),
         };
-        self.touch(Key::Attempt(attempt_id));
+        self.touch(Key::Attempt(key, attempt_id));
         self.attempts.insert(attempt_id, attempt);
         if let Some(task) = self.task_mut(key) {
             task.attempts.push(attempt_id);

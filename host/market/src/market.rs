@@ -255,7 +255,7 @@ impl Market {
 
     pub(crate) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         let attempt = self.attempts.get_mut(&id)?;
-        self.turn.dirty.insert(Key::Attempt(id));
+        self.turn.dirty.insert(Key::Attempt(attempt.task, id));
         self.turn.dirty.insert(Key::Task(attempt.task));
         self.turn.agenda.insert(Key::Task(attempt.task));
         Some(attempt)
@@ -389,6 +389,28 @@ impl Market {
         });
         let cached = self.cached.values().filter_map(|entry| entry.outcome.state_blob());
         specs.chain(states).chain(tasks).chain(cached.map(|blob| blob.digest)).collect()
+    }
+
+    /// Whether a job that has not ended, or the cache, needs a blob: whether it is one of [`Market::blobs`].
+    pub fn needs(&self, blob: &Digest) -> bool {
+        let is = |other: Digest| other == *blob;
+        let of_spec = |spec: &JobSpec| {
+            is(spec.component.digest) || spec.inputs_blob.is_some_and(|inputs| is(inputs.digest))
+        };
+        let of_job = |job: &Job| {
+            job.checkpoints.iter().any(|(_, blob)| is(*blob))
+                || job.states.values().any(|state| is(state.blob.digest))
+        };
+        let of_task = |task: &Task| {
+            let verdict = task.verdict.as_ref().and_then(|verdict| verdict.outcome.state_blob());
+            task.states.iter().any(|state| is(state.blob.digest))
+                || verdict.is_some_and(|state| is(state.digest))
+        };
+        let of_cached = |cached: &Cached| cached.outcome.state_blob().is_some_and(|state| is(state.digest));
+        self.specs.values().any(of_spec)
+            || self.jobs.values().any(of_job)
+            || self.tasks.values().any(of_task)
+            || self.cached.values().any(of_cached)
     }
 
     /// Whether a provider holds a lease that needs this blob, or is to upload it.

@@ -28,7 +28,7 @@ impl Market {
     pub(crate) fn tick(&mut self) -> Result<Reply, crate::Rejection> {
         for key in self.index.due(self.now(), DUE_MAX) {
             match key {
-                Key::Attempt(id) => self.attempt_due(id),
+                Key::Attempt(_, id) => self.attempt_due(id),
                 Key::Task(key) => self.task_due(key),
                 Key::Provider(id) => self.release(id),
                 Key::Totals => self.move_prices(),

@@ -37,7 +37,7 @@ impl Market {
             Key::Spec(id) => self.specs.get(id).map(write),
             Key::Job(id) => self.jobs.get(id).map(write),
             Key::Task(id) => self.tasks.get(id).map(write),
-            Key::Attempt(id) => self.attempts.get(id).map(write),
+            Key::Attempt(_, id) => self.attempts.get(id).map(write),
             Key::Class(name) => self.classes.get(name).map(write),
             Key::Cached(developer, task) => self.cached.get(&(*developer, *task)).map(write),
         }
@@ -52,7 +52,7 @@ impl Market {
         keys.extend(self.specs.keys().copied().map(Key::Spec));
         keys.extend(self.jobs.keys().copied().map(Key::Job));
         keys.extend(self.tasks.keys().copied().map(Key::Task));
-        keys.extend(self.attempts.keys().copied().map(Key::Attempt));
+        keys.extend(self.attempts.values().map(|attempt| Key::Attempt(attempt.task, attempt.id)));
         keys.extend(self.classes.keys().cloned().map(Key::Class));
         keys.extend(self.cached.keys().map(|(developer, task)| Key::Cached(*developer, *task)));
         keys
@@ -92,7 +92,7 @@ impl Market {
             Key::Spec(id) => drop(self.specs.insert(*id, read(row)?)),
             Key::Job(id) => drop(self.jobs.insert(*id, read(row)?)),
             Key::Task(id) => drop(self.tasks.insert(*id, read(row)?)),
-            Key::Attempt(id) => drop(self.attempts.insert(*id, read(row)?)),
+            Key::Attempt(_, id) => drop(self.attempts.insert(*id, read(row)?)),
             Key::Class(name) => drop(self.classes.insert(name.clone(), read(row)?)),
             Key::Cached(developer, task) => drop(self.cached.insert((*developer, *task), read(row)?)),
         }

@@ -115,7 +115,7 @@ impl Market {
             self.forget_draw(epoch);
         }
         for id in self.attempts_where(key, |_| true) {
-            self.end(Key::Attempt(id));
+            self.end(Key::Attempt(key, id));
         }
         self.end(Key::Task(key));
         self.look_at(Key::Job(key.job));

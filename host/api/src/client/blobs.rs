@@ -25,6 +25,9 @@ use crate::{
 /// How long a transfer may stand still.
 const STALL_SECONDS_MAX: u64 = 30;
 
+/// Up to so many bytes a blob is sent without asking first what of it is there: asking costs more.
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
+
 /// Told after each piece: bytes done, bytes in all.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
 
@@ -73,7 +76,10 @@ impl Client {
         let unreadable = |source| file_error(path, "read", source);
         let mut file = File::open(path).await.map_err(unreadable)?;
         let at = BlobPath { digest: blob.digest };
-        let mut state = self.call::<GetUpload>(&at, &Nothing {}, &Nothing {}).await?;
+        let mut state = match blob.bytes <= UNASKED_BYTES_MAX {
+            true => UploadState { offset: 0, complete: false },
+            false => self.call::<GetUpload>(&at, &Nothing {}, &Nothing {}).await?,
+        };
         while !state.complete {
             let piece = piece(&mut file, state.offset, blob.bytes).await.map_err(unreadable)?;
             let query = UploadQuery { offset: state.offset, bytes: blob.bytes, attempt };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anneal_job::Digest;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use object_store::{GetResult, GetResultPayload};
 use sha2::{Digest as _, Sha256};
@@ -78,10 +78,16 @@ fn read_file(mut file: std::fs::File, from: u64, to: u64, sender: &mpsc::Sender<
     let mut left = to - from;
     let mut result = file.seek(SeekFrom::Start(from)).map(drop);
     while left > 0 && result.is_ok() {
-        let mut chunk = BytesMut::zeroed(CHUNK_BYTES.min(left as usize));
-        result = file.read_exact(&mut chunk);
-        left -= chunk.len() as u64;
-        if result.is_ok() && sender.blocking_send(Ok(chunk.freeze())).is_err() {
+        let wanted = left.min(CHUNK_BYTES as u64);
+        // Read into memory that nobody has written zeros to first.
+        let mut chunk = Vec::with_capacity(wanted as usize);
+        result = match (&mut file).take(wanted).read_to_end(&mut chunk) {
+            Ok(read) if read as u64 == wanted => Ok(()),
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        };
+        left -= wanted;
+        if result.is_ok() && sender.blocking_send(Ok(chunk.into())).is_err() {
             return;
         }
     }

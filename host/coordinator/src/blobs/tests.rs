@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anneal_job::{Blob, Identity};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use tempfile::TempDir;
 
@@ -46,16 +47,22 @@ async fn an_upload_goes_on_after_a_restart() {
     let Fixture { folder, blobs, uploads } = fixture();
     let bytes: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
     let whole = blob(&bytes);
-    let state = uploads.piece(identity(1), whole, 0, &bytes[..40_000]).await.expect("the first piece");
+    let state = uploads
+        .piece(identity(1), whole, 0, Bytes::copy_from_slice(&bytes[..40_000]))
+        .await
+        .expect("the first piece");
     assert_eq!((state.offset, state.complete), (40_000, false));
     assert_eq!(blobs.size(whole.digest).await.expect("storage"), None);
     // As a new process would find it.
     let uploads = Uploads::open(&folder.path().join("uploads"), blobs.clone(), LIMITS).expect("a place");
     assert_eq!(uploads.offset(identity(1), whole.digest).await.expect("an offset"), 40_000);
     assert_eq!(uploads.offset(identity(2), whole.digest).await.expect("another's"), 0);
-    let elsewhere = uploads.piece(identity(1), whole, 10, &bytes[10..20]).await;
+    let elsewhere = uploads.piece(identity(1), whole, 10, Bytes::copy_from_slice(&bytes[10..20])).await;
     assert!(matches!(elsewhere, Err(BlobError::Offset { at: 40_000 })), "{elsewhere:?}");
-    let state = uploads.piece(identity(1), whole, 40_000, &bytes[40_000..]).await.expect("the rest");
+    let state = uploads
+        .piece(identity(1), whole, 40_000, Bytes::copy_from_slice(&bytes[40_000..]))
+        .await
+        .expect("the rest");
     assert!(state.complete);
     assert_eq!(blobs.size(whole.digest).await.expect("storage"), Some(100_000));
     assert_eq!(read(&blobs, whole.digest, 0, 100_000).await, bytes);
@@ -69,13 +76,19 @@ async fn an_upload_goes_on_after_a_restart() {
 async fn wrong_bytes_become_no_blob() {
     let Fixture { folder: _folder, blobs, uploads } = fixture();
     let promised = Blob { digest: Digest::of(b"promised"), bytes: 8 };
-    let wrong = uploads.piece(identity(1), promised, 0, b"deliverd").await;
+    let wrong = uploads.piece(identity(1), promised, 0, Bytes::from_static(b"deliverd")).await;
     assert!(matches!(wrong, Err(BlobError::OtherBytes { found }) if found == Digest::of(b"deliverd")));
     assert_eq!(blobs.size(promised.digest).await.expect("storage"), None);
     assert_eq!(uploads.offset(identity(1), promised.digest).await.expect("an offset"), 0);
-    let long = uploads.piece(identity(1), promised, 0, b"promised and more").await;
+    let long = uploads.piece(identity(1), promised, 0, Bytes::from_static(b"promised and more")).await;
     assert!(matches!(long, Err(BlobError::OtherSize { expected: 8 })));
-    assert!(uploads.piece(identity(1), promised, 0, b"promised").await.expect("all of it").complete);
+    assert!(
+        uploads
+            .piece(identity(1), promised, 0, Bytes::from_static(b"promised"))
+            .await
+            .expect("all of it")
+            .complete
+    );
     // Rotten on disk: what is fetched is compared with its name.
     let rotten = fixture();
     let file = rotten.folder.path().join("file");
@@ -89,9 +102,14 @@ async fn wrong_bytes_become_no_blob() {
 async fn uploads_have_limits() {
     let Fixture { folder: _folder, blobs: _, uploads } = fixture();
     let large = Blob { digest: Digest::of(b"large"), bytes: LIMITS.blob_bytes_max + 1 };
-    assert!(matches!(uploads.piece(identity(1), large, 0, b"x").await, Err(BlobError::OverLimit { .. })));
+    assert!(matches!(
+        uploads.piece(identity(1), large, 0, Bytes::from_static(b"x")).await,
+        Err(BlobError::OverLimit { .. })
+    ));
     let begin = async |owner: u8, name: &[u8]| {
-        uploads.piece(identity(owner), Blob { digest: Digest::of(name), bytes: 9 }, 0, b"x").await
+        uploads
+            .piece(identity(owner), Blob { digest: Digest::of(name), bytes: 9 }, 0, Bytes::from_static(b"x"))
+            .await
     };
     begin(1, b"a").await.expect("the first");
     begin(1, b"b").await.expect("the second");

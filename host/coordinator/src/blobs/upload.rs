@@ -5,12 +5,16 @@ use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use anneal_api::wire::UploadState;
 use anneal_job::{Blob, Digest, Identity};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::{
     fs::{self, File, OpenOptions},
@@ -40,6 +44,8 @@ pub struct Uploads {
     blobs: Blobs,
     limits: UploadLimits,
     open: Arc<Mutex<Sessions>>,
+    /// Blobs that came in one piece, so far.
+    wholes: Arc<AtomicU64>,
 }
 
 type Sessions = HashMap<(Identity, Digest), Arc<AsyncMutex<Upload>>>;
@@ -60,7 +66,7 @@ impl Uploads {
     /// When the folder cannot be made.
     pub fn open(folder: &Path, blobs: Blobs, limits: UploadLimits) -> Result<Uploads, BlobError> {
         std::fs::create_dir_all(folder)?;
-        Ok(Uploads { folder: folder.to_owned(), blobs, limits, open: Arc::default() })
+        Ok(Uploads { folder: folder.to_owned(), blobs, limits, open: Arc::default(), wholes: Arc::default() })
     }
 
     /// How far an identity's upload is; from the start where there is none.
@@ -88,7 +94,7 @@ impl Uploads {
         identity: Identity,
         blob: Blob,
         offset: u64,
-        piece: &[u8],
+        piece: Bytes,
     ) -> Result<UploadState, BlobError> {
         if blob.bytes > self.limits.blob_bytes_max {
             return Err(BlobError::OverLimit { what: "the blob's size", limit: self.limits.blob_bytes_max });
@@ -96,6 +102,11 @@ impl Uploads {
         let session = self.session(identity, blob.digest)?;
         let mut upload = session.lock().await;
         let path = self.path(identity, blob.digest);
+        if upload.file.is_none() && offset == 0 && piece.len() as u64 == blob.bytes {
+            // All of it at once: whatever an earlier try left is not needed.
+            self.sessions().remove(&(identity, blob.digest));
+            return self.whole(blob, &path, piece).await;
+        }
         upload.open(&path, blob.bytes).await?;
         if upload.bytes != blob.bytes {
             return Err(BlobError::OtherSize { expected: upload.bytes });
@@ -106,7 +117,7 @@ impl Uploads {
         if offset + piece.len() as u64 > blob.bytes {
             return Err(BlobError::OtherSize { expected: blob.bytes });
         }
-        if let Err(error) = upload.append(piece).await {
+        if let Err(error) = upload.append(&piece).await {
             // Half a piece may be in the file: what is known of it is forgotten, and read again.
             *upload = Upload::default();
             return Err(error.into());
@@ -117,6 +128,27 @@ impl Uploads {
         let finished = std::mem::take(&mut *upload);
         self.sessions().remove(&(identity, blob.digest));
         self.finish(finished, blob, &path).await
+    }
+
+    /// A blob that came in one piece.
+    async fn whole(&self, blob: Blob, path: &Path, piece: Bytes) -> Result<UploadState, BlobError> {
+        // A name of its own: another upload of the same may be under way.
+        let number = self.wholes.fetch_add(1, Ordering::Relaxed);
+        let path = path.with_extension(number.to_string());
+        let staging = path.clone();
+        let stage = move || {
+            let found = Digest::of(&piece);
+            if found == blob.digest {
+                std::fs::write(&staging, &piece)?;
+            }
+            Ok::<Digest, io::Error>(found)
+        };
+        let found = tokio::task::spawn_blocking(stage).await.map_err(io::Error::other)??;
+        if found != blob.digest {
+            return Err(BlobError::OtherBytes { found });
+        }
+        self.blobs.keep_file(blob.digest, &path).await?;
+        Ok(UploadState { offset: blob.bytes, complete: true })
     }
 
     async fn finish(&self, upload: Upload, blob: Blob, path: &Path) -> Result<UploadState, BlobError> {

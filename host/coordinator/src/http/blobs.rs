@@ -10,6 +10,7 @@ use anneal_api::{
 use anneal_job::{AttemptId, Blob, Digest, Identity};
 use anneal_market::{Command, Demand};
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 use super::{
@@ -53,13 +54,13 @@ pub(super) async fn put(app: Arc<App>, ask: Ask<PutBlob>) -> Outcome {
     let identity = ask.caller.who()?;
     let blob = Blob { digest: ask.path.digest, bytes: ask.query.bytes };
     match ask.query.attempt {
-        Some(attempt) => put_state(&app, identity, attempt, blob, ask.query.offset, &ask.bytes).await,
-        None => put_own(&app, identity, blob, ask.query.offset, &ask.bytes).await,
+        Some(attempt) => put_state(&app, identity, attempt, blob, ask.query.offset, ask.bytes).await,
+        None => put_own(&app, identity, blob, ask.query.offset, ask.bytes).await,
     }
 }
 
 /// A developer's component or inputs.
-async fn put_own(app: &Arc<App>, identity: Identity, blob: Blob, offset: u64, piece: &[u8]) -> Outcome {
+async fn put_own(app: &Arc<App>, identity: Identity, blob: Blob, offset: u64, piece: Bytes) -> Outcome {
     if kept_by(app, identity, blob.digest).await?.is_some() {
         return json(&UploadState { offset: blob.bytes, complete: true });
     }
@@ -73,8 +74,8 @@ async fn put_own(app: &Arc<App>, identity: Identity, blob: Blob, offset: u64, pi
     if kept.saturating_add(blob.bytes) > limit {
         return Err(ErrorCode::QuotaBytes.because(format!("{kept} of {limit} bytes are kept")));
     }
-    let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
     app.metrics.blob_bytes_received.fetch_add(piece.len() as u64, Relaxed);
+    let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
     if state.complete {
         keep(app, identity, blob).await?;
     }
@@ -88,7 +89,7 @@ async fn put_state(
     attempt: AttemptId,
     blob: Blob,
     offset: u64,
-    piece: &[u8],
+    piece: Bytes,
 ) -> Outcome {
     let writer = app.writer()?;
     let owner = writer.look(move |market| {
@@ -104,14 +105,15 @@ async fn put_state(
         owner.await?.ok_or_else(|| ErrorCode::Forbidden.because("nobody asks for this upload now"))?;
     let there = app.blobs.size(blob.digest).await.map_err(blob_refusal)? == Some(blob.bytes);
     if !there {
-        let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
         app.metrics.blob_bytes_received.fetch_add(piece.len() as u64, Relaxed);
+        let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
         if !state.complete {
             return json(&state);
         }
     }
-    keep(app, owner, blob).await?;
+    let kept = KeptBlob { blob: blob.digest, keeper: owner, bytes: blob.bytes, at: clock() };
     let stored = app.turn(None, move |turn| {
+        turn.keep_blob(kept);
         turn.apply(Command::BlobStored { blob: blob.digest, attempt })?;
         Ok(Vec::new())
     });
@@ -184,7 +186,11 @@ async fn kept_by(app: &App, identity: Identity, digest: Digest) -> Result<Option
 
 async fn keep(app: &App, keeper: Identity, blob: Blob) -> Result<(), ErrorBody> {
     let kept = KeptBlob { blob: blob.digest, keeper, bytes: blob.bytes, at: clock() };
-    app.read(move |store| store.keep_blob(&kept)).await
+    let noted = app.turn(None, move |turn| {
+        turn.keep_blob(kept);
+        Ok(Vec::new())
+    });
+    noted.await.map(drop)
 }
 
 #[cfg(test)]

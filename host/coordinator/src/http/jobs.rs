@@ -117,6 +117,9 @@ pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {
     json(&Jobs { jobs: jobs.await? })
 }
 
+/// How long news of a job are gathered before they are read.
+const NEWS_TOGETHER: Duration = Duration::from_millis(100);
+
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
     let (job, query) = (ask.path.job, ask.query);
     let identity = grants::owner(&app, &ask.headers, job)?.or(ask.caller.identity);
@@ -143,10 +146,14 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
             }
             return json(&view);
         }
-        tokio::select! {
-            _ = news.changed() => {}
-            () = tokio::time::sleep_until(deadline) => {}
+        let has_news = tokio::select! {
+            _ = news.changed() => true,
+            () = tokio::time::sleep_until(deadline) => false,
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ErrorCode::ShuttingDown.body()),
+        };
+        if has_news {
+            // A job of many tasks has news all the time: what comes together is read once.
+            tokio::time::sleep(NEWS_TOGETHER).await;
         }
     }
 }

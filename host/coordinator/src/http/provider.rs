@@ -1,6 +1,11 @@
 //! Providers: enrolling, polling for leases and duties, batches.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anneal_api::{
     ErrorBody, ErrorCode, Nothing,
@@ -14,7 +19,6 @@ use anneal_api::{
 };
 use anneal_job::{Credits, Digest, Identity, RecordHasher, Span};
 use anneal_market::{Account, Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply};
-use tokio::sync::Notify;
 
 use super::{
     jobs::{check_name, to_json, unexpected},
@@ -25,6 +29,7 @@ use crate::{
     convert,
     profile::{self, DeviceProfile, Profile},
     views,
+    waiters::Waiter,
     writer::Turn,
 };
 
@@ -158,35 +163,43 @@ pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
     let place = app.waiters.provider(provider);
     let mut stopping = app.stopping.clone();
     loop {
-        let (idle, floors, news, shared) = (idle.clone(), floors.clone(), place.news.clone(), app.clone());
+        let (idle, floors, waiter, shared) =
+            (idle.clone(), floors.clone(), place.waiter.clone(), app.clone());
+        let looked = Arc::new(OnceLock::new());
+        let look = looked.clone();
         let polled = app.turn(ask.caller.key(), move |turn| {
-            let poll = ask_for(turn, &shared, provider, &idle, &floors, &news)?;
+            let (reply, again) = ask_for(turn, &shared, provider, &idle, &floors, &waiter)?;
+            let leases = !reply.leases.is_empty();
             // Only leases must not be given out twice for one command.
-            if poll.reply.leases.is_empty() {
+            if !leases {
                 turn.forget_reply();
             }
-            to_json(&poll)
+            let _ = look.set(Looked { leases, revision: reply.revision, again });
+            to_json(&reply)
         });
-        let bytes = polled.await?;
-        let polled: Polled =
-            serde_json::from_slice(&bytes).map_err(|error| ErrorCode::Internal.because(error.to_string()))?;
-        let PollReply { leases, revision, .. } = &polled.reply;
-        if !leases.is_empty() || *revision != seen || tokio::time::Instant::now() >= deadline {
-            return json(&polled.reply);
+        let reply = polled.await?;
+        // A command that was answered before is answered as it was.
+        let Some(Looked { leases, revision, again }) = looked.get().copied() else {
+            return Ok(raw_json(reply));
+        };
+        if leases || revision != seen || tokio::time::Instant::now() >= deadline {
+            return Ok(raw_json(reply));
         }
-        let again = (tokio::time::Instant::now() + polled.again).min(deadline);
+        let again = (tokio::time::Instant::now() + again).min(deadline);
         tokio::select! {
-            () = place.news.notified() => {}
+            () = place.waiter.news.notified() => {}
             () = tokio::time::sleep_until(again) => {}
             _ = stopping.wait_for(|stopping| *stopping) => return Err(ErrorCode::ShuttingDown.body()),
         }
     }
 }
 
-/// What one look gave, and when to look again if nobody calls.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Polled {
-    reply: PollReply,
+/// What one look gave.
+#[derive(Clone, Copy)]
+struct Looked {
+    leases: bool,
+    revision: u64,
+    /// When to look again if nobody calls.
     again: Duration,
 }
 
@@ -198,8 +211,8 @@ fn ask_for(
     provider: Identity,
     idle: &[u32],
     floors: &BTreeMap<u32, anneal_job::Price>,
-    news: &Arc<Notify>,
-) -> Result<Polled, ErrorBody> {
+    waiter: &Arc<Waiter>,
+) -> Result<(PollReply, Duration), ErrorBody> {
     let (mut leases, mut none, mut again) = (Vec::new(), Vec::new(), Span::minutes(10));
     for device in idle {
         let price_floor = floors.get(device).copied().unwrap_or_default();
@@ -219,7 +232,7 @@ fn ask_for(
         match reply {
             Reply::Lease(lease) => leases.push(convert::lease(*device, *lease)),
             Reply::Nothing { retry_after, hint } => {
-                class.into_iter().for_each(|class| app.waiters.idle(class, news));
+                class.into_iter().for_each(|class| app.waiters.idle(class, waiter));
                 again = again.min(retry_after);
                 none.push(NoLease { device: *device, hint: hint_name(hint) });
             }
@@ -233,7 +246,7 @@ fn ask_for(
     let revision = revision(&demands);
     let duties: Vec<Duty> = demands.into_iter().map(convert::duty).collect();
     let reply = PollReply { leases, duties, revision, none };
-    Ok(Polled { reply, again: Duration::from_millis(again.0) })
+    Ok((reply, Duration::from_millis(again.0)))
 }
 
 fn class_of(turn: &Turn<'_>, provider: Identity, device: DeviceId) -> Option<DeviceClass> {
@@ -291,10 +304,12 @@ fn batch_turn(turn: &mut Turn<'_>, provider: Identity, batch: Batch, forged: &[b
             reply.reveals.push(ItemReply { error: Some(ErrorCode::SignatureWrong.body()) });
             continue;
         }
-        let signature = (views::signature_key(item.receipt.attempt), item.receipt.signature);
+        let (attempt, signature) = (item.receipt.attempt, item.receipt.signature);
+        // Asked before: with the receipt its task may be over.
+        let task = turn.market().attempt(&attempt).map(|attempt| attempt.task);
         let done = apply(turn, convert::reveal(provider, item));
-        if done.error.is_none() {
-            turn.put_row(signature.0, signature.1.to_string().into_bytes());
+        if let Some(task) = task.filter(|_| done.error.is_none()) {
+            turn.put_row(views::signature_key(task, attempt), signature.to_string().into_bytes());
         }
         reply.reveals.push(done);
     }

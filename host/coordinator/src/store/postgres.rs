@@ -13,7 +13,7 @@ use tokio_postgres::{Client, NoTls, types::ToSql};
 
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
-    Transaction, digest, lease::LEAD_FOR, schema, to_signed, to_unsigned,
+    Transaction, digest, lease::LEAD_FOR, merged, schema, to_signed, to_unsigned,
 };
 
 /// How long a connection may take.
@@ -131,28 +131,38 @@ impl Store for PostgresStore {
     }
 
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let rows = self.query("SELECT key, value FROM item WHERE live ORDER BY key", &[])?;
+        let rows = self.query("SELECT key, value FROM live_item ORDER BY key", &[])?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
         let (after, before) = Scan::prefix(prefix, 0).bounds();
-        let sql = "SELECT COUNT(*) FROM item WHERE live AND key > $1 AND key < $2";
+        let sql = "SELECT COUNT(*) FROM live_item WHERE key > $1 AND key < $2";
         Ok(self.query(sql, &[&after, &before])?.first().map_or(0, |row| to_unsigned(row.get(0))))
     }
 
     fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let rows = self.query("SELECT value FROM item WHERE key = $1", &[&key])?;
-        Ok(rows.first().map(|row| row.get(0)))
+        let sql = "SELECT COALESCE((SELECT value FROM live_item WHERE key = $1),
+                                   (SELECT value FROM item WHERE key = $1))";
+        Ok(self.query(sql, &[&key])?.first().and_then(|row| row.get(0)))
     }
 
     fn rows(&mut self, scan: &Scan) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let (after, before) = scan.bounds();
         let order = if scan.descending { "DESC" } else { "ASC" };
-        let sql =
-            format!("SELECT key, value FROM item WHERE key > $1 AND key < $2 ORDER BY key {order} LIMIT $3");
+        let part = |table: &str, live: bool| {
+            format!(
+                "SELECT * FROM (SELECT key, value, {live} AS live FROM {table} WHERE key > $1 AND key < $2
+                                ORDER BY key {order} LIMIT $3) AS {table}"
+            )
+        };
+        let sql = format!("{} UNION ALL {}", part("live_item", true), part("item", false));
         let rows = self.query(&sql, &[&after, &before, &to_signed(scan.limit)])?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let of = |live: bool| {
+            let rows = rows.iter().filter(|row| row.get::<_, bool>(2) == live);
+            rows.map(|row| (row.get(0), row.get(1))).collect()
+        };
+        Ok(merged(scan, of(false), of(true)))
     }
 
     fn commands(&mut self, ids: &[Digest]) -> Result<Vec<CommandRecord>, StoreError> {
@@ -208,14 +218,6 @@ impl Store for PostgresStore {
         Ok(rows.iter().map(|row| OutboxItem { id: row.get(0), payload: row.get(1) }).collect())
     }
 
-    fn keep_blob(&mut self, kept: &KeptBlob) -> Result<(), StoreError> {
-        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
-        let KeptBlob { blob, keeper, bytes, at } = kept;
-        let (blob, keeper) = (&blob.as_bytes()[..], &keeper.as_bytes()[..]);
-        self.execute(sql, &[&blob, &keeper, &to_signed(*bytes), &to_signed(at.0)]).map(drop)
-    }
-
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError> {
         let sql = "SELECT blob, keeper, bytes, at_ms FROM kept_blob WHERE blob = $1 ORDER BY keeper";
         self.query(sql, &[&&blob.as_bytes()[..]])?.iter().map(rows::kept_blob).collect()
@@ -232,10 +234,6 @@ impl Store for PostgresStore {
                    WHERE $1::bytea IS NULL OR blob > $1 ORDER BY blob, keeper LIMIT $2";
         let after = after.map(|digest| digest.as_bytes().to_vec());
         self.query(sql, &[&after, &to_signed(limit)])?.iter().map(rows::kept_blob).collect()
-    }
-
-    fn forget_blob(&mut self, blob: Digest) -> Result<(), StoreError> {
-        self.execute("DELETE FROM kept_blob WHERE blob = $1", &[&&blob.as_bytes()[..]]).map(drop)
     }
 
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,7 +1,7 @@
 //! The tables, in the words that both databases understand. `{bytes}` is the type of bytes in each.
 
 /// Kept in `setting`; another number is another program's database.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
@@ -14,15 +14,15 @@ CREATE TABLE IF NOT EXISTS entry (
     sequence BIGINT PRIMARY KEY, at_ms BIGINT NOT NULL, event TEXT NOT NULL, hash {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS head (
     sequence BIGINT PRIMARY KEY, at_ms BIGINT NOT NULL, hash {bytes} NOT NULL, signature {bytes} NOT NULL);
-CREATE TABLE IF NOT EXISTS item (key TEXT{collation} PRIMARY KEY, value {bytes} NOT NULL, live BOOLEAN NOT NULL);
-CREATE INDEX IF NOT EXISTS item_live ON item (key) WHERE live;
+CREATE TABLE IF NOT EXISTS live_item (key TEXT{collation} PRIMARY KEY, value {bytes} NOT NULL);
+CREATE TABLE IF NOT EXISTS item (key TEXT{collation} PRIMARY KEY, value {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, payload {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS kept_blob (
     blob {bytes} NOT NULL, keeper {bytes} NOT NULL, bytes BIGINT NOT NULL, at_ms BIGINT NOT NULL,
     PRIMARY KEY (blob, keeper));
 CREATE INDEX IF NOT EXISTS kept_blob_keeper ON kept_blob (keeper, bytes);
 INSERT INTO leader (id, epoch, address, until_ms) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING;
-INSERT INTO setting (name, value) VALUES ('schema', 1) ON CONFLICT DO NOTHING;
+INSERT INTO setting (name, value) VALUES ('schema', 2) ON CONFLICT DO NOTHING;
 ";
 
 /// For SQLite, which compares texts byte by byte.

@@ -12,21 +12,30 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params,
 
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
-    Transaction, digest, schema, to_signed, to_unsigned,
+    Transaction, checkpoint::Checkpoints, digest, merged, schema, to_signed, to_unsigned,
 };
 
 /// Prepared statements kept.
 const STATEMENTS_MAX: usize = 64;
-/// Pages of the WAL after which it is written back.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// Pages of the WAL after which the writer writes back what is left and begins it anew.
+const CHECKPOINT_PAGES: u32 = 8_000;
+/// KiB of the database in memory.
+const CACHE_KIB: i64 = 32 << 10;
 /// How long to wait for another connection's write.
 const BUSY_MS_MAX: u64 = 10_000;
+
+const WRITE_LIVE: &str = "INSERT INTO live_item (key, value) VALUES (?1, ?2)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const WRITE_ENDED: &str = "INSERT INTO item (key, value) VALUES (?1, ?2)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const DELETE_LIVE: &str = "DELETE FROM live_item WHERE key = ?1";
 
 /// A SQLite database.
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
     lock: Option<File>,
+    checkpoints: Option<Checkpoints>,
 }
 
 impl SqliteStore {
@@ -41,6 +50,7 @@ impl SqliteStore {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", schema::sqlite()))?;
             connection.query_row("SELECT value FROM setting WHERE name = 'schema'", [], |row| row.get(0))
@@ -49,7 +59,7 @@ impl SqliteStore {
         if version != schema::SCHEMA_VERSION {
             return Err(StoreError::Corrupt { what: format!("tables of version {version}") });
         }
-        Ok(SqliteStore { connection, path: path.to_owned(), lock: None })
+        Ok(SqliteStore { connection, path: path.to_owned(), lock: None, checkpoints: None })
     }
 
     fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -84,6 +94,7 @@ impl Store for SqliteStore {
             Err(TryLockError::Error(source)) => return Err(failed("locking")(source)),
         }
         self.lock = Some(lock);
+        self.checkpoints = Checkpoints::begin(&self.path);
         let sql = "UPDATE leader SET epoch = epoch + 1, address = ?1 WHERE id = 1";
         self.connection.execute(sql, [address]).map_err(failed("leading"))?;
         Ok(Some(Leadership { epoch: self.epoch()?, renew_every: None }))
@@ -95,6 +106,7 @@ impl Store for SqliteStore {
 
     fn resign(&mut self, epoch: Epoch) -> Result<(), StoreError> {
         self.check(epoch)?;
+        self.checkpoints = None;
         self.lock = None;
         Ok(())
     }
@@ -123,32 +135,41 @@ impl Store for SqliteStore {
     }
 
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.all("SELECT key, value FROM item WHERE live ORDER BY key", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        self.all("SELECT key, value FROM live_item ORDER BY key", [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
         let (after, before) = Scan::prefix(prefix, 0).bounds();
-        let sql = "SELECT COUNT(*) FROM item WHERE live AND key > ?1 AND key < ?2";
+        let sql = "SELECT COUNT(*) FROM live_item WHERE key > ?1 AND key < ?2";
         let count = self.connection.query_row(sql, [after, before], |row| row.get(0));
         count.map(to_unsigned).map_err(failed("counting"))
     }
 
     fn row(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT value FROM item WHERE key = ?1")
-            .map_err(failed("reading"))?;
-        statement.query_row([key], |row| row.get(0)).optional().map_err(failed("reading"))
+        // The first that there is: a live row hides one that ended before.
+        let sql = "SELECT COALESCE((SELECT value FROM live_item WHERE key = ?1),
+                                   (SELECT value FROM item WHERE key = ?1))";
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed("reading"))?;
+        statement.query_row([key], |row| row.get(0)).map_err(failed("reading"))
     }
 
     fn rows(&mut self, scan: &Scan) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let (after, before) = scan.bounds();
         let order = if scan.descending { "DESC" } else { "ASC" };
-        let sql =
-            format!("SELECT key, value FROM item WHERE key > ?1 AND key < ?2 ORDER BY key {order} LIMIT ?3");
-        self.all(&sql, params![after, before, to_signed(scan.limit)], |row| Ok((row.get(0)?, row.get(1)?)))
+        let part = |table: &str| {
+            format!(
+                "SELECT * FROM (SELECT key, value, '{table}' FROM {table} WHERE key > ?1 AND key < ?2
+                                ORDER BY key {order} LIMIT ?3)"
+            )
+        };
+        // One statement: what ends meanwhile is seen in one table or the other.
+        let sql = format!("{} UNION ALL {}", part("live_item"), part("item"));
+        let rows = self.all(&sql, params![after, before, to_signed(scan.limit)], |row| {
+            Ok(((row.get(0)?, row.get(1)?), row.get::<_, String>(2)? == "live_item"))
+        })?;
+        let (live, ended): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, live)| *live);
+        let bare = |rows: Vec<((String, Vec<u8>), bool)>| rows.into_iter().map(|(row, _)| row).collect();
+        Ok(merged(scan, bare(ended), bare(live)))
     }
 
     fn commands(&mut self, ids: &[Digest]) -> Result<Vec<CommandRecord>, StoreError> {
@@ -207,14 +228,6 @@ impl Store for SqliteStore {
         })
     }
 
-    fn keep_blob(&mut self, kept: &KeptBlob) -> Result<(), StoreError> {
-        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
-        let KeptBlob { blob, keeper, bytes, at } = kept;
-        let values = params![blob.as_bytes(), keeper.as_bytes(), to_signed(*bytes), to_signed(at.0)];
-        self.connection.execute(sql, values).map(drop).map_err(failed("noting a blob"))
-    }
-
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError> {
         let sql = "SELECT blob, keeper, bytes, at_ms FROM kept_blob WHERE blob = ?1 ORDER BY keeper";
         self.all(sql, [blob.as_bytes()], kept_blob)
@@ -233,11 +246,6 @@ impl Store for SqliteStore {
         self.all(sql, named_params! { ":after": after, ":limit": to_signed(limit) }, kept_blob)
     }
 
-    fn forget_blob(&mut self, blob: Digest) -> Result<(), StoreError> {
-        let deleted = self.connection.execute("DELETE FROM kept_blob WHERE blob = ?1", [blob.as_bytes()]);
-        deleted.map(drop).map_err(failed("forgetting a blob"))
-    }
-
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM command WHERE id IN
                    (SELECT id FROM command WHERE at_ms < ?1 ORDER BY at_ms LIMIT 5000)";
@@ -247,7 +255,7 @@ impl Store for SqliteStore {
 }
 
 fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rusqlite::Result<()> {
-    let Transaction { commands, entries, head, rows, deleted, outbox, done } = transaction;
+    let Transaction { commands, entries, head, rows, deleted, kept, forgotten, outbox, done } = transaction;
     for CommandRecord { id, content, reply, at } in commands {
         let sql = "INSERT INTO command (id, content, reply, at_ms) VALUES (?1, ?2, ?3, ?4)";
         let values = params![id.as_bytes(), content.as_bytes(), reply, to_signed(at.0)];
@@ -264,12 +272,23 @@ fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rus
         database.prepare_cached(sql)?.execute(values)?;
     }
     for super::Row { key, value, live } in rows {
-        let sql = "INSERT INTO item (key, value, live) VALUES (?1, ?2, ?3)
-                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, live = excluded.live";
-        database.prepare_cached(sql)?.execute(params![key, value, live])?;
+        if !live {
+            database.prepare_cached(DELETE_LIVE)?.execute([key])?;
+        }
+        let sql = if *live { WRITE_LIVE } else { WRITE_ENDED };
+        database.prepare_cached(sql)?.execute(params![key, value])?;
     }
     for key in deleted {
-        database.prepare_cached("DELETE FROM item WHERE key = ?1")?.execute([key])?;
+        database.prepare_cached(DELETE_LIVE)?.execute([key])?;
+    }
+    for KeptBlob { blob, keeper, bytes, at } in kept {
+        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
+        let values = params![blob.as_bytes(), keeper.as_bytes(), to_signed(*bytes), to_signed(at.0)];
+        database.prepare_cached(sql)?.execute(values)?;
+    }
+    for blob in forgotten {
+        database.prepare_cached("DELETE FROM kept_blob WHERE blob = ?1")?.execute([blob.as_bytes()])?;
     }
     for OutboxItem { id, payload } in outbox {
         let sql = "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING";

@@ -175,6 +175,14 @@ fn rows_are_found_by_the_beginning_of_their_keys() {
         let after = Scan { from: Some("own/a/2".to_owned()), ..Scan::prefix("own/", 9) };
         assert_eq!(keys(&scan(after)), ["own/a/3", "own/b/1"]);
         assert_eq!(keys(&scan(Scan::prefix("own/", 9)))[..2], ["own/A/1", "own/a-b/1"]);
+        // Live ones among them are found in their places, and hide what ended before under the same key.
+        let rows = vec![row("own/a/15", "live", true), row("own/a/2", "again", true)];
+        store.commit(epoch, &Transaction { rows, ..Transaction::default() }).expect("rows");
+        let mut scan = |scan: Scan| store.rows(&scan).expect("rows");
+        assert_eq!(keys(&scan(Scan::prefix("own/a/", 3))), ["own/a/1", "own/a/15", "own/a/2"]);
+        assert_eq!(scan(Scan::latest("own/a/", 2))[1], ("own/a/2".to_owned(), b"again".to_vec()));
+        assert_eq!(store.row("own/a/2").expect("a row"), Some(b"again".to_vec()));
+        assert_eq!(store.live_rows().expect("live").len(), 2);
     });
 }
 
@@ -217,8 +225,10 @@ fn blobs_are_counted_for_who_keeps_them() {
         let (one, two) = (Identity::from_bytes([1; 32]), Identity::from_bytes([2; 32]));
         let kept =
             |blob: &[u8], keeper, bytes| KeptBlob { blob: Digest::of(blob), keeper, bytes, at: Timestamp(9) };
+        let epoch = lead(store.as_mut());
         for blob in [kept(b"a", one, 10), kept(b"a", one, 10), kept(b"a", two, 10), kept(b"b", one, 5)] {
-            store.keep_blob(&blob).expect("a blob");
+            let noted = Transaction { kept: vec![blob], ..Transaction::default() };
+            store.commit(epoch, &noted).expect("a blob");
         }
         assert_eq!(store.kept_bytes(one).expect("bytes"), 15);
         assert_eq!(store.blob_keepers(Digest::of(b"a")).expect("keepers").len(), 2);
@@ -226,7 +236,8 @@ fn blobs_are_counted_for_who_keeps_them() {
         assert_eq!(all.len(), 3);
         let after = store.kept_blobs(Some(all[0].blob), 10).expect("the rest");
         assert!(after.iter().all(|kept| kept.blob > all[0].blob) && after.len() < 3);
-        store.forget_blob(Digest::of(b"a")).expect("forgotten");
+        let forgotten = Transaction { forgotten: vec![Digest::of(b"a")], ..Transaction::default() };
+        store.commit(epoch, &forgotten).expect("forgotten");
         assert_eq!(store.kept_bytes(two).expect("bytes"), 0);
         assert_eq!(store.kept_bytes(one).expect("bytes"), 5);
     });

@@ -8,7 +8,7 @@ use anneal_api::{
 };
 use anneal_job::{AttemptId, Credits, Digest, JobId, PlannedTask, ReceiptOutcome};
 use anneal_market::{
-    CloseReason, Evidence, Finding, JobSpec,
+    CloseReason, Evidence, Finding, JobSpec, Key,
     view::{Attempt, AttemptState, Phase, Task},
 };
 
@@ -64,9 +64,9 @@ pub(super) fn state_blobs(store: &mut dyn Store, job: JobId, index: u32) -> Resu
 
 fn view(store: &mut dyn Store, planned: &PlannedTask, task: Option<&Task>) -> Result<TaskView, StoreError> {
     let mut attempts = Vec::new();
-    for id in task.map(|task| task.attempts.as_slice()).unwrap_or_default() {
-        if let Some(attempt) = read::<Attempt>(store, &format!("attempt/{id}"))? {
-            let judged = task.is_some_and(|task| task.verdict.is_some());
+    for (task, id) in task.into_iter().flat_map(|task| task.attempts.iter().map(move |id| (task, id))) {
+        if let Some(attempt) = read::<Attempt>(store, &Key::Attempt(task.key, *id).to_string())? {
+            let judged = task.verdict.is_some();
             attempts.push(attempt_view(store, *id, &attempt, judged)?);
         }
     }
@@ -105,7 +105,7 @@ fn attempt_view(
     let receipt = match attempt.receipt().filter(|_| judged) {
         None => None,
         Some(receipt) => {
-            let row = store.row(&signature_key(id))?;
+            let row = store.row(&signature_key(attempt.task, id))?;
             let signature = row.and_then(|row| Signature::parse(std::str::from_utf8(&row).ok()?));
             signature.map(|signature| SignedReceipt { attempt: id, receipt: receipt.clone(), signature })
         }

@@ -6,7 +6,7 @@ use anneal_api::{LogEntry, LogHead, SecretKey};
 use anneal_job::{Digest, Identity, JobId, Timestamp};
 use anneal_market::{Applied, DeviceClass, Effect, Event, Key, Market, ReplayOrder};
 
-use crate::store::{CommandRecord, LogEnd, OutboxItem, Row, Transaction};
+use crate::store::{CommandRecord, KeptBlob, LogEnd, OutboxItem, Row, Transaction};
 
 /// Changes that wait for their commit.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Draft {
     jobs: BTreeSet<JobId>,
     jobs_ended: BTreeSet<JobId>,
     pub(super) done: Vec<String>,
+    pub(super) kept: Vec<KeptBlob>,
+    pub(super) forgotten: Vec<Digest>,
     pub(super) commands: Vec<CommandRecord>,
 }
 
@@ -110,7 +112,8 @@ impl Draft {
 
     /// How much there is: a turn that leaves it as it was has changed nothing.
     pub(super) fn extent(&self) -> usize {
-        self.changed.len() + self.ended.len() + self.rows.len() + self.events.len() + self.done.len()
+        let notes = self.rows.len() + self.done.len() + self.kept.len() + self.forgotten.len();
+        self.changed.len() + self.ended.len() + self.events.len() + notes
     }
 
     /// Everything as one transaction, with the log's new end, and what to tell when it is committed.
@@ -124,8 +127,8 @@ impl Draft {
         let mut notices = self.notices;
         notices.extend(self.jobs.into_iter().map(Notice::Job));
         notices.extend(self.jobs_ended.into_iter().map(Notice::JobEnded));
-        let mut transaction =
-            Transaction { commands: self.commands, done: self.done, ..Transaction::default() };
+        let Draft { commands, done, kept, forgotten, .. } = self;
+        let mut transaction = Transaction { commands, done, kept, forgotten, ..Transaction::default() };
         for event in self.events {
             let text = serde_json::to_string(&event).expect("an event holds nothing that JSON cannot");
             let entry = LogEntry::following(&end.hash, end.sequence + 1, event.at.max(end.at), text);

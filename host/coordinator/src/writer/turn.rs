@@ -2,10 +2,11 @@
 //! service's own.
 
 use anneal_api::{ErrorBody, random_bytes};
-use anneal_job::Timestamp;
+use anneal_job::{Digest, Timestamp};
 use anneal_market::{Command, Market, Reply, Seed};
 
 use super::draft::Draft;
+use crate::store::KeptBlob;
 
 /// A handler's time with the market.
 pub(crate) struct Turn<'a> {
@@ -48,6 +49,16 @@ impl Turn<'_> {
     /// An effect is done, once this is committed.
     pub(crate) fn effect_done(&mut self, id: String) {
         self.draft.done.push(id);
+    }
+
+    /// An identity keeps a blob from now on.
+    pub(crate) fn keep_blob(&mut self, kept: KeptBlob) {
+        self.draft.kept.push(kept);
+    }
+
+    /// Nobody keeps a blob any more.
+    pub(crate) fn forget_blob(&mut self, blob: Digest) {
+        self.draft.forgotten.push(blob);
     }
 
     /// The reply need not be kept: sent again, the command does no harm.

@@ -8,6 +8,7 @@ mod failover;
 mod fixture;
 mod grant;
 mod job;
+mod load;
 mod page;
 mod provider;
 mod restart;

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::fixture::{Job, Site, client, new_key};
 
-async fn get(coordinator: &anneal_coordinator::Coordinator, path: &str, token: Option<&str>) -> String {
+pub async fn get(coordinator: &anneal_coordinator::Coordinator, path: &str, token: Option<&str>) -> String {
     let mut stream = TcpStream::connect(coordinator.address()).await.expect("a connection");
     let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{token}\r\n");

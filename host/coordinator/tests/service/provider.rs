@@ -129,10 +129,10 @@ impl Provider {
             Duty::Upload { attempt, blob, .. } => {
                 let path: PathBuf = self.folder.path().join(blob.digest.to_string());
                 std::fs::write(&path, &self.work[attempt].truth.state).expect("a file");
-                // Two polls may show one duty; the second upload is refused as nobody asks for it any more.
+                // Two polls may show one duty, and a replay may give the state meanwhile: then nobody asks for it.
                 let uploaded = self.client.upload(*blob, &path, Some(*attempt), &mut |_, _| {}).await;
                 if let Err(error) = uploaded {
-                    assert_eq!(error.code(), Some("forbidden"), "{error}");
+                    assert!(matches!(error.code(), Some("forbidden" | "unknown-attempt")), "{error}");
                 }
             }
             Duty::Trace { attempt, level, .. } => {

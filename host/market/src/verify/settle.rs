@@ -125,7 +125,7 @@ impl Market {
         self.cache(key);
         for id in self.attempts_where(key, |_| true) {
             self.hold(id);
-            self.end(Key::Attempt(id));
+            self.end(Key::Attempt(key, id));
         }
         self.emit(EventKind::TaskFinal { task: tag, audit, replicate });
         for epoch in epochs {

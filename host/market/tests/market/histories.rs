@@ -418,6 +418,8 @@ impl History {
     fn check_rows(&self) {
         let loaded = Market::load(self.rows.clone()).expect("rows load");
         assert!(loaded == self.market, "the rows are another market");
+        assert!(self.market.blobs().iter().all(|blob| self.market.needs(blob)));
+        assert!(!self.market.needs(&Digest::of(b"nobody's")));
     }
 
     /// Everybody cancels, and the trusted worker tells the truth: every job ends.

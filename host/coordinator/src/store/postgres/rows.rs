@@ -5,7 +5,7 @@ use anneal_job::{Digest, Identity, Timestamp};
 use tokio_postgres::{Client, Transaction as Database, types::ToSql};
 
 use super::failed;
-use crate::store::{Epoch, KeptBlob, StoreError, Transaction, digest, to_signed, to_unsigned};
+use crate::store::{Epoch, KeptBlob, Row, StoreError, Transaction, digest, to_signed, to_unsigned};
 
 pub(super) async fn commit(client: &mut Client, ours: Epoch, all: &Transaction) -> Result<(), StoreError> {
     let database = client.transaction().await.map_err(failed("beginning a transaction"))?;
@@ -24,6 +24,7 @@ async fn write(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_p
     commands(database, all).await?;
     log(database, all).await?;
     rows(database, all).await?;
+    blobs(database, all).await?;
     outbox(database, all).await
 }
 
@@ -67,17 +68,37 @@ async fn log(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_pos
 }
 
 async fn rows(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
-    if !all.rows.is_empty() {
-        let keys: Vec<&str> = all.rows.iter().map(|row| &row.key[..]).collect();
-        let values: Vec<&[u8]> = all.rows.iter().map(|row| &row.value[..]).collect();
-        let live: Vec<bool> = all.rows.iter().map(|row| row.live).collect();
-        let sql =
-            "INSERT INTO item (key, value, live) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bool[])
-                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, live = excluded.live";
-        run(database, sql, &[&keys, &values, &live]).await?;
+    let (live, ended): (Vec<&Row>, Vec<&Row>) = all.rows.iter().partition(|row| row.live);
+    let mut deleted: Vec<&str> = all.deleted.iter().map(String::as_str).collect();
+    deleted.extend(ended.iter().map(|row| &row.key[..]));
+    if !deleted.is_empty() {
+        run(database, "DELETE FROM live_item WHERE key = ANY($1)", &[&deleted]).await?;
     }
-    if !all.deleted.is_empty() {
-        run(database, "DELETE FROM item WHERE key = ANY($1)", &[&all.deleted]).await?;
+    for (table, rows) in [("live_item", live), ("item", ended)] {
+        if rows.is_empty() {
+            continue;
+        }
+        let keys: Vec<&str> = rows.iter().map(|row| &row.key[..]).collect();
+        let values: Vec<&[u8]> = rows.iter().map(|row| &row.value[..]).collect();
+        let sql = format!(
+            "INSERT INTO {table} (key, value) SELECT * FROM unnest($1::text[], $2::bytea[])
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        );
+        run(database, &sql, &[&keys, &values]).await?;
+    }
+    Ok(())
+}
+
+async fn blobs(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
+    for KeptBlob { blob, keeper, bytes, at } in &all.kept {
+        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
+        let (blob, keeper) = (&blob.as_bytes()[..], &keeper.as_bytes()[..]);
+        run(database, sql, &[&blob, &keeper, &to_signed(*bytes), &to_signed(at.0)]).await?;
+    }
+    if !all.forgotten.is_empty() {
+        let blobs: Vec<&[u8]> = all.forgotten.iter().map(|blob| &blob.as_bytes()[..]).collect();
+        run(database, "DELETE FROM kept_blob WHERE blob = ANY($1)", &[&blobs]).await?;
     }
     Ok(())
 }
