@@ -6,7 +6,11 @@
 pub mod coordinator;
 pub mod demo;
 pub mod developer;
+pub mod owner;
 pub mod provide;
+pub mod service;
+pub mod settings;
+pub mod setup;
 pub mod spec;
 pub mod watch;
 
