@@ -41,7 +41,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// There is no process to ask.
-    #[error("no `anneal provide` runs in {}: start it, or name its folder with --folder", .folder.display())]
+    #[error(
+        "no `anneal provide` runs in {}, or it still tests its devices: start it, or name its folder with --folder",
+        .folder.display()
+    )]
     NotRunning {
         /// The folder.
         folder: PathBuf,

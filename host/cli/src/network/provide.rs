@@ -28,6 +28,7 @@ use crate::{
     host::Host,
     terminal::Terminal,
 };
+use live::Live;
 use offered::OfferedDevice;
 
 /// Bytes of blobs that are kept for the next lease.
@@ -78,8 +79,12 @@ async fn work(work: Work, host: &Host, terminal: &Terminal) -> Outcome<Provided>
         terminal.note(format!("working for {url}"));
         agents.spawn(agent.run(owner.wished()));
     }
-    services.spawn(live::show(owner.clone(), *terminal));
-    let ended = until_ended(agents, owner, terminal).await;
+    let mut live = Live::new(owner.clone(), *terminal);
+    let ended = tokio::select! {
+        ended = until_ended(agents, owner, terminal) => ended,
+        never = live.run() => match never {},
+    };
+    live.end();
     services.shutdown().await;
     ended?;
     let OwnerStatus { coordinators, .. } = owner.status();
@@ -102,12 +107,11 @@ async fn serve_owner(work: &Work, terminal: &Terminal) -> Outcome<JoinSet<()>> {
             None => "there is no port for the page; say --no-page".to_owned(),
         });
         services.spawn(page::serve(opened.map_err(Failure::host)?, owner.clone()));
-        if let Some(link) = owner.page() {
-            terminal.note(format!("your page: {link}"));
+        // The link opens the page, so it goes to a person, and into no service's log.
+        match owner.page().filter(|_| terminal.interactive()) {
+            Some(link) => terminal.note(format!("your page: {link}")),
+            None => terminal.note("your page: `anneal status` shows its link"),
         }
-    }
-    if owner.status().wish == Wish::Pause {
-        terminal.note("paused since an earlier start: `anneal resume` lets it take work");
     }
     Ok(services)
 }
@@ -124,12 +128,17 @@ async fn agent(work: &Work, url: &CoordinatorUrl, host: &Host) -> Outcome<Agent>
         key: Arc::clone(key),
         compiler: Compiler { command: host.compiler(), cache: host.cache.clone() },
         folder: Arc::new(folder),
-        name: settings.name.clone(),
+        name: if settings.name.is_empty() { unnamed(key) } else { settings.name.clone() },
         payout: settings.payout.clone(),
         devices: offered.iter().map(|offered| offered.device(host)).collect(),
         blob_bytes_max: BLOB_BYTES_MAX,
         board,
     })
+}
+
+/// A provider without a name is told from others all the same.
+fn unnamed(key: &SecretKey) -> String {
+    format!("provider {}", &key.identity().to_string()[..8])
 }
 
 /// Until all agents have ended: each by itself once its owner wants it to finish, or all at a signal. One that
@@ -149,13 +158,14 @@ async fn until_ended(
                     let ended = ended.map_err(anyhow::Error::from);
                     let Err(error) = ended.and_then(|ended| Ok(ended?)) else { continue };
                     let failure = Failure::host(error);
-                    terminal.warn(format!("an agent ended: {failure}"));
+                    if !agents.is_empty() {
+                        terminal.warn(format!("an agent ended: {failure}"));
+                    }
                     result = result.and(Err(failure));
                 }
             },
             () = &mut leaving, if !is_leaving => {
                 is_leaving = true;
-                terminal.note("giving back what is not finished");
                 // To leave writes nothing that could fail.
                 let _nothing_to_write = owner.wish(Wish::Leave);
             }

@@ -1,7 +1,7 @@
 //! What `anneal provide` shows while it works: a line for all that happens, and on a terminal what each device is
 //! at. Reads the boards only.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use anneal_provider::{Owner, OwnerStatus, Wish};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,23 +12,49 @@ use crate::{network::owner::does, terminal::Terminal};
 /// How often the boards are read.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Shows how it goes, for ever.
-pub async fn show(owner: Owner, terminal: Terminal) {
-    let mut told = Told::default();
-    let mut bars = terminal.interactive().then(Bars::new);
-    loop {
-        let status = owner.status();
-        for line in told.news(&status) {
-            match &bars {
+/// Shows how it goes.
+pub struct Live {
+    owner: Owner,
+    terminal: Terminal,
+    told: Told,
+    bars: Option<Bars>,
+}
+
+impl Live {
+    /// On this terminal.
+    pub fn new(owner: Owner, terminal: Terminal) -> Live {
+        let bars = terminal.interactive().then(Bars::new);
+        Live { owner, terminal, told: Told::default(), bars }
+    }
+
+    /// For ever.
+    pub async fn run(&mut self) -> Infallible {
+        loop {
+            self.look();
+            sleep(EVERY).await;
+        }
+    }
+
+    /// What came last, and no bars any more.
+    pub fn end(mut self) {
+        self.look();
+        if let Some(bars) = self.bars {
+            bars.bars.values().for_each(ProgressBar::finish_and_clear);
+        }
+    }
+
+    fn look(&mut self) {
+        let status = self.owner.status();
+        for line in self.told.news(&status) {
+            match &self.bars {
                 // Above the bars, which stay at the bottom.
-                Some(bars) => bars.all.suspend(|| terminal.note(line)),
-                None => terminal.note(line),
+                Some(bars) => bars.all.suspend(|| self.terminal.note(line)),
+                None => self.terminal.note(line),
             }
         }
-        if let Some(bars) = &mut bars {
+        if let Some(bars) = &mut self.bars {
             bars.draw(&status);
         }
-        sleep(EVERY).await;
     }
 }
 
