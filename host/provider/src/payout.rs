@@ -6,6 +6,8 @@ use thiserror::Error;
 
 /// Characters of a subaddress.
 const CHARACTERS: usize = 95;
+/// Characters of an integrated address, which deserves a word of its own.
+const CHARACTERS_INTEGRATED: usize = 106;
 /// A network byte, two keys, and a checksum.
 const BYTES: usize = 69;
 const CHECKSUM_BYTES: usize = 4;
@@ -61,12 +63,11 @@ pub fn check(address: &str) -> Result<(), PayoutError> {
     if let Some((found, place)) = strange {
         return Err(PayoutError::Character { found, place });
     }
-    // An integrated address is longer, and deserves its own word.
-    let bytes = decode(address.as_bytes())?;
-    let (body, checksum) = bytes.split_at(bytes.len().saturating_sub(CHECKSUM_BYTES));
-    if bytes.len() < BYTES {
+    if ![CHARACTERS, CHARACTERS_INTEGRATED].contains(&address.len()) {
         return Err(PayoutError::Length { found: address.len() });
     }
+    let bytes = decode(address.as_bytes())?;
+    let (body, checksum) = bytes.split_at(bytes.len().saturating_sub(CHECKSUM_BYTES));
     if Keccak256::digest(body)[..CHECKSUM_BYTES] != *checksum {
         return Err(PayoutError::Checksum);
     }
