@@ -6,6 +6,7 @@ mod bad_file;
 mod bad_guest;
 mod command;
 mod network;
+mod owner;
 mod policy;
 mod scaffold;
 mod structure;

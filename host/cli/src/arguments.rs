@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anneal_job::{BackendChoice, Identity, Redundancy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
 pub use policy::{Policy, Simulate};
 
@@ -75,6 +76,8 @@ pub enum Command {
     Coordinator(Serve),
     /// Run a whole network on this machine, with a liar in it.
     Demo(Demo),
+    /// Ask what `anneal provide` must know: payout address, limits, coordinator; every answer is also a flag.
+    Setup(Setup),
     /// Offer this machine's devices: take leases, run them, be verified.
     Provide(Provide),
     /// Check a coordinator's log: its chain, signatures, verdicts and payments.
@@ -83,6 +86,16 @@ pub enum Command {
     Replay(Replay),
     /// Let somebody read a private job of yours and replay its verdicts.
     Grant(MakeGrant),
+    /// Show how this machine's provider does.
+    Status(OfProvider),
+    /// Let this machine's provider take nothing new until it is resumed; what runs goes on.
+    Pause(OfProvider),
+    /// Let it take work again, also where its coordinator has paused it.
+    Resume(OfProvider),
+    /// Let it complete what it has taken, and end.
+    Finish(OfProvider),
+    /// Run the provider as a service of systemd, from login to logout.
+    Service(Service),
     /// Show what confines a component's processes on this machine, and what to do where something is missing.
     Doctor {
         #[command(flatten)]
@@ -106,6 +119,15 @@ pub enum Command {
     /// The GPUs that the drivers show, asked in a process of its own.
     #[command(name = "__drivers", hide = true)]
     Drivers,
+    /// The conformance vectors on one backend and its speed, in a process of its own.
+    #[command(name = "__selftest", hide = true)]
+    SelftestOne {
+        /// The backend's address.
+        backend: String,
+        /// Threads of the CPU.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
     /// One compilation, in a process of its own.
     #[command(name = "__compile", hide = true)]
     Compile,
@@ -347,10 +369,10 @@ pub struct Demo {
     pub output: Output,
 }
 
-/// `anneal provide`.
+/// `anneal provide`. What is not said here is as `anneal setup` wrote it to the folder.
 #[derive(Clone, Debug, Args)]
 pub struct Provide {
-    /// A coordinator; again for several. ANNEAL_COORDINATOR where nothing is said.
+    /// A coordinator; again for several. Those of `anneal setup`, or ANNEAL_COORDINATOR, where nothing is said.
     #[arg(long = "coordinator", value_name = "URL")]
     pub coordinators: Vec<String>,
     /// What is offered; again for several. All hardware where nothing is said.
@@ -360,24 +382,86 @@ pub struct Provide {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// For people: how this provider is called.
-    #[arg(long, default_value = "")]
-    pub name: String,
+    #[arg(long)]
+    pub name: Option<String>,
     /// Where earnings go, once there is money: a Monero subaddress.
     #[arg(long, value_name = "ADDRESS")]
     pub payout: Option<String>,
     /// Work for no less than this for 10^9 gas.
-    #[arg(long, value_name = "CREDITS", default_value_t = 0)]
-    pub price_floor: u64,
+    #[arg(long, value_name = "CREDITS")]
+    pub price_floor: Option<u64>,
     /// Where this provider's key and work are kept.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// Offer GPUs that are programs, too: they take tests only.
     #[arg(long)]
     pub software: bool,
+    /// The port of your page on 127.0.0.1; 4280, or another where that is taken, where nothing is said.
+    #[arg(long, value_name = "PORT")]
+    pub page_port: Option<u16>,
+    /// Serve no page.
+    #[arg(long, conflicts_with = "page_port")]
+    pub no_page: bool,
+}
+
+/// `anneal setup`.
+#[derive(Clone, Debug, Args)]
+pub struct Setup {
+    #[command(flatten)]
+    pub provide: Provide,
+    /// Name no payout address yet.
+    #[arg(long, conflicts_with = "payout")]
+    pub no_payout: bool,
+    /// Your limits of heat, power and time, to begin with: quiet-night, solar, gamer, dedicated or laptop.
+    #[arg(long, value_name = "PRESET")]
+    pub limits: Option<String>,
+    /// Write the files anew where they are there already.
+    #[arg(long)]
+    pub force: bool,
+    /// Install and start the service, too.
+    #[arg(long)]
+    pub service: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal service`.
+#[derive(Clone, Debug, Args)]
+pub struct Service {
+    /// What to do.
+    #[arg(value_enum)]
+    pub action: ServiceAction,
+    /// The provider's folder, as `anneal setup` wrote it.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What is done with the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServiceAction {
+    /// Write the unit, and start it.
+    Install,
+    /// Stop it, and remove the unit.
+    Remove,
+    /// Print the unit, and whether it runs.
+    Show,
+}
+
+/// `anneal status`, `pause`, `resume` and `finish`.
+#[derive(Clone, Debug, Args)]
+pub struct OfProvider {
+    /// The folder that `anneal provide` works in.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// What of a machine is offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Offered {
     /// The CPU.
     Cpu,
@@ -385,6 +469,17 @@ pub enum Offered {
     Gpu,
     /// All of it.
     All,
+}
+
+impl Offered {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Offered::Cpu => "cpu",
+            Offered::Gpu => "gpu",
+            Offered::All => "all",
+        }
+    }
 }
 
 /// `anneal verify`.

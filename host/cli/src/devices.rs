@@ -1,13 +1,17 @@
 //! `anneal devices` and `anneal selftest`: what there is, and whether it computes what it must.
 
-use std::time::Instant;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anneal_job::{
     ByteCount,
     report::{DeviceReport, DevicesReport, ErrorKind, SelftestBackend, SelftestReport},
 };
 use anneal_sandbox::BackendRequest;
-use anneal_tensor::{Graph, Meter, conformance};
+use anneal_tensor::{Executor, Graph, Meter, conformance};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     backends::{self, Backend},
@@ -67,7 +71,7 @@ pub fn selftest(host: &Host, terminal: &Terminal) -> (SelftestReport, Option<Fai
 }
 
 /// A backend that computes what it must.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tested {
     /// Conformance vectors that it passed.
     pub vectors: usize,
@@ -75,29 +79,67 @@ pub struct Tested {
     pub gas_per_second: u64,
 }
 
-/// Runs the conformance vectors and measures the speed.
+/// How a test of one backend ends: the answer of the process that [`Host::test_and_measure`] starts.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestedOne {
+    /// It computes what it must.
+    Passed(Tested),
+    /// It computes other bits: the first difference.
+    Differs(String),
+    /// It does not compute.
+    Fails(String),
+}
+
+/// A test that takes longer is ended: a driver hangs.
+pub const TEST_TIME: Duration = Duration::from_secs(600);
+
+/// Runs the conformance vectors on one backend and measures the speed: all that this process is for, so it is
+/// aborted where that takes too long.
+pub fn test_one(request: &BackendRequest) -> TestedOne {
+    thread::spawn(|| {
+        thread::sleep(TEST_TIME);
+        std::process::abort();
+    });
+    let mut executor = match backends::executor(request) {
+        Ok(executor) => executor,
+        Err(message) => return TestedOne::Fails(message),
+    };
+    if let Some(first) = conformance::run(&mut *executor).first() {
+        return TestedOne::Differs(first.to_string());
+    }
+    let vectors = conformance::vectors().len();
+    match speed(&mut *executor) {
+        Ok(gas_per_second) => TestedOne::Passed(Tested { vectors, gas_per_second }),
+        Err(message) => TestedOne::Fails(message),
+    }
+}
+
+/// What a test's end is to the command: what it measured, or why the backend may not be offered.
 ///
 /// # Errors
 /// Where a vector fails, or the backend does.
-pub fn test_and_measure(backend: &Backend) -> Outcome<Tested> {
-    let tested = test(backend);
-    if let Some(first) = tested.failures.first() {
-        let error = anyhow::anyhow!(
-            "{} computes other bits than the specification ({first}), so its results would be rejected; update \
-             its driver, or leave it out",
-            backend.name()
-        );
-        return Err(Failure::new(ErrorKind::Different, error));
+pub fn judge(backend: &Backend, tested: TestedOne) -> Outcome<Tested> {
+    match tested {
+        TestedOne::Passed(tested) => Ok(tested),
+        TestedOne::Differs(first) => {
+            let error = anyhow::anyhow!(
+                "{} computes other bits than the specification ({first}), so its results would be rejected; \
+                 update its driver, or leave it out",
+                backend.name()
+            );
+            Err(Failure::new(ErrorKind::Different, error))
+        }
+        TestedOne::Fails(message) => {
+            let error = anyhow::anyhow!("{} does not compute: {message}; leave it out", backend.name());
+            Err(Failure::host(error))
+        }
     }
-    let gas_per_second = speed(backend).map_err(|error| Failure::host(anyhow::anyhow!(error)))?;
-    Ok(Tested { vectors: tested.vectors, gas_per_second })
 }
 
 /// Gas per second of a matrix product, of the second one: the first compiles.
-fn speed(backend: &Backend) -> Result<u64, String> {
+fn speed(executor: &mut dyn Executor) -> Result<u64, String> {
     const SIDE: usize = 512;
-    let request = BackendRequest { backend: backend.address.clone(), threads: backend.threads };
-    let mut executor = backends::executor(&request)?;
     let meter = Meter::new(1 << 30);
     let mut graph = Graph::new(0, std::sync::Arc::clone(&meter));
     let mut once = || -> Result<(u64, f64), String> {
@@ -105,7 +147,7 @@ fn speed(backend: &Backend) -> Result<u64, String> {
         let start = Instant::now();
         let a = graph.uniform(&[SIDE, SIDE], 1).map_err(|error| words(&error))?;
         let b = graph.matmul(&a, &a, false, false).map_err(|error| words(&error))?;
-        let done = graph.commit(&[b], &mut *executor).map_err(|error| words(&error))?;
+        let done = graph.commit(&[b], executor).map_err(|error| words(&error))?;
         let done = done.map_err(|error| words(&error))?;
         if let Some(value) = done[0].value() {
             executor.read(value).map_err(|error| words(&error))?;

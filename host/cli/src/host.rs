@@ -19,7 +19,11 @@ use anneal_sandbox::{
 use anneal_sensors::{Screen, SensorsConfig};
 use anyhow::{Context, Result, ensure};
 
-use crate::backends::Backend;
+use crate::{
+    backends::Backend,
+    devices::{self, Tested, TestedOne},
+    failure::{Failure, Outcome},
+};
 
 /// Memory of a machine that does not say.
 const MEMORY_UNKNOWN_BYTES: u64 = 4 << 30;
@@ -33,6 +37,8 @@ pub struct Host {
     pub cache: PathBuf,
     /// Where keys and a provider's work are kept.
     pub data: PathBuf,
+    /// Where services are kept: `~/.config`.
+    pub config: PathBuf,
     /// The coordinator that is meant where none is named: ANNEAL_COORDINATOR.
     pub coordinator: Option<String>,
     /// Where GPU drivers keep compiled shaders.
@@ -59,6 +65,7 @@ impl Host {
             cache: cache_folder().join("components"),
             shaders: cache_folder().join("shaders"),
             data: data_folder(),
+            config: config_folder(),
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
             environment: environment(),
             groups: group_folders(),
@@ -107,6 +114,35 @@ impl Host {
         WorkerMachine { confinement, ..self.worker(backend, Some(worker_memory_bytes())) }
     }
 
+    /// Runs the conformance vectors on a backend and measures it. A process of its own does: what a driver prints
+    /// or breaks stays there.
+    ///
+    /// # Errors
+    /// Where a vector fails, or the backend breaks down or takes too long.
+    pub fn test_and_measure(&self, backend: &Backend) -> Outcome<Tested> {
+        let tested = self.test_one(backend).map_err(Failure::host)?;
+        devices::judge(backend, tested)
+    }
+
+    fn test_one(&self, backend: &Backend) -> Result<TestedOne> {
+        let mut command = Command::new(&self.program);
+        command.args(["__selftest", &backend.address]);
+        if let Some(threads) = backend.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        let output = command.output().context("cannot start the process that tests a device")?;
+        ensure!(
+            output.status.success(),
+            "{} broke down in its test ({}), or took longer than {} s; update its driver, or leave it out",
+            backend.name(),
+            output.status,
+            devices::TEST_TIME.as_secs()
+        );
+        serde_json::from_slice(&output.stdout).context("a driver wrote where it should not")
+    }
+
     /// A machine that makes each attempt in a process of its own.
     pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
         Box::new(self.worker(backend, None))
@@ -148,6 +184,13 @@ fn data_folder() -> PathBuf {
     let xdg = || given("XDG_DATA_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal"));
     let home = || env::home_dir().map(|home| home.join(".local/share/anneal"));
     given("ANNEAL_DATA").or_else(xdg).or_else(home).unwrap_or_else(|| PathBuf::from("anneal-data"))
+}
+
+/// The folder for settings.
+fn config_folder() -> PathBuf {
+    let xdg = || given("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let home = || env::home_dir().map(|home| home.join(".config"));
+    xdg().or_else(home).unwrap_or_else(|| PathBuf::from(".config"))
 }
 
 /// The folders of the control group tree that the owner gave to anneal, with colons between them.

@@ -30,6 +30,7 @@ pub mod verify;
 use std::{ffi::OsString, process::ExitCode};
 
 use anneal_job::report::{Envelope, RunReport, VerifyReport};
+use anneal_provider::Wish;
 use anneal_sandbox::StopFlag;
 use anyhow::Context;
 use clap::Parser;
@@ -40,7 +41,7 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
-use network::{audit, coordinator, demo, developer, provide, replay};
+use network::{audit, coordinator, demo, developer, owner, provide, replay, service, setup};
 use terminal::Terminal;
 
 /// Runs the command that the arguments name; the first argument is the program.
@@ -152,6 +153,18 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Grant(arguments) => on_host("grant", arguments.job.output.json, |host, terminal| {
             replay::grant(&arguments, host, terminal)
         }),
+        Command::Setup(arguments) => {
+            on_host("setup", arguments.output.json, |host, terminal| setup::setup(&arguments, host, terminal))
+        }
+        Command::Service(arguments) => on_host("service", arguments.output.json, |host, terminal| {
+            service::service(&arguments, host, terminal)
+        }),
+        Command::Status(arguments) => on_host("status", arguments.output.json, |host, terminal| {
+            owner::status(&arguments, host, terminal)
+        }),
+        Command::Pause(arguments) => wish("pause", &arguments, Wish::Pause),
+        Command::Resume(arguments) => wish("resume", &arguments, Wish::Run),
+        Command::Finish(arguments) => wish("finish", &arguments, Wish::Finish),
         Command::Schema { of } => {
             Terminal::new(false).print(schema(of));
             0
@@ -159,6 +172,12 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Drivers => {
             let devices = serde_json::to_string(&backends::drivers_show()).expect("devices are JSON");
             Terminal::new(false).print(devices);
+            0
+        }
+        Command::SelftestOne { backend, threads } => {
+            let request = anneal_sandbox::BackendRequest { backend, threads };
+            let tested = serde_json::to_string(&devices::test_one(&request)).expect("a test's end is JSON");
+            Terminal::new(false).print(tested);
             0
         }
         Command::Worker => return anneal_sandbox::worker::serve(backends::executor),
@@ -184,6 +203,11 @@ fn policy(command: arguments::Policy) -> u8 {
             policy::preset(name.as_deref(), zone.as_deref(), host, terminal)
         }),
     }
+}
+
+fn wish(command: &str, arguments: &arguments::OfProvider, wish: Wish) -> u8 {
+    let json = arguments.output.json;
+    on_host(command, json, |host, terminal| owner::wish(arguments, wish, host, terminal))
 }
 
 fn verified(arguments: &arguments::Verify, terminal: &Terminal) -> Outcome<VerifyReport> {

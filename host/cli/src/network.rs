@@ -8,8 +8,12 @@ pub mod audit;
 pub mod coordinator;
 pub mod demo;
 pub mod developer;
+pub mod owner;
 pub mod provide;
 pub mod replay;
+pub mod service;
+pub mod settings;
+pub mod setup;
 pub mod spec;
 pub mod watch;
 

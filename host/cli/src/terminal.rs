@@ -46,6 +46,26 @@ impl Terminal {
         write(&mut std::io::stderr().lock(), text.as_ref());
     }
 
+    /// Whether there is a person to ask.
+    pub fn can_ask(&self) -> bool {
+        !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks a person, who is there; the answer without the space around it.
+    ///
+    /// # Errors
+    /// Where the person is gone.
+    pub fn ask(&self, question: &str) -> Outcome<String> {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question}: ");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        match std::io::stdin().read_line(&mut answer).map_err(Failure::host)? {
+            0 => Err(Failure::bad_input("the input ended before every question had its answer")),
+            _ => Ok(answer.trim().to_owned()),
+        }
+    }
+
     /// Asks a person yes or no; no is the answer of the empty line.
     ///
     /// # Errors

@@ -91,6 +91,7 @@ enum Heard {
     Polled(Result<PollReply, ClientError>),
     Answered(Box<Batch>, Result<BatchReply, ClientError>),
     Ran(AttemptId, Box<Finished>),
+    Fetched(AttemptId, Result<(), Failure>),
     Failed(AttemptId, Failure),
     Traced(AttemptId, TraceLevel, Traced),
     Uploaded(AttemptId, Result<(), ClientError>),
@@ -151,6 +152,7 @@ impl Agent {
                 changed = wish.changed() => {
                     let wish = if changed.is_ok() { *wish.borrow_and_update() } else { Wish::Leave };
                     running.wish(wish);
+                    running.resume_there(wish);
                     if wish == Wish::Leave {
                         return running.leave(&mut heard, &enrol).await;
                     }
@@ -167,7 +169,7 @@ impl Agent {
         self.board.change(|status| {
             for device in &self.devices {
                 let name = device.offer.name.clone();
-                status.devices.insert(device.offer.device, DeviceStatus { name, work: None });
+                status.devices.insert(device.offer.device, DeviceStatus { name, ..DeviceStatus::default() });
             }
             status.identity = self.client.identity().to_string();
         });
@@ -200,6 +202,21 @@ impl Running {
         self.desk.wish(wish);
     }
 
+    /// Where the coordinator has paused this provider, for its failures, an owner's wish to work ends that.
+    fn resume_there(&mut self, wish: Wish) {
+        if wish != Wish::Run {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            if let Err(error) = shared.client.pause(false).await {
+                shared
+                    .board
+                    .line(format!("the coordinator does not resume this provider: {}", chain(&error)));
+            }
+        });
+    }
+
     /// Everything that can be begun now is begun.
     fn act(&mut self) {
         let now = self.shared.client.now();
@@ -208,6 +225,7 @@ impl Running {
             match action {
                 Action::Save(record) => self.save(*record),
                 Action::Run(lease) => self.begin_run(*lease),
+                Action::Fetch(lease) => self.begin_fetch(*lease),
                 Action::Trace(lease, level) => self.begin_trace(*lease, level),
                 Action::Upload(attempt, blob) => self.begin_upload(attempt, blob),
                 Action::Stop(attempt) => {
@@ -224,6 +242,8 @@ impl Running {
         while self.tasks.try_join_next().is_some() {}
         self.send();
         self.poll();
+        let waiting = self.desk.records().filter(|record| record.finished.is_some()).count() as u64;
+        self.shared.board.change(|status| status.waiting = waiting);
     }
 
     /// A record that cannot be written is written later; until then nobody is told of what is in it.
@@ -256,7 +276,7 @@ impl Running {
     }
 
     fn poll(&mut self) {
-        let next = self.desk.poll();
+        let next = self.desk.poll(self.shared.client.now());
         if let Some(poll) = &self.poll {
             if !poll.breakable || next.idle.is_empty() {
                 return;
@@ -277,7 +297,7 @@ impl Running {
         match event {
             Heard::Polled(Ok(reply)) => {
                 self.poll = None;
-                self.shared.board.change(|status| status.trouble = None);
+                self.told_poll(&reply);
                 let leases = reply.leases.clone();
                 self.desk.polled(reply, now);
                 leases.iter().for_each(|lease| self.told_lease(lease));
@@ -301,6 +321,9 @@ impl Running {
                 self.ended(attempt);
                 self.desk.ran(attempt, *finished);
             }
+            // A lease that never ran on this machine is no fault of its.
+            Heard::Fetched(attempt, Err(failure)) => self.desk.failed(attempt, failure, now),
+            Heard::Fetched(attempt, Ok(())) => self.desk.fetched(attempt),
             Heard::Failed(attempt, failure) => {
                 self.ended(attempt);
                 self.shared.board.change(|status| status.faults += 1);

@@ -10,7 +10,7 @@ use anneal_api::wire::{
     Batch, BatchReply, CommitItem, Duty, FaultItem, GiveBackItem, GiveBackReason, Heartbeat, ItemReply,
     Lease, Poll, PollReply, RevealItem, TraceItem, TraceLevel,
 };
-use anneal_job::{AttemptId, Blob, Digest, HostFault, Timestamp};
+use anneal_job::{AttemptId, Blob, Digest, HostFault, Span, Timestamp};
 
 use crate::{
     record::{Finished, Record},
@@ -34,6 +34,8 @@ pub enum Action {
     Save(Box<Record>),
     /// Run the task, and answer with [`Desk::ran`].
     Run(Box<Lease>),
+    /// Get the blobs of the lease that is next on a busy device, and answer with [`Desk::fetched`].
+    Fetch(Box<Lease>),
     /// Run the task again, traced, and answer with [`Desk::traced`].
     Trace(Box<Lease>, TraceLevel),
     /// End the attempt if it is running.
@@ -50,6 +52,10 @@ struct Attempt {
     record: Record,
     /// A device is at it.
     busy: bool,
+    /// Since when it is run.
+    began: Option<Timestamp>,
+    /// Whether its blobs were got while its device was busy.
+    blobs: Blobs,
     /// Its upload is under way.
     uploading: bool,
     /// When it was heard of last, by the coordinator.
@@ -60,6 +66,17 @@ struct Attempt {
     trace: Option<(TraceLevel, Traced)>,
     fault: Option<HostFault>,
     give_back: Option<GiveBackReason>,
+}
+
+/// The blobs of a lease that waits for its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blobs {
+    /// Nobody has asked for them.
+    Unasked,
+    /// They are under way.
+    Coming,
+    /// They are there.
+    Here,
 }
 
 /// What an agent has on its desk for one coordinator.
@@ -110,6 +127,19 @@ impl Desk {
                 }
             }
         }
+        self.give_back_unbegun();
+    }
+
+    /// An owner who wants nothing new does not want what has not begun either: another provider may have it.
+    fn give_back_unbegun(&mut self) {
+        let reason = match self.wish {
+            Wish::Run | Wish::Leave => return,
+            Wish::Pause => GiveBackReason::Policy,
+            Wish::Finish => GiveBackReason::Shutdown,
+        };
+        for attempt in self.attempts.values_mut().filter(|attempt| attempt.is_to_run()) {
+            attempt.give_back = Some(reason);
+        }
     }
 
     /// Whether nothing is left to do for an agent that is to end.
@@ -122,24 +152,28 @@ impl Desk {
     }
 
     /// What is asked of the coordinator next.
-    pub fn poll(&self) -> Poll {
-        let idle = self.idle();
+    pub fn poll(&self, now: Timestamp) -> Poll {
+        let idle = self.idle(now);
         let wait_ms = if idle.is_empty() { POLL_BUSY_MS } else { POLL_IDLE_MS };
         Poll { idle, seen: self.revision, wait_ms }
     }
 
-    /// The devices that would take a lease.
-    pub fn idle(&self) -> Vec<u32> {
+    /// The devices that would take a lease: those without one, and those that are halfway through the only one
+    /// that they have, for the next one's blobs are got meanwhile. Not earlier: others may be idle.
+    pub fn idle(&self, now: Timestamp) -> Vec<u32> {
         if self.wish != Wish::Run {
             return Vec::new();
         }
-        let taken: BTreeSet<u32> = self
-            .attempts
-            .values()
-            .filter(|attempt| attempt.busy || attempt.record.finished.is_none())
-            .map(|attempt| attempt.record.lease.device)
-            .collect();
-        self.devices.difference(&taken).copied().collect()
+        let is_free = |device: &u32| {
+            let own = self.attempts.values().filter(|attempt| attempt.record.lease.device == *device);
+            let mut taken = own.filter(|attempt| attempt.busy || attempt.record.finished.is_none());
+            match (taken.next(), taken.next()) {
+                (None, _) => true,
+                (Some(only), None) => only.is_halfway(now),
+                _ => false,
+            }
+        };
+        self.devices.iter().copied().filter(is_free).collect()
     }
 
     /// The attempts that are known.
@@ -156,8 +190,17 @@ impl Desk {
             self.actions.push(Action::Save(Box::new(record.clone())));
             self.attempts.insert(record.lease.attempt, Attempt::new(record, now));
         }
+        // They may have been asked for before the owner changed their mind.
+        self.give_back_unbegun();
         let stopped: Vec<AttemptId> = self.duties.iter().filter_map(stopped).collect();
         stopped.into_iter().for_each(|attempt| self.forget(attempt));
+    }
+
+    /// The blobs of a lease that waits are there.
+    pub fn fetched(&mut self, attempt: AttemptId) {
+        if let Some(known) = self.attempts.get_mut(&attempt) {
+            known.blobs = Blobs::Here;
+        }
     }
 
     /// An attempt has been run, and has a signed receipt.
@@ -174,6 +217,7 @@ impl Desk {
     pub fn failed(&mut self, attempt: AttemptId, failure: Failure, now: Timestamp) {
         let Some(known) = self.attempts.get_mut(&attempt) else { return };
         known.busy = false;
+        known.blobs = Blobs::Unasked;
         if known.record.finished.is_some() {
             known.retry_at = later(now);
             return;
@@ -202,17 +246,24 @@ impl Desk {
 
     /// What is to be done now.
     pub fn actions(&mut self, now: Timestamp) -> Vec<Action> {
-        self.start_runs();
+        self.start_runs(now);
         self.start_duties(now);
         std::mem::take(&mut self.actions)
     }
 
-    fn start_runs(&mut self) {
+    fn start_runs(&mut self, now: Timestamp) {
         let mut busy = self.busy_devices();
-        for attempt in self.attempts.values_mut().filter(|attempt| attempt.is_to_run()) {
-            if busy.insert(attempt.record.lease.device) {
+        // What is under way is not fetched twice at a time: such a lease runs when its blobs are there.
+        let waiting = |attempt: &&mut Attempt| attempt.is_to_run() && attempt.blobs != Blobs::Coming;
+        for attempt in self.attempts.values_mut().filter(waiting) {
+            let lease = Box::new(attempt.record.lease.clone());
+            if busy.insert(lease.device) {
                 attempt.busy = true;
-                self.actions.push(Action::Run(Box::new(attempt.record.lease.clone())));
+                attempt.began = Some(now);
+                self.actions.push(Action::Run(lease));
+            } else if attempt.blobs == Blobs::Unasked {
+                attempt.blobs = Blobs::Coming;
+                self.actions.push(Action::Fetch(lease));
             }
         }
     }
@@ -350,6 +401,8 @@ impl Attempt {
         Attempt {
             record,
             busy: false,
+            began: None,
+            blobs: Blobs::Unasked,
             uploading: false,
             beat: now,
             retry_at: Timestamp(0),
@@ -361,6 +414,12 @@ impl Attempt {
 
     fn is_to_run(&self) -> bool {
         !self.busy && self.record.finished.is_none() && self.fault.is_none() && self.give_back.is_none()
+    }
+
+    /// Whether half of the time is over that its run is expected to take.
+    fn is_halfway(&self, now: Timestamp) -> bool {
+        let half = Span(self.record.lease.expected.0 / 2);
+        self.busy && self.record.finished.is_none() && self.began.is_some_and(|began| now >= began + half)
     }
 
     fn may(&self, now: Timestamp) -> bool {

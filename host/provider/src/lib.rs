@@ -5,15 +5,25 @@
 //! What is to be done is decided in [`desk`], which does no IO: it hears what happened and says what to do next.
 //! [`agent`] does it. What must survive is in the [`folder`]: a record is written before anybody is told.
 //! [`work`] runs a task from files to a receipt's outcome, and is what the coordinator's replays use, too.
+//!
+//! Its owner sees and steers all agents of a process through [`owner`]: from another process over [`control`], a
+//! socket in the folder, and in a browser over [`page`], on loopback. A [`lock`] keeps a second process out.
 
 pub mod agent;
+pub mod control;
 pub mod desk;
+mod exchange;
 pub mod folder;
+pub mod lock;
+pub mod owner;
+pub mod page;
+pub mod payout;
 pub mod record;
 pub mod status;
 pub mod work;
 
 pub use agent::{Agent, AgentError, Device};
 pub use folder::{Folder, FolderError};
+pub use owner::{Owner, OwnerStatus};
 pub use status::{Status, StatusBoard, Wish};
 pub use work::{Compiler, TaskFiles};

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     arguments::{self, JobArguments, Terms},
     backends::Backend,
-    devices::{self, Tested},
+    devices::Tested,
     failure::{Failure, Outcome},
     host::Host,
     job::Job,
@@ -119,7 +119,7 @@ async fn run(
         // Three of them compute on the same CPU: it is tested once.
         let tested = match tests.entry(cast.backend.address.clone()) {
             Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => *new.insert(devices::test_and_measure(&cast.backend)?),
+            Entry::Vacant(new) => *new.insert(host.test_and_measure(&cast.backend)?),
         };
         let agent = agent(&cast, tested, &folder.join(cast.name), &url, host, terminal).await?;
         agents.spawn(agent.run(wished.clone()));
@@ -175,7 +175,7 @@ async fn agent(
     ));
     let client = connect(url, Arc::clone(&key)).await?;
     let board = StatusBoard::default();
-    let offer = provide::offer(0, &cast.backend, tested, Price(0));
+    let offer = provide::offered::offer(0, &cast.backend, tested, Price(0));
     let make = maker(cast, host);
     Ok(Agent {
         client,

@@ -1,32 +1,34 @@
 //! `anneal provide`: offers this machine's devices to coordinators.
 //!
 //! Every device passes the conformance vectors first. One agent per coordinator, each in a folder of its own
-//! under one key; they share the devices, which run one attempt at a time each.
+//! under one key; they share the devices, which run one attempt at a time each. Its owner steers it from other
+//! terminals and a page, while one process at a time works in the folder.
+
+mod live;
+pub mod offered;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey, wire::DeviceOffer};
-use anneal_job::Price;
-use anneal_provider::{Agent, Device, Folder, StatusBoard, Wish, agent::folder_of};
-use anneal_sandbox::confine::Requirement;
-use anyhow::anyhow;
-use serde::Serialize;
-use tokio::{
-    sync::{Mutex, watch},
-    task::JoinSet,
+use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey};
+use anneal_provider::{
+    Agent, AgentError, Folder, Owner, OwnerStatus, StatusBoard, Wish, agent::folder_of, control,
+    lock::FolderLock, page,
 };
+use anneal_sandbox::confine::Requirement;
+use anyhow::Context;
+use serde::Serialize;
+use tokio::task::JoinSet;
 
-use super::{failure, key_in, parse_url, stop_signal, wait_for};
+use super::{failure, key_in, owner, parse_url, settings::Settings, stop_signal, wait_for};
 use crate::{
-    arguments::{Offered, Provide},
-    backends::Backend,
-    devices::{self, Tested},
+    arguments::Provide,
     doctor,
     failure::{Failure, Outcome},
     host::Host,
-    job::VERSIONS,
     terminal::Terminal,
 };
+use live::Live;
+use offered::OfferedDevice;
 
 /// Bytes of blobs that are kept for the next lease.
 const BLOB_BYTES_MAX: u64 = 20 << 30;
@@ -43,86 +45,145 @@ pub struct Provided {
 /// Works until the owner ends it.
 ///
 /// # Errors
-/// Where a coordinator is not on this machine, cannot be reached, or no device may be offered.
+/// Where a coordinator cannot be reached, or is elsewhere and this machine does not confine strangers' work enough;
+/// where no device may be offered; where another process works in the folder.
 pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome<Provided> {
-    let urls = coordinators(arguments, host)?;
-    let base = arguments.folder.clone().unwrap_or_else(|| host.data.join("provider"));
-    let key = key_in(&base)?;
+    let base = owner::folder(arguments.folder.as_deref(), host);
+    let settings = Settings::read(&base)?.with(arguments)?;
+    let urls = coordinators(&settings, host)?;
     let requirement = requirement(&urls, host)?;
-    let offered = offered(arguments, host, terminal)?;
+    let key = key_in(&base)?;
+    let _alone = FolderLock::take(&base).map_err(Failure::host)?;
+    let owner = Owner::open(&base, env!("CARGO_PKG_VERSION")).map_err(Failure::host)?;
+    let offered = offered::offered(&settings, &base, host, terminal)?;
     terminal.note(format!("provider {}", key.identity()));
-    wait_for(work(arguments, host, terminal, Work { urls, base, key, offered, requirement }))
+    wait_for(work(Work { settings, urls, base, key, offered, owner, requirement }, host, terminal))
 }
 
 /// What is worked with.
 struct Work {
+    settings: Settings,
     urls: Vec<CoordinatorUrl>,
     base: PathBuf,
     key: Arc<SecretKey>,
     offered: Vec<OfferedDevice>,
+    owner: Owner,
     requirement: Requirement,
 }
 
-/// A device that has passed.
-struct OfferedDevice {
-    backend: Backend,
-    offer: DeviceOffer,
-    gate: Arc<Mutex<()>>,
-}
-
-async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work) -> Outcome<Provided> {
-    let Work { urls, base, key, offered, requirement } = work;
-    let (wish, wished) = watch::channel(Wish::Run);
+async fn work(work: Work, host: &Host, terminal: &Terminal) -> Outcome<Provided> {
+    let owner = &work.owner;
+    let mut services = serve_owner(&work, terminal).await?;
     let mut agents = JoinSet::new();
-    let mut boards = Vec::new();
-    for url in urls {
-        let client =
-            Client::connect(ClientOptions::new(url.clone(), Arc::clone(&key))).await.map_err(failure)?;
+    for url in &work.urls {
+        let agent = agent(&work, url, host).await?;
         terminal.note(format!("working for {url}"));
-        let folder = Folder::open(&folder_of(&base, &client.coordinator())).map_err(Failure::host)?;
-        let board = StatusBoard::default();
-        board.change(|status| status.coordinator = url.to_string());
-        boards.push(board.clone());
-        let agent = Agent {
-            client,
-            key: Arc::clone(&key),
-            compiler: host.compiler_for(requirement),
-            folder: Arc::new(folder),
-            name: arguments.name.clone(),
-            payout: arguments.payout.clone(),
-            devices: offered.iter().map(|offered| offered.device(host, requirement)).collect(),
-            blob_bytes_max: BLOB_BYTES_MAX,
-            board,
-        };
-        agents.spawn(agent.run(wished.clone()));
+        agents.spawn(agent.run(owner.wished()));
     }
-    tokio::select! {
-        ended = agents.join_next() => {
-            if let Some(Ok(Err(error))) = ended {
-                return Err(Failure::host(anyhow!(error)));
-            }
-        }
-        _ = stop_signal() => terminal.note("giving back what is not finished"),
-    }
-    wish.send_replace(Wish::Leave);
-    while agents.join_next().await.is_some() {}
-    let statuses: Vec<_> = boards.iter().map(StatusBoard::read).collect();
+    let mut live = Live::new(owner.clone(), *terminal);
+    let ended = tokio::select! {
+        ended = until_ended(agents, owner, terminal) => ended,
+        never = live.run() => match never {},
+    };
+    live.end();
+    services.shutdown().await;
+    ended?;
+    let OwnerStatus { coordinators, .. } = owner.status();
     Ok(Provided {
-        finished: statuses.iter().map(|status| status.finished).sum(),
-        gas: statuses.iter().map(|status| status.gas).sum(),
+        finished: coordinators.iter().map(|status| status.finished).sum(),
+        gas: coordinators.iter().map(|status| status.gas).sum(),
     })
 }
 
+/// The socket and the page.
+async fn serve_owner(work: &Work, terminal: &Terminal) -> Outcome<JoinSet<()>> {
+    let owner = &work.owner;
+    let mut services = JoinSet::new();
+    let socket = control::listen(owner.folder()).map_err(Failure::host)?;
+    services.spawn(control::serve(socket, owner.clone()));
+    let port = work.settings.page_port;
+    if port != Some(0) {
+        let opened = page::open(port, owner).await.with_context(|| match port {
+            Some(port) => format!("port {port} cannot be had for the page; choose another --page-port"),
+            None => "there is no port for the page; say --no-page".to_owned(),
+        });
+        services.spawn(page::serve(opened.map_err(Failure::host)?, owner.clone()));
+        // The link opens the page, so it goes to a person, and into no service's log.
+        match owner.page().filter(|_| terminal.interactive()) {
+            Some(link) => terminal.note(format!("your page: {link}")),
+            None => terminal.note("your page: `anneal status` shows its link"),
+        }
+    }
+    Ok(services)
+}
+
+async fn agent(work: &Work, url: &CoordinatorUrl, host: &Host) -> Outcome<Agent> {
+    let Work { settings, base, key, offered, owner, requirement, .. } = work;
+    let client = Client::connect(ClientOptions::new(url.clone(), Arc::clone(key))).await.map_err(failure)?;
+    let folder = Folder::open(&folder_of(base, &client.coordinator())).map_err(Failure::host)?;
+    let board = StatusBoard::default();
+    board.change(|status| status.coordinator = url.to_string());
+    owner.show(board.clone());
+    Ok(Agent {
+        client,
+        key: Arc::clone(key),
+        compiler: host.compiler_for(*requirement),
+        folder: Arc::new(folder),
+        name: if settings.name.is_empty() { unnamed(key) } else { settings.name.clone() },
+        payout: settings.payout.clone(),
+        devices: offered.iter().map(|offered| offered.device(host, *requirement)).collect(),
+        blob_bytes_max: BLOB_BYTES_MAX,
+        board,
+    })
+}
+
+/// A provider without a name is told from others all the same.
+fn unnamed(key: &SecretKey) -> String {
+    format!("provider {}", &key.identity().to_string()[..8])
+}
+
+/// Until all agents have ended: each by itself once its owner wants it to finish, or all at a signal. One that
+/// fails leaves the others at work; the first failure is told at the end.
+async fn until_ended(
+    mut agents: JoinSet<Result<(), AgentError>>,
+    owner: &Owner,
+    terminal: &Terminal,
+) -> Outcome<()> {
+    let mut leaving = std::pin::pin!(stop_signal());
+    let (mut result, mut is_leaving) = (Ok(()), false);
+    loop {
+        tokio::select! {
+            ended = agents.join_next() => match ended {
+                None => return result,
+                Some(ended) => {
+                    let ended = ended.map_err(anyhow::Error::from);
+                    let Err(error) = ended.and_then(|ended| Ok(ended?)) else { continue };
+                    let failure = Failure::host(error);
+                    if !agents.is_empty() {
+                        terminal.warn(format!("an agent ended: {failure}"));
+                    }
+                    result = result.and(Err(failure));
+                }
+            },
+            _ = &mut leaving, if !is_leaving => {
+                is_leaving = true;
+                // To leave writes nothing that could fail.
+                let _nothing_to_write = owner.wish(Wish::Leave);
+            }
+        }
+    }
+}
+
 /// The coordinators that are meant.
-fn coordinators(arguments: &Provide, host: &Host) -> Outcome<Vec<CoordinatorUrl>> {
-    let named = arguments
+fn coordinators(settings: &Settings, host: &Host) -> Outcome<Vec<CoordinatorUrl>> {
+    let named = settings
         .coordinators
         .iter()
-        .chain(host.coordinator.iter().filter(|_| arguments.coordinators.is_empty()));
+        .chain(host.coordinator.iter().filter(|_| settings.coordinators.is_empty()));
     let urls = named.map(|text| parse_url(text)).collect::<Outcome<Vec<_>>>()?;
     if urls.is_empty() {
         return Err(Failure::bad_input(
-            "name a coordinator with --coordinator URL, or in ANNEAL_COORDINATOR",
+            "no coordinator is named: run `anneal setup`, say --coordinator URL, or set ANNEAL_COORDINATOR",
         ));
     }
     Ok(urls)
@@ -141,80 +202,5 @@ fn requirement(urls: &[CoordinatorUrl], host: &Host) -> Outcome<Requirement> {
             "{elsewhere} is not on this machine, and strangers' work is run only under the minimum of \
              confinement; `anneal doctor` shows all of it"
         ))),
-    }
-}
-
-/// The devices that are offered: tested, or the command ends.
-fn offered(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome<Vec<OfferedDevice>> {
-    let wanted = |which: Offered| {
-        arguments.devices.is_empty()
-            || arguments.devices.iter().any(|&device| device == which || device == Offered::All)
-    };
-    let mut backends = Vec::new();
-    if wanted(Offered::Gpu) {
-        backends
-            .extend(Backend::gpus(host).into_iter().filter(|gpu| arguments.software || !gpu.device.software));
-    }
-    if wanted(Offered::Cpu) {
-        backends.push(Backend::cpu(arguments.threads));
-    }
-    if backends.is_empty() {
-        return Err(Failure::bad_input(
-            "there is no device to offer; see `anneal devices`, or offer --device cpu",
-        ));
-    }
-    let mut offered = Vec::new();
-    for (number, backend) in backends.into_iter().enumerate() {
-        let tested = devices::test_and_measure(&backend)?;
-        terminal.note(format!(
-            "{} passes {} conformance vectors and does {:.2e} gas a second",
-            backend.name(),
-            tested.vectors,
-            tested.gas_per_second as f64
-        ));
-        let offer = offer(number as u32, &backend, tested, Price(arguments.price_floor));
-        offered.push(OfferedDevice { backend, offer, gate: Arc::default() });
-    }
-    Ok(offered)
-}
-
-/// What is said of a device that has passed.
-pub(super) fn offer(number: u32, backend: &Backend, tested: Tested, price_floor: Price) -> DeviceOffer {
-    let device = &backend.device;
-    let memory_bytes = device.memory_bytes.unwrap_or(MEMORY_UNKNOWN_BYTES);
-    DeviceOffer {
-        device: number,
-        name: device.name.chars().take(100).collect(),
-        class: class(&device.backend, device.software, memory_bytes),
-        memory_bytes,
-        features: [device.backend.clone()].into(),
-        software: device.software,
-        selftest: Some(VERSIONS),
-        speed_gas_per_second: tested.gas_per_second,
-        price_floor,
-    }
-}
-
-/// What a device is taken to have whose driver does not say.
-const MEMORY_UNKNOWN_BYTES: u64 = 2 << 30;
-
-/// What prices go by: the kind of device and its memory, rounded down to a power of two.
-fn class(backend: &str, software: bool, memory_bytes: u64) -> String {
-    let gib = (memory_bytes >> 30).max(1);
-    match (backend, software) {
-        ("gpu", true) => "gpu-software".to_owned(),
-        ("gpu", false) => format!("gpu-{}g", 1_u64 << gib.ilog2()),
-        (other, _) => other.to_owned(),
-    }
-}
-
-impl OfferedDevice {
-    fn device(&self, host: &Host, requirement: Requirement) -> Device {
-        let (host, backend) = (host.clone(), self.backend.clone());
-        Device {
-            offer: self.offer.clone(),
-            machine: Box::new(move || Box::new(host.worker_for(&backend, requirement))),
-            gate: Arc::clone(&self.gate),
-        }
     }
 }

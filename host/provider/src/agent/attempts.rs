@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anneal_api::{
     random_bytes,
-    wire::{Lease, SignedReceipt, TraceLevel},
+    wire::{Lease, PollReply, SignedReceipt, TraceLevel},
 };
 use anneal_job::{AttemptId, Blob, Digest, FaultCode, HostFault, Receipt, Timestamp};
 use anneal_sandbox::{Event, StopFlag};
@@ -21,6 +21,17 @@ use crate::{
 const TIME_MIN: Duration = Duration::from_secs(10);
 
 impl Running {
+    pub(super) fn told_poll(&self, reply: &PollReply) {
+        self.shared.board.change(|status| {
+            status.trouble = None;
+            for none in &reply.none {
+                if let Some(device) = status.devices.get_mut(&none.device) {
+                    device.no_lease = Some(none.hint.clone());
+                }
+            }
+        });
+    }
+
     pub(super) fn told_lease(&self, lease: &Lease) {
         let device = self.shared.devices.get(&lease.device);
         let device = device.map_or("a device that is gone", |device| &device.offer.name);
@@ -37,6 +48,14 @@ impl Running {
                 Err(failure) => Heard::Failed(attempt, failure),
             };
             let _the_agent_ended = tell.send(heard).await;
+        });
+    }
+
+    pub(super) fn begin_fetch(&mut self, lease: Lease) {
+        let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
+        self.tasks.spawn(async move {
+            let fetched = shared.fetch(&lease).await.map(drop);
+            let _the_agent_ended = tell.send(Heard::Fetched(lease.attempt, fetched)).await;
         });
     }
 
@@ -200,6 +219,7 @@ impl Shared {
         self.board.change(|status| {
             if let Some(device) = status.devices.get_mut(&lease.device) {
                 device.work = Some(work);
+                device.no_lease = None;
             }
         });
     }

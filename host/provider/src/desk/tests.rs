@@ -93,18 +93,18 @@ fn is_run(action: &Action) -> bool {
 fn an_attempt_goes_its_way() {
     let key = SecretKey::generate().expect("random bytes");
     let mut desk = Desk::new([0], Vec::new(), NOW);
-    assert_eq!(desk.poll().idle, [0]);
+    assert_eq!(desk.poll(NOW).idle, [0]);
     let lease = lease(1, 0);
     let attempt = lease.attempt;
     desk.polled(reply(vec![lease.clone()], Vec::new()), NOW);
     let actions = desk.actions(NOW);
     assert!(matches!(&actions[..], [Action::Save(_), Action::Run(run)] if run.attempt == attempt));
-    assert!(desk.idle().is_empty());
+    assert!(desk.idle(NOW).is_empty());
     assert_eq!(desk.batch(NOW), None);
 
     desk.ran(attempt, finished(&key, &lease));
     assert!(matches!(&desk.actions(NOW)[..], [Action::Save(_)]));
-    assert_eq!(desk.idle(), [0]);
+    assert_eq!(desk.idle(NOW), [0]);
     // A reveal that is asked for too early is not answered before the commitment is known to have come.
     desk.polled(reply(Vec::new(), vec![Duty::Reveal { attempt, deadline: NOW }]), NOW);
     let batch = desk.batch(NOW).expect("a commitment");
@@ -124,11 +124,60 @@ fn an_attempt_goes_its_way() {
 fn one_attempt_at_a_time_runs_on_a_device() {
     let mut desk = Desk::new([0, 1], Vec::new(), NOW);
     desk.polled(reply(vec![lease(1, 0), lease(2, 0), lease(3, 1)], Vec::new()), NOW);
-    assert_eq!(desk.actions(NOW).into_iter().filter(is_run).count(), 2);
-    desk.failed(AttemptId(Digest::of(&[1])), Failure::Blob, NOW);
+    let actions = desk.actions(NOW);
+    assert_eq!(actions.iter().filter(|action| is_run(action)).count(), 2);
+    let fetches: Vec<AttemptId> = actions.iter().filter_map(fetch).collect();
+    assert_eq!(fetches.len(), 1);
+    // It runs once its blobs are there, and not before.
+    let on_first = |action: &&Action| matches!(action, Action::Run(lease) if lease.device == 0);
+    let running = actions.iter().find(on_first).map(|action| match action {
+        Action::Run(lease) => lease.attempt,
+        _ => unreachable!("it was found by being a run"),
+    });
+    desk.failed(running.expect("one runs"), Failure::Blob, NOW);
+    assert_eq!(desk.actions(NOW).into_iter().filter(is_run).count(), 0);
+    desk.fetched(fetches[0]);
     assert_eq!(desk.actions(NOW).into_iter().filter(is_run).count(), 1);
     let batch = desk.batch(NOW).expect("a lease given back");
     assert_eq!(batch.given_back.len(), 1);
+}
+
+#[test]
+fn the_next_lease_is_asked_for_halfway_through_the_only_one() {
+    let mut desk = Desk::new([0, 1], Vec::new(), NOW);
+    let halfway = NOW + Span(lease(1, 0).expected.0 / 2);
+    desk.polled(reply(vec![lease(1, 0)], Vec::new()), NOW);
+    desk.actions(NOW);
+    assert_eq!(desk.idle(Timestamp(halfway.0 - 1)), [1]);
+    assert_eq!(desk.idle(halfway), [0, 1]);
+    desk.polled(reply(vec![lease(2, 0)], Vec::new()), halfway);
+    assert!(matches!(&desk.actions(halfway)[..], [Action::Save(_), Action::Fetch(_)]));
+    assert_eq!(desk.idle(halfway + Span::hours(1)), [1]);
+}
+
+#[test]
+fn an_owner_who_wants_nothing_new_gives_back_what_has_not_begun() {
+    for wish in [Wish::Pause, Wish::Finish] {
+        let mut desk = Desk::new([0], Vec::new(), NOW);
+        desk.polled(reply(vec![lease(1, 0), lease(2, 0)], Vec::new()), NOW);
+        let begun: Vec<Action> = desk.actions(NOW).into_iter().filter(is_run).collect();
+        desk.wish(wish);
+        // One that was asked for before comes too late.
+        desk.polled(reply(vec![lease(3, 0)], Vec::new()), NOW);
+        assert!(!desk.actions(NOW).iter().any(is_run));
+        let batch = desk.batch(NOW).expect("leases given back");
+        assert_eq!((begun.len(), batch.given_back.len()), (1, 2));
+        desk.answered(&batch, &accept(&batch), NOW);
+        assert_eq!(desk.records().count(), 1);
+        assert!(desk.idle(NOW + Span::hours(1)).is_empty());
+    }
+}
+
+fn fetch(action: &Action) -> Option<AttemptId> {
+    match action {
+        Action::Fetch(lease) => Some(lease.attempt),
+        _ => None,
+    }
 }
 
 #[test]
@@ -257,6 +306,10 @@ proptest! {
                     Action::Forget(attempt) => drop(disk.remove(&attempt)),
                     Action::Run(lease) => running.push(*lease),
                     Action::Stop(attempt) => running.retain(|lease| lease.attempt != attempt),
+                    Action::Fetch(lease) => {
+                        prop_assert!(!running.contains(&lease));
+                        desk.fetched(lease.attempt);
+                    }
                     Action::Trace(..) | Action::Upload(..) => {}
                 }
             }

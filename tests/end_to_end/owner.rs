@@ -1,0 +1,277 @@
+//! A provider's owner, with the real command: setting up, one process a folder, and steering it from other
+//! processes.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anneal_tests::{Finished, command, finish, scratch};
+use serde_json::Value;
+
+/// Nothing here takes so long; a test that hangs shall say where.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _it_may_have_ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let mut kill = std::process::Command::new("kill");
+        let sent = kill.args([&format!("-{name}"), &self.0.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    fn ended(&mut self, what: &str) -> ExitStatus {
+        wait_for(what, || self.0.try_wait().expect("a child can be waited for"))
+    }
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A folder for everything, a coordinator in it, and the provider's folder.
+struct Site {
+    folder: tempfile::TempDir,
+    url: String,
+    _coordinator: Process,
+}
+
+impl Site {
+    fn start() -> Site {
+        let folder = scratch();
+        let mut coordinator = command();
+        coordinator.args(["coordinator", "--listen", "127.0.0.1:0", "--folder"]);
+        coordinator.arg(folder.path().join("coordinator")).env("ANNEAL_DATA", folder.path());
+        coordinator.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut coordinator = Process(coordinator.spawn().expect("it starts"));
+        let mut line = String::new();
+        let output = coordinator.0.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("it says where");
+        let url = line.trim().strip_prefix("listening on ").expect("it says where").to_owned();
+        Site { folder, url, _coordinator: coordinator }
+    }
+
+    fn provider(&self) -> PathBuf {
+        self.folder.path().join("provider")
+    }
+
+    fn anneal(&self, arguments: &[&str]) -> Finished {
+        let mut command = command();
+        command.args(arguments).env("ANNEAL_DATA", self.folder.path()).env_remove("ANNEAL_COORDINATOR");
+        finish(command)
+    }
+
+    fn provide(&self, log: &str) -> Process {
+        let mut command = command();
+        command.arg("provide").env("ANNEAL_DATA", self.folder.path()).env_remove("ANNEAL_COORDINATOR");
+        let log = File::create(self.folder.path().join(log)).expect("a file");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Process(command.spawn().expect("it starts"))
+    }
+
+    fn said(&self, log: &str) -> String {
+        fs::read_to_string(self.folder.path().join(log)).expect("a file")
+    }
+
+    /// The status, once the provider is enrolled.
+    fn status(&self, log: &str) -> Value {
+        wait_for("the provider", || {
+            assert!(!self.said(log).contains("error:"), "{}", self.said(log));
+            let asked = self.anneal(&["status", "--json"]);
+            let is_there = asked.status() == 0
+                && asked.json()["coordinators"][0]["identity"]
+                    .as_str()
+                    .is_some_and(|known| !known.is_empty());
+            is_there.then(|| asked.json())
+        })
+    }
+
+    fn set_up(&self, more: &[&str]) {
+        let arguments = ["--no-payout", "--limits", "dedicated", "--device", "cpu", "--threads", "1"];
+        let line = [&["setup", "--coordinator", &self.url][..], &arguments[..], more, &["--json"]].concat();
+        let report = self.anneal(&line).success().json();
+        assert_eq!(report["limits"], "dedicated");
+        assert!(self.provider().join("policy.toml").is_file());
+    }
+}
+
+#[test]
+fn an_owner_steers_a_provider_from_another_process() {
+    let site = Site::start();
+    let nobody = site.anneal(&["pause", "--json"]).failure(1).json();
+    assert_eq!(nobody["error"]["code"], "not-running", "{nobody}");
+    site.set_up(&["--no-page"]);
+
+    let mut provider = site.provide("first.log");
+    let status = site.status("first.log");
+    assert_eq!((&status["wish"], &status["page"]), (&Value::from("run"), &Value::Null), "{status}");
+    let second = site.anneal(&["provide"]).failure(1).stderr();
+    let process = status["process"].as_u64().expect("a number");
+    assert!(second.contains("another `anneal provide`") && second.contains(&process.to_string()), "{second}");
+
+    // What is submitted while it is paused is run once it is resumed.
+    assert_eq!(site.anneal(&["pause", "--json"]).success().json()["wish"], "pause");
+    let hello = anneal_tests::component("examples/hello");
+    let hello = hello.to_str().expect("a plain path");
+    let submit = ["submit", hello, "--manifest", "examples/hello/job.toml", "--coordinator", &site.url];
+    let terms = ["--redundancy", "1", "--yes", "--detach", "--json"];
+    let submitted = site.anneal(&[&submit[..], &terms[..]].concat()).success().json();
+    let job = submitted["summary"]["id"].as_str().expect("a job").to_owned();
+    assert_eq!(site.anneal(&["resume", "--json"]).success().json()["wish"], "run");
+    let watched = site.anneal(&["watch", &job, "--coordinator", &site.url, "--json"]).success().json();
+    assert_eq!(watched["summary"]["state"], "completed", "{watched}\n{}", site.said("first.log"));
+    let status = site.anneal(&["status"]).success().stdout();
+    assert!(status.contains("takes work") && status.contains("ran evaluate"), "{status}");
+
+    // A pause outlives the process, which gives back its leases at SIGTERM as at Ctrl-C.
+    site.anneal(&["pause"]).success();
+    provider.signal("TERM");
+    assert!(provider.ended("SIGTERM").success(), "{}", site.said("first.log"));
+    assert!(site.said("first.log").contains("giving back"), "{}", site.said("first.log"));
+    site.anneal(&["status"]).failure(1);
+    let mut provider = site.provide("second.log");
+    assert_eq!(site.status("second.log")["wish"], "pause");
+    site.anneal(&["finish"]).success();
+    assert!(provider.ended("finish").success(), "{}", site.said("second.log"));
+
+    // The device was tested once, in a process of its own.
+    let (first, second) = (site.said("first.log"), site.said("second.log"));
+    assert!(first.contains("testing cpu") && !second.contains("testing cpu"), "{first}\n{second}");
+    assert!(second.contains("conformance vectors"), "{second}");
+}
+
+#[test]
+fn setup_asks_nobody_who_is_not_there_and_overwrites_nothing() {
+    let folder = scratch();
+    let place = folder.path().join("provider");
+    let setup = |arguments: &[&str]| {
+        let mut command = command();
+        command.args(["setup", "--folder"]).arg(&place).args(arguments);
+        command.env_remove("ANNEAL_COORDINATOR").env("TZ", "Europe/Berlin").stdin(Stdio::null());
+        finish(command)
+    };
+    let said = setup(&[]).failure(2).stderr();
+    for flag in ["--payout", "--limits", "--coordinator"] {
+        assert!(said.contains(flag), "{said}");
+    }
+    let said = setup(&["--no-payout", "--coordinator", "http://127.0.0.1:1"]).failure(2).stderr();
+    assert!(said.contains("--limits") && !said.contains("--coordinator"), "{said}");
+    let all = ["--no-payout", "--limits", "quiet-night", "--coordinator", "http://127.0.0.1:1"];
+    for (flags, words) in [
+        (&["--payout", "8abc", "--limits", "solar", "--coordinator", "http://127.0.0.1:1"][..], "--payout"),
+        (&["--no-payout", "--limits", "silent", "--coordinator", "http://127.0.0.1:1"], "quiet-night"),
+        (&["--no-payout", "--limits", "solar", "--coordinator", "ftp://x"], "ftp://x"),
+    ] {
+        let said = setup(flags).failure(2).stderr();
+        assert!(said.contains(words), "{said}");
+        assert!(!place.join("provider.toml").exists(), "{said}");
+    }
+    setup(&all).success();
+    let read = |name: &str| fs::read_to_string(place.join(name)).expect("written");
+    assert!(read("policy.toml").contains("zone = \"Europe/Berlin\""));
+    write(&place.join("policy.toml"), "# mine\n");
+    assert!(setup(&all).failure(2).stderr().contains("--force"));
+    assert_eq!(read("policy.toml"), "# mine\n");
+    setup(&[&all[..], &["--force", "--name", "attic"]].concat()).success();
+    assert!(read("provider.toml").contains("name = \"attic\"") && read("policy.toml") != "# mine\n");
+}
+
+#[test]
+fn a_service_is_written_shown_and_removed() {
+    let folder = scratch();
+    let place = folder.path().join("provider");
+    let anneal = |arguments: &[&str]| {
+        let mut command = command();
+        command.args(arguments).arg("--folder").arg(&place).env_remove("ANNEAL_COORDINATOR");
+        // No user manager of systemd is asked: the unit would be started.
+        command.env("XDG_CONFIG_HOME", folder.path().join("config")).env("PATH", folder.path());
+        finish(command)
+    };
+    let said = anneal(&["service", "install"]).failure(2).stderr();
+    assert!(said.contains("anneal setup"), "{said}");
+    let url = "http://127.0.0.1:1";
+    anneal(&["setup", "--no-payout", "--limits", "laptop", "--coordinator", url]).success();
+    let installed = anneal(&["service", "install", "--json"]).success().json();
+    let unit = PathBuf::from(installed["unit"].as_str().expect("a path"));
+    assert!(unit.starts_with(folder.path()) && unit.is_file(), "{installed}");
+    assert_eq!(installed["to_run"][1], "systemctl --user enable --now anneal.service", "{installed}");
+    let text = fs::read_to_string(&unit).expect("written");
+    assert!(text.contains(&format!("provide --folder \"{}\"", place.display())), "{text}");
+    assert!(anneal(&["service", "show"]).success().stdout().contains("KillMode=mixed"));
+    let removed = anneal(&["service", "remove", "--json"]).success().json();
+    assert_eq!(removed["installed"], false, "{removed}");
+    assert!(!unit.exists());
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).expect("written");
+}
+
+/// In a real browser: what an owner sees, on a screen and on a phone, light and dark. Pictures go to target/pages.
+#[cfg(feature = "chromium")]
+#[test]
+fn a_browser_shows_the_owners_page() {
+    let site = Site::start();
+    site.set_up(&[]);
+    let _provider = site.provide("page.log");
+    let link = site.status("page.log")["page"].as_str().expect("a page").to_owned();
+    let pictures = anneal_tests::workspace().join("target/pages");
+    fs::create_dir_all(&pictures).expect("a folder");
+    let browse = |what: &str, link: &str, size: &str, look: u32| {
+        let mut command = std::process::Command::new("chromium");
+        command.args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--no-first-run",
+        ]);
+        command.arg(format!("--user-data-dir={}", site.folder.path().join("browser").display()));
+        command.arg(format!("--window-size={size}"));
+        command.arg(format!("--blink-settings=preferredColorScheme={look}"));
+        command.args(["--virtual-time-budget=4000", what]).arg(link);
+        let done = command.output().expect("chromium is installed: run `tests/setup tests`");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    for (name, size, look) in [("owner-light", "1200,900", 1), ("owner-dark-phone", "390,844", 0)] {
+        browse(
+            &format!("--screenshot={}", pictures.join(format!("{name}.png")).display()),
+            &link,
+            size,
+            look,
+        );
+        let shown = browse("--dump-dom", &link, size, look);
+        for words in [
+            "Takes work.",
+            std::env::consts::ARCH,
+            "waits: there are no tasks",
+            "aria-pressed=\"true\"",
+            &site.url,
+        ] {
+            assert!(shown.contains(words), "{name} lacks {words}: {shown}");
+        }
+    }
+    let bare = link.split_once('#').expect("a token").0;
+    let shown = browse("--dump-dom", bare, "1200,900", 1);
+    assert!(shown.contains("token-wrong") && !shown.contains(&site.url), "{shown}");
+}
