@@ -70,6 +70,8 @@ pub struct Desk {
     duties: Vec<Duty>,
     revision: u64,
     wish: Wish,
+    /// Devices that may begin nothing now.
+    held: BTreeSet<u32>,
     /// Decided, and not yet handed out.
     actions: Vec<Action>,
 }
@@ -85,6 +87,7 @@ impl Desk {
             duties: Vec::new(),
             revision: 0,
             wish: Wish::Run,
+            held: BTreeSet::new(),
             actions: Vec::new(),
         };
         for attempt in desk.attempts.values_mut() {
@@ -108,6 +111,36 @@ impl Desk {
                     attempt.give_back = Some(GiveBackReason::Shutdown);
                     self.actions.push(Action::Stop(id));
                 }
+            }
+        }
+    }
+
+    /// The devices that may begin nothing now, by their owner's policy: they take no lease, and what they have
+    /// waits.
+    pub fn hold(&mut self, devices: BTreeSet<u32>) {
+        self.held = devices;
+    }
+
+    /// Gives back everything unfinished that a device has, by its owner's policy; how many leases.
+    pub fn release(&mut self, device: u32) -> usize {
+        let unfinished = self.attempts.iter().filter(|(_, attempt)| {
+            attempt.record.lease.device == device
+                && attempt.record.finished.is_none()
+                && attempt.fault.is_none()
+                && attempt.give_back.is_none()
+        });
+        let unfinished: Vec<AttemptId> = unfinished.map(|(&id, _)| id).collect();
+        unfinished.iter().for_each(|&attempt| self.refuse(attempt));
+        unfinished.len()
+    }
+
+    /// Gives a lease back, by its owner's policy.
+    pub fn refuse(&mut self, attempt: AttemptId) {
+        let Some(known) = self.attempts.get_mut(&attempt) else { return };
+        if known.record.finished.is_none() {
+            known.give_back = Some(GiveBackReason::Policy);
+            if known.busy {
+                self.actions.push(Action::Stop(attempt));
             }
         }
     }
@@ -139,7 +172,7 @@ impl Desk {
             .filter(|attempt| attempt.busy || attempt.record.finished.is_none())
             .map(|attempt| attempt.record.lease.device)
             .collect();
-        self.devices.difference(&taken).copied().collect()
+        self.devices.difference(&taken).filter(|device| !self.held.contains(device)).copied().collect()
     }
 
     /// The attempts that are known.
@@ -210,7 +243,7 @@ impl Desk {
     fn start_runs(&mut self) {
         let mut busy = self.busy_devices();
         for attempt in self.attempts.values_mut().filter(|attempt| attempt.is_to_run()) {
-            if busy.insert(attempt.record.lease.device) {
+            if !self.held.contains(&attempt.record.lease.device) && busy.insert(attempt.record.lease.device) {
                 attempt.busy = true;
                 self.actions.push(Action::Run(Box::new(attempt.record.lease.clone())));
             }
@@ -228,7 +261,9 @@ impl Desk {
                     self.actions.push(Action::Upload(*attempt, *blob));
                 }
                 Duty::Trace { level, .. }
-                    if !known.has_trace(*level) && busy.insert(known.record.lease.device) =>
+                    if !known.has_trace(*level)
+                        && !self.held.contains(&known.record.lease.device)
+                        && busy.insert(known.record.lease.device) =>
                 {
                     known.busy = true;
                     self.actions.push(Action::Trace(Box::new(known.record.lease.clone()), *level));

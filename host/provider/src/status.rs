@@ -53,6 +53,20 @@ pub struct DeviceStatus {
     pub name: String,
     /// What it is at.
     pub work: Option<WorkStatus>,
+    /// What its owner's policy lets it do; `None` where nobody watches.
+    #[serde(default)]
+    pub limits: Option<DeviceLimits>,
+}
+
+/// What a policy lets a device do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceLimits {
+    /// `run`, `pause`, `release` or `refuse`.
+    pub doing: String,
+    /// Why it does not run, the weightiest first.
+    pub reasons: Vec<String>,
+    /// The busy fraction, where it runs.
+    pub duty: Option<f64>,
 }
 
 /// An attempt under way.

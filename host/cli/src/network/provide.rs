@@ -90,6 +90,7 @@ async fn work(arguments: &Provide, host: &Host, terminal: &Terminal, work: Work)
             devices: offered.iter().map(|offered| offered.device(host)).collect(),
             blob_bytes_max: BLOB_BYTES_MAX,
             board,
+            warden: None,
         };
         agents.spawn(agent.run(wished.clone()));
     }
