@@ -144,7 +144,7 @@ mod tests {
     proptest! {
         #[test]
         fn parts_are_the_whole_and_short_enough(
-            workgroups in 1u32..10_000_000, units in 0.0..1e12f64, nanoseconds in 1e-3..100f64,
+            workgroups in 1u32..200_000, units in 0.0..1e12f64, nanoseconds in 1e-3..100f64,
         ) {
             let (speed, mut work) = (Speed([nanoseconds; KINDS]), Work::default());
             work.0[3] = units;

@@ -19,8 +19,13 @@ fn policy(text: &str) -> Policy {
 
 fn scene(text: &str) -> (tempfile::TempDir, Warden) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
-    let warden = Warden::new(policy(text), folder.path(), [gpu(GPU)]).expect("the folder is new");
+    let warden = Warden::new(policy(text), &own(&folder), [gpu(GPU)]).expect("the folder is new");
     (folder, warden)
+}
+
+/// The provider's own folder, which nobody else can enter.
+fn own(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("provider")
 }
 
 fn gpu(number: u32) -> DeviceName {
@@ -193,12 +198,12 @@ fn what_was_used_is_remembered_and_damage_is_said() {
     }
     warden.save().expect("there is room");
     let history = |warden: &Warden| warden.standing().devices[&GPU].history.clone();
-    let again = Warden::new(policy(""), folder.path(), [gpu(GPU), gpu(1)]).expect("it was just written");
+    let again = Warden::new(policy(""), &own(&folder), [gpu(GPU), gpu(1)]).expect("it was just written");
     assert_eq!(history(&again), history(&warden));
     // Of two devices of one name each has its own.
     assert_eq!(again.standing().devices[&1].history, History::default());
-    std::fs::write(folder.path().join(HISTORIES), "{").expect("the file is there");
-    let error = Warden::new(policy(""), folder.path(), [gpu(GPU)]).expect_err("it is damaged");
+    std::fs::write(own(&folder).join(HISTORIES), "{").expect("the file is there");
+    let error = Warden::new(policy(""), &own(&folder), [gpu(GPU)]).expect_err("it is damaged");
     assert!(error.to_string().contains(HISTORIES), "{error}");
 }
 
@@ -207,7 +212,7 @@ proptest! {
     fn work_runs_exactly_where_a_decision_says_so(
         looks in prop::collection::vec((30.0..100.0f64, any::<bool>(), 0u64..600), 1..100),
     ) {
-        let text = "[owner]\nprograms = [\"game\"]\nresume-after-seconds = 3";
+        let text = "[owner]\nprograms = [\"game\"]\nresume-after-seconds = 5";
         let (_folder, warden) = scene(text);
         let (policy, mut history) = (policy(text), History::default());
         for (second, (celsius, plays, expected_s)) in looks.into_iter().enumerate() {
