@@ -1,10 +1,14 @@
 //! Measures how a duty is held: a training of the digits in a real worker, ten seconds at each duty, on the CPU
 //! and on every GPU (the tests' one is a program). Not a test: what is measured depends on what else runs here.
 //!
-//! `cargo run --release -p anneal-cli --example duty` in the workspace, once `anneal` is built; prints a table.
+//! `cargo run --release -p anneal-cli --example duty [COMPONENT]` in the workspace, once `anneal` is built; prints
+//! a table. Without a component it builds the digits.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anneal_cli::{arguments::JobArguments, backends::Backend, host::Host, job::Job, terminal::Terminal};
 use anneal_job::{Outcome, PlannedTask};
@@ -23,8 +27,8 @@ fn main() -> Result<()> {
     let program = this.ancestors().nth(2).context("an example lies below the build's folder")?.join("anneal");
     let host = Host { program, ..Host::here()? };
     let arguments = JobArguments {
-        job: "examples/digits".into(),
-        manifest: None,
+        job: std::env::args_os().nth(1).map_or_else(|| "examples/digits".into(), PathBuf::from),
+        manifest: Some("examples/digits/job.toml".into()),
         inputs: Vec::new(),
         parameters: vec!["epochs=1000000".to_owned()],
         seed: None,

@@ -183,6 +183,10 @@ impl GpuExecutor {
             let Some(oldest) = self.submissions.pop_front() else { break };
             self.wait_for(oldest)?;
         }
+        self.pass()
+    }
+
+    fn pass(&self) -> Result<(), ExecutorError> {
         self.gate.as_ref().map_or(Ok(()), |gate| gate.pass())
     }
 
@@ -351,6 +355,8 @@ impl GpuExecutor {
         (words, start): (&Pooled, u64),
         buffers: &[&Pooled],
     ) -> Result<Launch, ExecutorError> {
+        // It may have to be compiled, which is work, too.
+        self.pass()?;
         let pipeline = self.gpu.pipeline(&dispatch.kernel)?;
         let binding = |buffer, offset, size| {
             let size = wgpu::BufferSize::new(size);
