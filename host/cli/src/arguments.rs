@@ -387,6 +387,9 @@ pub struct Provide {
     /// Where earnings go, once there is money: a Monero subaddress.
     #[arg(long, value_name = "ADDRESS")]
     pub payout: Option<String>,
+    /// The owner's limits; policy.toml in its folder where nothing is said.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Work for no less than this for 10^9 gas.
     #[arg(long, value_name = "CREDITS")]
     pub price_floor: Option<u64>,

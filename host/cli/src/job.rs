@@ -129,6 +129,7 @@ impl Job {
             time: ATTEMPT_TIME,
             trace: Trace::Off,
             stop: stop.clone(),
+            pace: None,
         }
     }
 

@@ -131,7 +131,7 @@ impl Observer for Progress {
             }
             // The outcome repeats it.
             Event::Panic(_) => {}
-            Event::TracedStep(_) | Event::TracedOperation(_) => {}
+            Event::Paced(_) | Event::TracedStep(_) | Event::TracedOperation(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 //! their own, attempts run on blocking threads, one at a time per device.
 
 mod attempts;
+mod limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ use crate::{
     folder::{Folder, FolderError},
     record::{Finished, Record},
     status::{DeviceStatus, StatusBoard, Wish},
+    warden::Warden,
     work::{Compiler, Traced},
 };
 
@@ -73,6 +75,8 @@ pub struct Agent {
     pub blob_bytes_max: u64,
     /// What the owner sees.
     pub board: StatusBoard,
+    /// Who holds the devices to the owner's policy, for all agents; `None` where nothing is held.
+    pub warden: Option<Arc<Warden>>,
 }
 
 /// Why an agent ended that should not have.
@@ -105,6 +109,7 @@ struct Shared {
     compiler: Compiler,
     board: StatusBoard,
     devices: BTreeMap<u32, Device>,
+    warden: Option<Arc<Warden>>,
 }
 
 /// A running agent.
@@ -181,7 +186,9 @@ impl Agent {
             compiler: self.compiler,
             board: self.board,
             devices: devices.collect(),
+            warden: self.warden,
         };
+        shared.remember(desk.records());
         Ok(Running {
             shared: Arc::new(shared),
             desk,
@@ -221,6 +228,7 @@ impl Running {
     fn act(&mut self) {
         let now = self.shared.client.now();
         self.save_again();
+        self.obey();
         for action in self.desk.actions(now) {
             match action {
                 Action::Save(record) => self.save(*record),
@@ -236,6 +244,7 @@ impl Running {
                 Action::Forget(attempt) => {
                     self.unsaved.retain(|record| record.lease.attempt != attempt);
                     self.shared.folder.forget(attempt);
+                    self.shared.gave(attempt);
                 }
             }
         }
@@ -301,6 +310,7 @@ impl Running {
                 let leases = reply.leases.clone();
                 self.desk.polled(reply, now);
                 leases.iter().for_each(|lease| self.told_lease(lease));
+                leases.iter().for_each(|lease| self.admit(lease));
                 self.trim();
             }
             Heard::Polled(Err(error)) => {
@@ -344,6 +354,7 @@ impl Running {
 
     fn ended(&mut self, attempt: AttemptId) {
         self.stops.remove(&attempt);
+        self.shared.gave(attempt);
     }
 
     /// The coordinator could not be reached, or refused: says so, waits, and enrols again, for it may have

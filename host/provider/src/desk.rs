@@ -87,6 +87,8 @@ pub struct Desk {
     duties: Vec<Duty>,
     revision: u64,
     wish: Wish,
+    /// Devices that may begin nothing now.
+    held: BTreeSet<u32>,
     /// Decided, and not yet handed out.
     actions: Vec<Action>,
 }
@@ -102,6 +104,7 @@ impl Desk {
             duties: Vec::new(),
             revision: 0,
             wish: Wish::Run,
+            held: BTreeSet::new(),
             actions: Vec::new(),
         };
         for attempt in desk.attempts.values_mut() {
@@ -142,6 +145,36 @@ impl Desk {
         }
     }
 
+    /// The devices that may begin nothing now, by their owner's policy: they take no lease, and what they have
+    /// waits.
+    pub fn hold(&mut self, devices: BTreeSet<u32>) {
+        self.held = devices;
+    }
+
+    /// Gives back everything unfinished that a device has, by its owner's policy; how many leases.
+    pub fn release(&mut self, device: u32) -> usize {
+        let unfinished = self.attempts.iter().filter(|(_, attempt)| {
+            attempt.record.lease.device == device
+                && attempt.record.finished.is_none()
+                && attempt.fault.is_none()
+                && attempt.give_back.is_none()
+        });
+        let unfinished: Vec<AttemptId> = unfinished.map(|(&id, _)| id).collect();
+        unfinished.iter().for_each(|&attempt| self.refuse(attempt));
+        unfinished.len()
+    }
+
+    /// Gives a lease back, by its owner's policy.
+    pub fn refuse(&mut self, attempt: AttemptId) {
+        let Some(known) = self.attempts.get_mut(&attempt) else { return };
+        if known.record.finished.is_none() {
+            known.give_back = Some(GiveBackReason::Policy);
+            if known.busy {
+                self.actions.push(Action::Stop(attempt));
+            }
+        }
+    }
+
     /// Whether nothing is left to do for an agent that is to end.
     pub fn is_done(&self) -> bool {
         match self.wish {
@@ -173,7 +206,7 @@ impl Desk {
                 _ => false,
             }
         };
-        self.devices.iter().copied().filter(is_free).collect()
+        self.devices.iter().copied().filter(|device| !self.held.contains(device)).filter(is_free).collect()
     }
 
     /// The attempts that are known.
@@ -257,7 +290,7 @@ impl Desk {
         let waiting = |attempt: &&mut Attempt| attempt.is_to_run() && attempt.blobs != Blobs::Coming;
         for attempt in self.attempts.values_mut().filter(waiting) {
             let lease = Box::new(attempt.record.lease.clone());
-            if busy.insert(lease.device) {
+            if !self.held.contains(&lease.device) && busy.insert(lease.device) {
                 attempt.busy = true;
                 attempt.began = Some(now);
                 self.actions.push(Action::Run(lease));
@@ -279,7 +312,9 @@ impl Desk {
                     self.actions.push(Action::Upload(*attempt, *blob));
                 }
                 Duty::Trace { level, .. }
-                    if !known.has_trace(*level) && busy.insert(known.record.lease.device) =>
+                    if !known.has_trace(*level)
+                        && !self.held.contains(&known.record.lease.device)
+                        && busy.insert(known.record.lease.device) =>
                 {
                     known.busy = true;
                     self.actions.push(Action::Trace(Box::new(known.record.lease.clone()), *level));

@@ -68,11 +68,11 @@ pub struct DeviceStatus {
 /// What an owner's limits say of a device just now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceLimits {
-    /// In a word or two: `works`, `pauses` and the like.
+    /// `run`, `pause`, `release` or `refuse`.
     pub doing: String,
-    /// Why, and what would have to change.
+    /// Why it does not run, the weightiest first, and what would have to change.
     pub reasons: Vec<String>,
-    /// The part of the time that it may work, from 0 to 1.
+    /// The busy fraction from 0 to 1, where it runs.
     pub duty: Option<f64>,
 }
 

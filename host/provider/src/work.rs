@@ -12,7 +12,7 @@ use std::{
 use anneal_api::wire::TraceLevel;
 use anneal_job::{Blob, Completed, Digest, FaultCode, HostFault, Outcome, ReceiptOutcome, Task, trace_root};
 use anneal_sandbox::{
-    AttemptRequest, Event, Machine, StopFlag, Trace,
+    AttemptRequest, Event, Machine, PaceHandle, StopFlag, Trace,
     compile::{self, CompileError, CompileLimits},
 };
 use sha2::{Digest as _, Sha256};
@@ -49,6 +49,8 @@ pub struct Work<'a> {
     pub time: Duration,
     /// Ends it early.
     pub stop: &'a StopFlag,
+    /// How fast it may go; `None` is as fast as it can.
+    pub pace: Option<PaceHandle>,
 }
 
 /// What an attempt came to.
@@ -170,6 +172,7 @@ fn request(
         time: work.time,
         trace,
         stop: work.stop.clone(),
+        pace: work.pace.clone(),
     })
 }
 

@@ -36,6 +36,11 @@ impl Ending {
         Ending::Fault(HostFault { code, message: message.into() })
     }
 
+    /// Somebody stopped the attempt.
+    pub(crate) fn stopped() -> Ending {
+        Ending::fault(FaultCode::WorkerDied, "the attempt was stopped")
+    }
+
     pub(crate) fn outcome(self) -> Outcome {
         match self {
             Ending::Failure(failure) => Outcome::GuestFailure(failure),
@@ -158,6 +163,7 @@ impl From<ExecutorError> for Ending {
             ExecutorError::OutOfMemory(_) => {
                 (FaultCode::OutOfMemory, "; close other programs, use smaller batches, or use --backend cpu")
             }
+            ExecutorError::Stopped => return Ending::stopped(),
             ExecutorError::ForeignValue(_) => (FaultCode::Internal, ""),
         };
         Ending::fault(code, format!("{error}{advice}"))

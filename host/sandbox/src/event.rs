@@ -4,6 +4,8 @@
 use anneal_job::{Digest, Metric, RecordHasher};
 use serde::{Deserialize, Serialize};
 
+use crate::pace::PaceReport;
+
 /// Hears events as they come.
 pub trait Observer {
     /// Something happened.
@@ -42,6 +44,8 @@ pub enum Event {
         /// Commits.
         steps: u64,
     },
+    /// How the attempt was held to its pace, where it has one.
+    Paced(PaceReport),
     /// A traced commit.
     TracedStep(TracedStep),
     /// A traced operation.

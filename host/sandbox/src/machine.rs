@@ -14,6 +14,7 @@ use crate::{
     compile::CompiledComponent,
     event::{Observer, Trace},
     files,
+    pace::PaceHandle,
     run::{RunOptions, StopFlag, run_task},
     state::{Inputs, State, check_task},
 };
@@ -50,6 +51,9 @@ pub struct AttemptRequest {
     /// Stops the attempt from another thread.
     #[serde(skip)]
     pub stop: StopFlag,
+    /// How fast it may go; without one it is not governed, and goes as fast as it can.
+    #[serde(skip)]
+    pub pace: Option<PaceHandle>,
 }
 
 /// Runs attempts in this process, on an executor that it is given: a library's way, and a test's.
@@ -90,7 +94,8 @@ impl InProcessMachine {
         let inputs = read_inputs(request.inputs.as_deref())?;
         let states = request.states.iter().map(|path| read_state(path)).collect::<Result<Vec<State>, _>>()?;
         check_task(&request.task, &inputs, &states).map_err(io_fault)?;
-        let options = RunOptions { time: request.time, stop: request.stop.clone(), trace: request.trace };
+        let AttemptRequest { time, trace, .. } = *request;
+        let options = RunOptions { time, stop: request.stop.clone(), trace, pace: request.pace.clone() };
         let (outcome, state) =
             run_task(&component, &request.task, &inputs, states, &mut self.executor, observer, options);
         if let (Some(state), Some(path)) = (state, &request.output) {

@@ -9,13 +9,16 @@ mod entry;
 mod tests;
 
 use std::{
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anneal_job::{Completed, FaultCode, Outcome, Task, result_digest};
-use anneal_tensor::{DeviceInfo, Executor, ExecutorError, Tensor, Value};
+use anneal_tensor::{DeviceInfo, Executor, ExecutorError, Gate, Tensor, Value};
 use wasmtime::{Engine, Store, UpdateDeadline, component::Linker};
 
 pub use crate::host::StopFlag;
@@ -25,6 +28,7 @@ use crate::{
     event::{Event, Observer, Trace},
     host::{Clock, Host, HostParts, bindings},
     limits,
+    pace::{Governor, PaceHandle, PaceReport},
     state::{Inputs, State},
     wasi,
 };
@@ -38,17 +42,22 @@ pub struct RunOptions {
     pub stop: StopFlag,
     /// What is traced.
     pub trace: Trace,
+    /// How fast it may go; `None` is as fast as it can.
+    pub pace: Option<PaceHandle>,
 }
 
 impl Default for RunOptions {
     /// An hour, untraced.
     fn default() -> RunOptions {
-        RunOptions { time: Duration::from_secs(3600), stop: StopFlag::default(), trace: Trace::Off }
+        let time = Duration::from_secs(3600);
+        RunOptions { time, stop: StopFlag::default(), trace: Trace::Off, pace: None }
     }
 }
 
 /// How often time and stop flag are looked at.
 const TICK: Duration = Duration::from_millis(20);
+/// How often an attempt says how it is held.
+const PACE_TOLD: Duration = Duration::from_secs(1);
 /// Events that wait for the observer before the guest does.
 const EVENTS_WAITING_MAX: usize = 1024;
 
@@ -67,17 +76,20 @@ pub fn run_task(
     let span = tracing::info_span!("attempt", task = %task.id(), entry = %task.entry);
     let _entered = span.enter();
     let (events, heard) = mpsc::sync_channel(EVENTS_WAITING_MAX);
+    let governor = options.pace.map(|pace| Governor::new(pace, options.stop.clone()));
+    executor.govern(governor.clone().map(|governor| Arc::new(governor) as Arc<dyn Gate>));
     let parts = HostParts {
         task: task.clone(),
         inputs: inputs.clone(),
         states,
         executor: std::mem::replace(executor, Box::new(Absent::new())),
         events,
-        clock: Clock::start(options.time, options.stop),
+        clock: Clock::start(options.time, options.stop, governor),
         trace: options.trace,
     };
     let (ended, executor_back) = on_threads(component, parts, heard, observer);
-    if let Some(back) = executor_back {
+    if let Some(mut back) = executor_back {
+        back.govern(None);
         *executor = back;
     }
     match ended {
@@ -101,7 +113,7 @@ fn on_threads(
     observer: &mut dyn Observer,
 ) -> (Ended, Option<Box<dyn Executor>>) {
     let (guest_alive, guest_gone) = mpsc::sync_channel::<()>(0);
-    let clock = parts.clock.clone();
+    let (clock, events) = (parts.clock.clone(), parts.events.clone());
     thread::scope(|scope| {
         let guest = thread::Builder::new().name("guest".to_owned()).stack_size(limits::THREAD_STACK_BYTES);
         let run = move || {
@@ -115,7 +127,9 @@ fn on_threads(
                 return (Err(Ending::fault(FaultCode::OutOfMemory, message)), None);
             }
         };
-        scope.spawn(move || interrupt(component.engine(), &clock, &guest_gone));
+        scope.spawn(move || {
+            interrupt(component.engine(), &clock, &guest_gone, &mut Told::new(events));
+        });
         for event in heard {
             observer.observe(event);
         }
@@ -126,11 +140,40 @@ fn on_threads(
     })
 }
 
-/// Ends the guest by an epoch once its time is up, or when it is to stop.
-fn interrupt(engine: &Engine, clock: &Clock, guest_gone: &mpsc::Receiver<()>) {
+/// Ends the guest by an epoch once its time is up, or when it is to stop; one that has a governor passes it at
+/// each tick.
+fn interrupt(engine: &Engine, clock: &Clock, guest_gone: &mpsc::Receiver<()>, told: &mut Told) {
     while guest_gone.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-        if clock.check().is_err() {
+        if clock.is_governed() || clock.check().is_err() {
             engine.increment_epoch();
+        }
+        if let Some(report) = clock.paced() {
+            told.tell(report, false);
+        }
+    }
+    if let Some(report) = clock.paced() {
+        told.tell(report, true);
+    }
+}
+
+/// Tells how an attempt is held: when the pace changes, about once a second, and at the end.
+struct Told {
+    events: mpsc::SyncSender<Event>,
+    last: Option<(Instant, PaceReport)>,
+}
+
+impl Told {
+    fn new(events: mpsc::SyncSender<Event>) -> Told {
+        Told { events, last: None }
+    }
+
+    fn tell(&mut self, report: PaceReport, is_last: bool) {
+        let is_news = self.last.is_none_or(|(at, last)| {
+            (last.per_mille, last.unheard) != (report.per_mille, report.unheard) || at.elapsed() >= PACE_TOLD
+        });
+        // Where the observer has too much to hear, the next report says it.
+        if (is_news || is_last) && self.events.try_send(Event::Paced(report)).is_ok() {
+            self.last = Some((Instant::now(), report));
         }
     }
 }
@@ -174,7 +217,7 @@ fn store(
     let handles = usize::try_from(task_limits.handles).unwrap_or(usize::MAX);
     store.set_max_component_handles(handles.saturating_add(limits::OTHER_HANDLES_MAX));
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| match store.data().clock.check() {
+    store.epoch_deadline_callback(|store| match store.data().clock.pass() {
         Ok(()) => Ok(UpdateDeadline::Continue(1)),
         Err(ending) => Err(ending.into()),
     });
@@ -192,6 +235,7 @@ fn instantiate_and_call(
     store: &mut Store<Host>,
 ) -> Result<(Completed, State), Raised> {
     let at = |phase: Phase| move |error: wasmtime::Error| (error, phase);
+    store.data().clock.pass().map_err(|ending| (ending.into(), Phase::Call))?;
     let linker = linker(component).map_err(at(Phase::Instantiation))?;
     let instance =
         linker.instantiate(&mut *store, component.component()).map_err(at(Phase::Instantiation))?;

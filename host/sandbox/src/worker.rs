@@ -2,13 +2,15 @@
 //! attempt and nothing else.
 //!
 //! [`serve`] is the process, behind a hidden subcommand; [`WorkerMachine`] starts it. Between them: the
-//! request as one line of JSON on its stdin (whose end, or a line `stop`, stops it); on its stdout, as lines of
-//! JSON, how it is confined, events, and at last the outcome.
+//! request as one line of JSON on its stdin, and then words (`word`): its pace, again and again where it is
+//! governed, and a stop, which the end of stdin is, too; on its stdout, as lines of JSON, how it is confined,
+//! events, and at last the outcome.
 
 mod service;
 mod shaders;
 mod staging;
 mod supervisor;
+mod word;
 
 use std::path::PathBuf;
 
@@ -62,6 +64,8 @@ struct Request {
     shaders: Option<PathBuf>,
     /// `None` where it is only to show how it would be confined.
     attempt: Option<AttemptRequest>,
+    /// Whether the attempt has a pace: it begins when it hears one, and pauses where it hears none.
+    governed: bool,
 }
 
 /// What a worker says.

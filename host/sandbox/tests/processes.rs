@@ -16,23 +16,30 @@ mod testing;
 
 use std::{
     ffi::OsString,
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anneal_job::{FailureCode, FaultCode, Limits, Outcome, Task};
 use anneal_sandbox::{
-    AttemptRequest, BackendRequest, Event, InProcessMachine, Machine, StopFlag, Trace, WorkerMachine,
+    AttemptRequest, BackendRequest, Event, InProcessMachine, Machine, PaceHandle, StopFlag, Trace,
+    WorkerMachine,
     compile::{self, CompileError, CompileLimits},
     confine::{Confinement, GroupFolders},
     worker,
 };
+use anneal_tensor::{Duty, Pace};
 use testing::{guest, reference, task};
 
 const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
 type Check = fn(&Scene);
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 11] = [
     ("a component is compiled once, by another process", compiled_once),
     ("a refusal crosses the process", refused),
     ("a compiler that takes too long is given up", compiler_over_time),
@@ -40,6 +47,8 @@ const CHECKS: [(&str, Check); 9] = [
     ("a guest's failure crosses the process", failure_crosses),
     ("a worker is stopped", stopped),
     ("a worker that hangs is killed", hanging),
+    ("a worker that is held is stopped, and gives the same when it is not", governed),
+    ("a worker whose parent falls silent pauses until it hears it again", silent_parent),
     ("a worker that crashes is a host's fault", crashing),
     ("a worker that babbles is a host's fault", babbling),
 ];
@@ -78,6 +87,7 @@ fn main() -> ExitCode {
             other if other.starts_with("malice ") => Err(malice::make(&other["malice ".len()..])),
             other => Err(format!("there is no backend {other}")),
         }),
+        "mute" => mute(),
         "nothing" => ExitCode::SUCCESS,
         "silent" => {
             println!("{}", serde_json::json!({"outcome": completed()}));
@@ -138,6 +148,7 @@ impl Scene {
             time: Duration::from_secs(60),
             trace: Trace::Off,
             stop: StopFlag::default(),
+            pace: None,
         }
     }
 }
@@ -246,6 +257,80 @@ fn stopped(scene: &Scene) {
     later.join().expect("the stopping thread ends");
     let request = AttemptRequest { time: Duration::from_millis(200), stop: StopFlag::default(), ..request };
     check_fault(&mut machine("worker", "reference"), &request, FaultCode::TimeOut, "longer than");
+}
+
+fn governed(scene: &Scene) {
+    let metric = "(call $metric (i32.const 1024) (i32.const 4) (i64.const 3) (f64.const 0.1)) (i32.const 0)";
+    let request = scene.request(&guest(metric, "loss"), Limits::DEFAULT);
+    let expected = attempt(&mut InProcessMachine::new("here", reference()), &request).0;
+    let slow = Pace::Run { duty: Duty::of_fraction(0.1) };
+    for pace in [Pace::FULL, slow] {
+        let request = AttemptRequest { pace: Some(PaceHandle::new(pace)), ..request.clone() };
+        let (outcome, events) = attempt(&mut machine("worker", "reference"), &request);
+        assert_eq!(outcome, expected);
+        let per_mille =
+            |event: &Event| matches!(event, Event::Paced(told) if told.per_mille == pace.per_mille());
+        assert!(events.iter().any(per_mille), "{events:?}");
+    }
+    // One that is never allowed to begin ends when it is stopped.
+    let request = AttemptRequest { pace: Some(PaceHandle::new(Pace::Pause)), ..endless(scene) };
+    request.stop.stop();
+    check_fault(&mut machine("worker", "reference"), &request, FaultCode::WorkerDied, "stopped");
+}
+
+fn silent_parent(scene: &Scene) {
+    let request = AttemptRequest { pace: Some(PaceHandle::default()), ..endless(scene) };
+    let mut told = Vec::new();
+    let outcome = machine("mute", "reference").attempt(&request, &mut |event| {
+        let Event::Paced(report) = event else { return };
+        told.push(report);
+        // It was heard, it was not, and it is heard again.
+        let mut unheard = told.iter().map(|report| report.unheard).collect::<Vec<_>>();
+        unheard.dedup();
+        if unheard.ends_with(&[false, true, false]) {
+            request.stop.stop();
+        }
+    });
+    assert!(
+        matches!(&outcome, Outcome::HostFault(fault) if fault.message.contains("stopped")),
+        "{outcome:?}"
+    );
+    let paused = told.iter().find(|report| report.unheard).expect("it fell silent");
+    assert_eq!(paused.per_mille, 0);
+    let last = told.last().expect("it says how it was held");
+    assert!(last.holds == 1 && last.per_mille == 1000, "{told:?}");
+}
+
+/// Stands between a worker and its parent, and keeps the parent's words after the first to itself until the
+/// worker says that it hears none.
+fn mute() -> ExitCode {
+    let this = std::env::current_exe().expect("a program knows its own path");
+    let mut worker = Command::new(this)
+        .arg("worker")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the worker starts");
+    let mut to_worker = worker.stdin.take().expect("it is piped");
+    let from_worker = BufReader::new(worker.stdout.take().expect("it is piped"));
+    let is_unheard = Arc::new(AtomicBool::new(false));
+    let was_unheard = Arc::clone(&is_unheard);
+    std::thread::spawn(move || {
+        for (number, line) in std::io::stdin().lines().enumerate() {
+            let line = line.expect("words are text");
+            if number < 2 || is_unheard.load(Ordering::Relaxed) {
+                writeln!(to_worker, "{line}").expect("the worker listens");
+            }
+        }
+    });
+    for line in from_worker.lines() {
+        let line = line.expect("answers are text");
+        println!("{line}");
+        if line.contains("\"unheard\":true") {
+            was_unheard.store(true, Ordering::Relaxed);
+        }
+    }
+    worker.wait().map_or(ExitCode::FAILURE, |_| ExitCode::SUCCESS)
 }
 
 fn hanging(scene: &Scene) {

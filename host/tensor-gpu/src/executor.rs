@@ -2,11 +2,14 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::{Arc, Weak, mpsc},
+    time::{Duration, Instant},
 };
 
 use anneal_tensor::{
-    DType, DeviceInfo, Elements, Executor, ExecutorError, Storage, Tensor, Value,
+    DType, DeviceInfo, Elements, Executor, ExecutorError, Gate, Storage, Tensor, Value,
+    governor::PIECE_MAX,
     plan::{Arguments, PLANS_MAX, Plan, PlanCache},
 };
 
@@ -15,12 +18,17 @@ use crate::{
     device::{Adapter, Gpu, GpuError, adapters},
     kernel::{self, Buffer, Dispatch, Lowered, Tuning},
     pool::Pooled,
+    speed::{self, Speed, Work},
 };
 
 /// Launches that are handed to the device at once.
 const LAUNCHES_PER_SUBMISSION: usize = 256;
 /// Submissions that wait on the device before the host waits for them.
 const SUBMISSIONS_MAX: usize = 8;
+/// The same where a gate may hold work at any time: one is being done, and one is next.
+const SUBMISSIONS_GATED_MAX: usize = 1;
+/// A wait that was shorter did not wait: what was waited for had been done before.
+const WAITED: Duration = Duration::from_micros(300);
 
 /// A GPU as a backend.
 ///
@@ -35,7 +43,19 @@ pub struct GpuExecutor {
     lowered: HashMap<usize, (Arc<Plan>, Arc<[Lowered]>)>,
     /// Device copies of host values that are still alive, by address.
     uploads: HashMap<usize, (Weak<Elements>, Arc<Pooled>)>,
-    submissions: VecDeque<wgpu::SubmissionIndex>,
+    submissions: VecDeque<Submission>,
+    gate: Option<Arc<dyn Gate>>,
+    speed: Speed,
+    /// When the device was seen to have done something last.
+    done: Instant,
+}
+
+/// What the device was given at once.
+#[derive(Debug)]
+struct Submission {
+    index: wgpu::SubmissionIndex,
+    work: Work,
+    at: Instant,
 }
 
 /// A tensor on a device.
@@ -103,6 +123,9 @@ impl GpuExecutor {
             lowered: HashMap::new(),
             uploads: HashMap::new(),
             submissions: VecDeque::new(),
+            gate: None,
+            speed: Speed::unknown(),
+            done: Instant::now(),
         })
     }
 
@@ -121,8 +144,22 @@ impl GpuExecutor {
     /// # Errors
     /// Where the device failed.
     pub fn finish(&mut self) -> Result<(), ExecutorError> {
-        self.submissions.clear();
+        while let Some(submission) = self.submissions.pop_front() {
+            self.wait_for(submission)?;
+        }
         self.wait(None)
+    }
+
+    /// Waits until this is done, and learns how long it took.
+    fn wait_for(&mut self, submission: Submission) -> Result<(), ExecutorError> {
+        let begun = Instant::now();
+        self.wait(Some(submission.index))?;
+        let done = Instant::now();
+        // The device does one thing after the other.
+        let took = done.saturating_duration_since(submission.at.max(self.done));
+        self.speed.learn(&submission.work, took, done - begun > WAITED);
+        self.done = done;
+        Ok(())
     }
 
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), ExecutorError> {
@@ -132,15 +169,25 @@ impl GpuExecutor {
         polled.map(drop).map_err(|error| ExecutorError::DeviceLost(error.to_string()))
     }
 
-    fn submit(&mut self, commands: wgpu::CommandBuffer) -> Result<(), ExecutorError> {
-        self.submissions.push_back(self.gpu.queue.submit([commands]));
+    fn submit(&mut self, commands: wgpu::CommandBuffer, work: Work) -> Result<(), ExecutorError> {
+        let index = self.gpu.queue.submit([commands]);
+        self.submissions.push_back(Submission { index, work, at: Instant::now() });
         self.gpu.check()?;
-        if self.submissions.len() > SUBMISSIONS_MAX {
-            let oldest = self.submissions.pop_front();
-            self.wait(oldest)?;
+        let waiting_max = match &self.gate {
+            None => SUBMISSIONS_MAX,
+            // Whoever is held has nothing on the device.
+            Some(gate) if gate.limits() => 0,
+            Some(_) => SUBMISSIONS_GATED_MAX,
+        };
+        while self.submissions.len() > waiting_max {
+            let Some(oldest) = self.submissions.pop_front() else { break };
+            self.wait_for(oldest)?;
         }
-        // The place for the governor: the device has this work and no more.
-        Ok(())
+        self.pass()
+    }
+
+    fn pass(&self) -> Result<(), ExecutorError> {
+        self.gate.as_ref().map_or(Ok(()), |gate| gate.pass())
     }
 
     fn lowered(&mut self, plan: &Arc<Plan>) -> Arc<[Lowered]> {
@@ -226,12 +273,13 @@ impl GpuExecutor {
         if lowered.is_empty() {
             return Ok(slots);
         }
-        let words = Words::new(&lowered, &arguments.scalars, &self.gpu.limits);
+        let pieces = self.pieces(plan, &lowered);
+        let words = Words::new(&lowered, &pieces, &arguments.scalars, &self.gpu.limits);
         let words_buffer = self.gpu.buffer(words.all.len())?;
         self.gpu.queue.write_buffer(words_buffer.buffer(), 0, bytemuck::cast_slice(&words.all));
 
-        let mut launches: Vec<Launch> = Vec::new();
-        let mut starts = words.starts.iter();
+        let mut launches = Launches::default();
+        let mut pieces = pieces.iter().zip(&words.starts);
         for (at, step) in lowered.iter().enumerate() {
             let kind = &plan.steps[at].kind;
             // What is read was written, or has no elements.
@@ -246,18 +294,24 @@ impl GpuExecutor {
                 .map(|&elements| self.gpu.buffer(elements).map(Arc::new))
                 .collect::<Result<_, _>>()?;
             for dispatch in &step.dispatches {
-                let start = *starts.next().expect("each dispatch has its words");
                 let bound = |buffer: &Buffer| match *buffer {
                     Buffer::Slot(slot) => slots[slot].as_ref().expect("a step's slots are held"),
                     Buffer::Temporary(number) => &temporaries[number],
                 };
                 let buffers: Vec<&Pooled> = dispatch.buffers.iter().map(|buffer| &**bound(buffer)).collect();
-                launches.push(self.launch(dispatch, (&words_buffer, start), &buffers)?);
+                let (pieces, starts) = pieces.next().expect("each dispatch has its words");
+                for (piece, &start) in pieces.iter().zip(starts) {
+                    let launch = self.launch(dispatch, piece, (&words_buffer, start), &buffers)?;
+                    if self.is_enough(&launches, piece) {
+                        self.encode(&mut launches)?;
+                    }
+                    launches.push(launch, piece.work);
+                }
             }
             for &slot in &plan.releases[at] {
                 slots[slot] = None;
             }
-            if launches.len() >= LAUNCHES_PER_SUBMISSION {
+            if launches.all.len() >= LAUNCHES_PER_SUBMISSION {
                 self.encode(&mut launches)?;
             }
         }
@@ -265,12 +319,44 @@ impl GpuExecutor {
         Ok(slots)
     }
 
+    /// In what pieces each dispatch is launched: whole, or, where a gate is passed between, cut.
+    fn pieces(&self, plan: &Plan, lowered: &[Lowered]) -> Vec<Vec<Piece>> {
+        let steps = plan.steps.iter().zip(lowered);
+        let dispatches = steps.flat_map(|(step, lowered)| {
+            lowered.dispatches.iter().enumerate().map(move |(number, dispatch)| (step, number, dispatch))
+        });
+        dispatches
+            .map(|(step, number, &Dispatch { workgroups, .. })| {
+                let work = Work::of(&step.kind, number, workgroups);
+                let ranges = match (self.tuning.pieces, &self.gate) {
+                    (Some(pieces), _) => speed::cut(workgroups, pieces),
+                    (None, Some(_)) => self.speed.cut(&work, workgroups),
+                    (None, None) => vec![0..workgroups],
+                };
+                let piece = |workgroups_of: Range<u32>| {
+                    let part =
+                        f64::from(workgroups_of.end - workgroups_of.start) / f64::from(workgroups.max(1));
+                    Piece { work: work.part(part), workgroups: workgroups_of }
+                };
+                ranges.into_iter().map(piece).collect()
+            })
+            .collect()
+    }
+
+    /// Whether another piece would make a submission too long for a gate.
+    fn is_enough(&self, launches: &Launches, next: &Piece) -> bool {
+        self.gate.is_some() && self.speed.planned(&launches.work.and(next.work)) > PIECE_MAX
+    }
+
     fn launch(
         &mut self,
         dispatch: &Dispatch,
+        piece: &Piece,
         (words, start): (&Pooled, u64),
         buffers: &[&Pooled],
     ) -> Result<Launch, ExecutorError> {
+        // It may have to be compiled, which is work, too.
+        self.pass()?;
         let pipeline = self.gpu.pipeline(&dispatch.kernel)?;
         let binding = |buffer, offset, size| {
             let size = wgpu::BufferSize::new(size);
@@ -292,25 +378,25 @@ impl GpuExecutor {
             layout: &pipeline.bindings,
             entries: &entries,
         });
-        let grid = kernel::grid(dispatch.workgroups);
+        let grid = kernel::grid(piece.workgroups.end - piece.workgroups.start);
         Ok(Launch { pipeline: pipeline.pipeline, bindings, grid })
     }
 
     /// One command buffer with one pass; wgpu orders launches that touch the same buffer.
-    fn encode(&mut self, launches: &mut Vec<Launch>) -> Result<(), ExecutorError> {
-        if launches.is_empty() {
+    fn encode(&mut self, launches: &mut Launches) -> Result<(), ExecutorError> {
+        if launches.all.is_empty() {
             return Ok(());
         }
         let mut encoder =
             self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for launch in launches.drain(..) {
+        for launch in launches.all.drain(..) {
             pass.set_pipeline(&launch.pipeline);
             pass.set_bind_group(0, &launch.bindings, &[]);
             pass.dispatch_workgroups(launch.grid.0, launch.grid.1, 1);
         }
         drop(pass);
-        self.submit(encoder.finish())
+        self.submit(encoder.finish(), std::mem::take(&mut launches.work))
     }
 
     fn download(&mut self, tensor: &DeviceTensor, dtype: DType) -> Result<Elements, ExecutorError> {
@@ -328,7 +414,7 @@ impl GpuExecutor {
         let mut encoder =
             self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         encoder.copy_buffer_to_buffer(tensor.buffer.buffer(), 0, &staging, 0, bytes);
-        self.submit(encoder.finish())?;
+        self.submit(encoder.finish(), Work::default())?;
         let (sender, receiver) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             let _nobody_waits_any_more = sender.send(result);
@@ -386,6 +472,30 @@ impl Executor for GpuExecutor {
     fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
         self.plans.plan(targets).0.group_of(target)
     }
+
+    fn govern(&mut self, gate: Option<Arc<dyn Gate>>) {
+        self.gate = gate;
+    }
+}
+
+/// What of a dispatch is launched at once.
+struct Piece {
+    workgroups: Range<u32>,
+    work: Work,
+}
+
+/// The launches of a submission.
+#[derive(Default)]
+struct Launches {
+    all: Vec<Launch>,
+    work: Work,
+}
+
+impl Launches {
+    fn push(&mut self, launch: Launch, work: Work) {
+        self.all.push(launch);
+        self.work = self.work.and(work);
+    }
 }
 
 /// One launch with everything it needs.
@@ -398,18 +508,23 @@ struct Launch {
 /// The argument words of all launches of a run, in one buffer.
 struct Words {
     all: Vec<u32>,
-    /// Where each launch's begin, in bytes.
-    starts: Vec<u64>,
+    /// Where those of each piece of each dispatch begin, in bytes.
+    starts: Vec<Vec<u64>>,
 }
 
 impl Words {
-    fn new(lowered: &[Lowered], scalars: &[u32], limits: &wgpu::Limits) -> Words {
+    fn new(lowered: &[Lowered], pieces: &[Vec<Piece>], scalars: &[u32], limits: &wgpu::Limits) -> Words {
         let alignment = (limits.min_storage_buffer_offset_alignment as usize / 4).max(1);
         let mut words = Words { all: Vec::new(), starts: Vec::new() };
-        for dispatch in lowered.iter().flat_map(|step| &step.dispatches) {
-            words.all.resize(words.all.len().next_multiple_of(alignment), 0);
-            words.starts.push(words.all.len() as u64 * 4);
-            words.all.extend(dispatch.bound(scalars));
+        let dispatches = lowered.iter().flat_map(|step| &step.dispatches);
+        for (dispatch, pieces) in dispatches.zip(pieces) {
+            let mut starts = Vec::with_capacity(pieces.len());
+            for piece in pieces {
+                words.all.resize(words.all.len().next_multiple_of(alignment), 0);
+                starts.push(words.all.len() as u64 * 4);
+                words.all.extend(dispatch.part(scalars, &piece.workgroups));
+            }
+            words.starts.push(starts);
         }
         words
     }

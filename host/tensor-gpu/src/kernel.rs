@@ -5,7 +5,8 @@
 //! batch size compiles nothing. Every element is one `u32` word on the device whatever its dtype: bytes and
 //! halves would need atomics or packing, and float types would let a driver touch bits that are only copied.
 //!
-//! Binding 0 is the arguments; word 0 of them is the barrier's zero. At most seven buffers follow.
+//! Binding 0 is the arguments; word 0 of them is the barrier's zero, word 1 the number of the first workgroup,
+//! so that a launch can be cut in several ([`Dispatch::part`]). At most seven buffers follow.
 
 mod arg_reduce;
 mod contract;
@@ -16,7 +17,7 @@ mod map;
 mod reduce;
 mod scatter_add;
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, ops::Range, sync::Arc};
 
 use anneal_tensor::plan::{Slot, SlotInfo, StepKind};
 
@@ -26,6 +27,8 @@ use crate::emit::Emitter;
 pub const BINDINGS_MAX: usize = 8;
 /// Workgroups along one axis of a dispatch: what every adapter has.
 pub const GRID_AXIS_MAX: u32 = 65_535;
+/// The word of a kernel's arguments that is the number of its first workgroup.
+const FIRST_WORKGROUP: usize = 1;
 /// Words of one buffer: an index and its strides are 32-bit.
 pub const ELEMENTS_MAX: usize = 1 << 27;
 
@@ -38,6 +41,9 @@ pub struct Tuning {
     pub no_contraction: bool,
     /// How many invocations a step should be cut into where there is a choice.
     pub invocations: usize,
+    /// Into how many pieces each launch is cut, where it has so many workgroups, instead of what a gate wants:
+    /// for tests.
+    pub pieces: Option<u32>,
     /// Leave out the n-th barrier of each kernel: only for the tests of the lint and of the interpreter.
     pub leave_out_barrier: Option<usize>,
 }
@@ -48,6 +54,7 @@ impl Default for Tuning {
             barrier_each_step: false,
             no_contraction: true,
             invocations: 1 << 14,
+            pieces: None,
             leave_out_barrier: None,
         }
     }
@@ -84,6 +91,14 @@ impl Dispatch {
         for &(at, scalar) in &self.scalars {
             words[at] = scalars[scalar];
         }
+        words
+    }
+
+    /// As [`Dispatch::bound`], where these workgroups alone are launched, with a grid that holds no others. No
+    /// workgroup reads what another of its launch writes, so in how many launches they run changes nothing.
+    pub fn part(&self, scalars: &[u32], workgroups: &Range<u32>) -> Vec<u32> {
+        let mut words = self.bound(scalars);
+        words[FIRST_WORKGROUP] = workgroups.start;
         words
     }
 }
@@ -143,7 +158,7 @@ impl Shader {
     pub(crate) fn new(tuning: Tuning) -> Shader {
         Shader {
             emitter: tuning.leave_out_barrier.map_or_else(Emitter::new, Emitter::without_barrier),
-            arguments: vec![0],
+            arguments: vec![0, 0],
             scalars: Vec::new(),
             buffers: Vec::new(),
             globals: String::new(),
@@ -229,10 +244,13 @@ impl Shader {
         text += "        @builtin(num_workgroups) workgroups: vec3<u32>,\n";
         text += "        @builtin(local_invocation_index) lane: u32) {\n";
         text += "let zero = arguments[0];\n";
-        for at in 1..self.arguments.len() {
+        for at in FIRST_WORKGROUP + 1..self.arguments.len() {
             let _ = writeln!(text, "let p{at} = arguments[{at}u];");
         }
-        text += "let group = workgroup.y * workgroups.x + workgroup.x;\n";
+        let _ = writeln!(
+            text,
+            "let group = arguments[{FIRST_WORKGROUP}u] + workgroup.y * workgroups.x + workgroup.x;"
+        );
         text += &self.body;
         text += "}\n";
         let written = self.buffers.iter().map(|&(_, written)| written).collect();

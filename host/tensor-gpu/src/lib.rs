@@ -15,6 +15,7 @@ pub mod hostile;
 pub mod kernel;
 pub mod lint;
 mod pool;
+mod speed;
 pub mod spirv;
 
 pub use device::{Adapter, Gpu, GpuError, adapters};

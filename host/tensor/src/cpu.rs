@@ -18,7 +18,7 @@ use std::{hint::black_box, sync::Arc};
 pub use instruction_set::InstructionSet;
 
 use crate::{
-    DeviceInfo, Elements, Executor, ExecutorError, Storage, Tensor, Value,
+    DeviceInfo, Elements, Executor, ExecutorError, Gate, Storage, Tensor, Value,
     plan::{Arguments, Plan, PlanCache, Slot, StepKind},
 };
 use instruction_set::Detected;
@@ -85,7 +85,7 @@ impl Cpu {
             memory_bytes: None,
             software: false,
         };
-        let team = Team { threads, set: detected, work_min: team::WORK_MIN };
+        let team = Team { threads, set: detected, work_min: team::WORK_MIN, gate: None };
         Ok(Cpu { device, threads: pool, team, plans: PlanCache::default(), memory: Pool::default() })
     }
 
@@ -116,7 +116,7 @@ impl Executor for Cpu {
         let (team, memory) = (&self.team, &mut self.memory);
         let mut run = Run { plan: &plan, scalars: &arguments.scalars, team, memory, slots };
         drop(arguments.values);
-        self.threads.install(|| run.steps());
+        self.threads.install(|| run.steps())?;
         let elements = run.take_targets();
         let value = |(target, elements): (&Tensor, Arc<Elements>)| Value {
             dtype: target.dtype(),
@@ -132,6 +132,10 @@ impl Executor for Cpu {
 
     fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
         self.plans.plan(targets).0.group_of(target)
+    }
+
+    fn govern(&mut self, gate: Option<Arc<dyn Gate>>) {
+        self.team.gate = gate;
     }
 }
 
@@ -155,7 +159,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn steps(&mut self) {
+    fn steps(&mut self) -> Result<(), ExecutorError> {
         for (step, releases) in self.plan.steps.iter().zip(&self.plan.releases) {
             let writes = step.kind.writes();
             let mut out: Vec<Elements> = writes.iter().map(|&slot| self.take(slot)).collect();
@@ -168,7 +172,11 @@ impl Run<'_> {
                     self.memory.put(elements);
                 }
             }
+            if let Some(gate) = &self.team.gate {
+                gate.pass()?;
+            }
         }
+        Ok(())
     }
 
     /// A slot's buffer to write: the one it has (a part of it is overwritten), or one from the pool.

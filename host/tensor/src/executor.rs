@@ -1,8 +1,10 @@
 //! What evaluates recorded tensors: the interface between the engine and a backend.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
-use crate::{Tensor, Value, value::Elements};
+use crate::{Tensor, Value, governor::Gate, value::Elements};
 
 /// A backend. It computes exactly what the reference interpreter computes, or it is broken.
 pub trait Executor: Send {
@@ -20,7 +22,7 @@ pub trait Executor: Send {
     ///
     /// # Errors
     /// Only the machine's.
-    fn read(&mut self, value: &Value) -> Result<std::sync::Arc<Elements>, ExecutorError>;
+    fn read(&mut self, value: &Value) -> Result<Arc<Elements>, ExecutorError>;
 
     /// A copy of the value where this executor works best; the default keeps it in host memory.
     ///
@@ -34,6 +36,13 @@ pub trait Executor: Send {
     /// `targets`: what a developer is told when a difference vanishes once every operation is looked at.
     fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
         targets[target].op().name().to_owned()
+    }
+
+    /// From now on passes this gate between any two pieces of work, none of which is planned to take longer
+    /// than [`crate::governor::PIECE_MAX`]; none with `None`. The default is for backends that nobody lends out:
+    /// their caller passes the gate before each evaluation.
+    fn govern(&mut self, gate: Option<Arc<dyn Gate>>) {
+        drop(gate);
     }
 }
 
@@ -63,6 +72,9 @@ pub enum ExecutorError {
     /// The machine has no memory left.
     #[error("the device is out of memory: {0}")]
     OutOfMemory(String),
+    /// The gate ended the work.
+    #[error("the work was stopped")]
+    Stopped,
     /// A value of another executor was given.
     #[error("a tensor of another device was given to {0}")]
     ForeignValue(&'static str),

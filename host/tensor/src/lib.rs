@@ -13,6 +13,7 @@ mod dtype;
 mod error;
 mod executor;
 pub mod gas;
+pub mod governor;
 mod gradient;
 mod graph;
 pub mod limits;
@@ -30,6 +31,7 @@ pub use cpu::{Cpu, CpuError, InstructionSet};
 pub use dtype::DType;
 pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};
+pub use governor::{Duty, Gate, Pace};
 pub use graph::{AdamwOptions, Graph, Pool2dOptions, Recorded, SgdOptions};
 pub use node::{Meter, Tensor, reachable};
 pub use op::{

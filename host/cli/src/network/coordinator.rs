@@ -135,7 +135,7 @@ impl Replayer for CpuReplayer {
             states: request.states.clone(),
         };
         let stop = StopFlag::default();
-        let work = Work { task: &request.task, files: &files, time: REPLAY_TIME, stop: &stop };
+        let work = Work { task: &request.task, files: &files, time: REPLAY_TIME, stop: &stop, pace: None };
         let output = request.scratch.join("state.safetensors");
         let level = match request.level {
             TraceLevel::None | TraceLevel::Commits => wire::TraceLevel::Commits,

@@ -187,6 +187,7 @@ async fn agent(
         devices: vec![Device { offer, machine: make, gate: Arc::default() }],
         blob_bytes_max: BLOB_BYTES_MAX,
         board,
+        warden: None,
     })
 }
 

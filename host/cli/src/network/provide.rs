@@ -4,6 +4,7 @@
 //! under one key; they share the devices, which run one attempt at a time each. Its owner steers it from other
 //! terminals and a page, while one process at a time works in the folder.
 
+mod limits;
 mod live;
 pub mod offered;
 
@@ -12,7 +13,7 @@ use std::{path::PathBuf, sync::Arc};
 use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey};
 use anneal_provider::{
     Agent, AgentError, Folder, Owner, OwnerStatus, StatusBoard, Wish, agent::folder_of, control,
-    lock::FolderLock, page,
+    lock::FolderLock, page, warden::Warden,
 };
 use anneal_sandbox::confine::Requirement;
 use anyhow::Context;
@@ -55,9 +56,27 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     let key = key_in(&base)?;
     let _alone = FolderLock::take(&base).map_err(Failure::host)?;
     let owner = Owner::open(&base, env!("CARGO_PKG_VERSION")).map_err(Failure::host)?;
+    let policy = limits::read(arguments.policy.as_deref(), &base)?;
     let offered = offered::offered(&settings, &base, host, terminal)?;
     terminal.note(format!("provider {}", key.identity()));
-    wait_for(work(Work { settings, urls, base, key, offered, owner, requirement }, host, terminal))
+    let Some((path, policy)) = policy else {
+        terminal.warn("no limits: `anneal setup` writes a policy.toml, which holds heat, power and hours");
+        return wait_for(work(
+            Work { settings, urls, base, key, offered, owner, requirement, warden: None },
+            host,
+            terminal,
+        ));
+    };
+    terminal.note(format!("limits of {}; `anneal status` shows what they do", path.display()));
+    let (warden, watch) = limits::watch(policy, &base, &offered, host)?;
+    let work = work(
+        Work { settings, urls, base, key, offered, owner, requirement, warden: Some(warden) },
+        host,
+        terminal,
+    );
+    let ended = wait_for(work);
+    watch.end();
+    ended
 }
 
 /// What is worked with.
@@ -69,6 +88,7 @@ struct Work {
     offered: Vec<OfferedDevice>,
     owner: Owner,
     requirement: Requirement,
+    warden: Option<Arc<Warden>>,
 }
 
 async fn work(work: Work, host: &Host, terminal: &Terminal) -> Outcome<Provided> {
@@ -118,7 +138,7 @@ async fn serve_owner(work: &Work, terminal: &Terminal) -> Outcome<JoinSet<()>> {
 }
 
 async fn agent(work: &Work, url: &CoordinatorUrl, host: &Host) -> Outcome<Agent> {
-    let Work { settings, base, key, offered, owner, requirement, .. } = work;
+    let Work { settings, base, key, offered, owner, requirement, warden, .. } = work;
     let client = Client::connect(ClientOptions::new(url.clone(), Arc::clone(key))).await.map_err(failure)?;
     let folder = Folder::open(&folder_of(base, &client.coordinator())).map_err(Failure::host)?;
     let board = StatusBoard::default();
@@ -134,6 +154,7 @@ async fn agent(work: &Work, url: &CoordinatorUrl, host: &Host) -> Outcome<Agent>
         devices: offered.iter().map(|offered| offered.device(host, *requirement)).collect(),
         blob_bytes_max: BLOB_BYTES_MAX,
         board,
+        warden: warden.clone(),
     })
 }
 

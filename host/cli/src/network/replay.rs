@@ -323,7 +323,7 @@ impl Case<'_> {
     ) -> Outcome<Repeated> {
         let mut repeated: Option<Repeated> = None;
         for level in levels(self.view) {
-            let work = Work { task: &self.task, files: &self.files, time: REPLAY_TIME, stop };
+            let work = Work { task: &self.task, files: &self.files, time: REPLAY_TIME, stop, pace: None };
             let output = folder.join(format!("replayed-{}.safetensors", self.view.index));
             let level_asked = match level {
                 None => TraceLevel::Commits,

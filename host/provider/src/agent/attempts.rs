@@ -108,8 +108,13 @@ impl Shared {
         let output = self.folder.state(lease.attempt);
         self.on_device(lease, stop, files, move |shared, lease, files, stop| {
             let mut machine = (shared.devices[&lease.device].machine)();
-            let work =
-                Work { task: &lease.task, files: &files, time: shared.time(lease.deadline), stop: &stop };
+            let work = Work {
+                task: &lease.task,
+                files: &files,
+                time: shared.time(lease.deadline),
+                stop: &stop,
+                pace: shared.pace(lease.device),
+            };
             let level = TraceLevel::Commits;
             work::attempt(&mut *machine, &shared.compiler, &work, &output, level, &mut |event| {
                 shared.progress(lease.device, event);
@@ -131,7 +136,8 @@ impl Shared {
             self.on_device(&lease, stop, files, move |shared, lease, files, stop| {
                 let mut machine = (shared.devices[&lease.device].machine)();
                 let time = Duration::from_millis(lease.expected.times(4).0).max(TIME_MIN);
-                let work = Work { task: &lease.task, files: &files, time, stop: &stop };
+                let pace = shared.pace(lease.device);
+                let work = Work { task: &lease.task, files: &files, time, stop: &stop, pace };
                 work::trace(&mut *machine, &shared.compiler, &work, level)
             })
             .await
@@ -154,7 +160,10 @@ impl Shared {
         };
         let _one_at_a_time = device.gate.lock().await;
         let (shared, lease) = (Arc::clone(self), lease.clone());
+        self.began(&lease);
+        let number = lease.device;
         let done = tokio::task::spawn_blocking(move || act(&shared, &lease, files, stop)).await;
+        self.rested(number);
         match done {
             Ok(result) => result.map_err(Failure::Fault),
             Err(error) => Err(Failure::Fault(internal(format!("the agent panicked: {error}")))),
@@ -234,6 +243,7 @@ impl Shared {
 
     fn progress(&self, device: u32, event: &Event) {
         let Event::Progress { done, total } = event else { return };
+        self.progressed(device, *done, *total);
         self.board.change(|status| {
             if let Some(work) = status.devices.get_mut(&device).and_then(|device| device.work.as_mut()) {
                 work.progress = Some((*done, *total));
@@ -252,7 +262,7 @@ fn check(lease: &Lease) -> Result<(), HostFault> {
     if same { Ok(()) } else { Err(internal("the lease names another task than the one it describes")) }
 }
 
-fn describe(lease: &Lease) -> String {
+pub(super) fn describe(lease: &Lease) -> String {
     let place = lease.task.place;
     let task = &lease.task_id.to_string()[..12];
     if place.workers > 1 {

@@ -242,6 +242,41 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+#[test]
+fn a_policy_holds_devices_and_gives_their_leases_back() {
+    let key = SecretKey::generate().expect("random bytes");
+    let mut desk = Desk::new([0, 1, 2], Vec::new(), NOW);
+    let (here, there, done) = (lease(1, 0), lease(2, 1), lease(3, 2));
+    desk.polled(reply(vec![done.clone()], Vec::new()), NOW);
+    desk.actions(NOW);
+    desk.ran(done.attempt, finished(&key, &done));
+    // What is held takes nothing, and what it has waits.
+    desk.hold([0].into());
+    assert_eq!(desk.idle(NOW), [1, 2]);
+    desk.polled(reply(vec![here.clone(), there.clone()], Vec::new()), NOW);
+    let runs = |actions: Vec<Action>| -> Vec<AttemptId> {
+        let run = |action| if let Action::Run(lease) = action { Some(lease.attempt) } else { None };
+        actions.into_iter().filter_map(run).collect()
+    };
+    assert_eq!(runs(desk.actions(NOW)), [there.attempt]);
+    desk.hold(BTreeSet::new());
+    assert_eq!(runs(desk.actions(NOW)), [here.attempt]);
+    // What is released is stopped and given back once, and what is finished stays.
+    assert_eq!((desk.release(0), desk.release(2), desk.release(0)), (1, 0, 0));
+    assert_eq!(desk.actions(NOW), [Action::Stop(here.attempt)]);
+    let batch = desk.batch(NOW).expect("there is something to say");
+    let given: Vec<_> = batch.given_back.iter().map(|item| (item.attempt, item.reason)).collect();
+    assert_eq!(given, [(here.attempt, GiveBackReason::Policy)]);
+    assert_eq!(batch.commits.len(), 1);
+    // A run that ended all the same is not told of any more.
+    desk.ran(here.attempt, finished(&key, &here));
+    desk.answered(&batch, &accept(&batch), NOW);
+    let known: Vec<AttemptId> = desk.records().map(|record| record.lease.attempt).collect();
+    assert!(
+        !known.contains(&here.attempt) && known.contains(&done.attempt) && known.contains(&there.attempt)
+    );
+}
+
 proptest! {
     /// The disk is what `Save` wrote and `Forget` removed; after a restart nothing else is known.
     #[test]

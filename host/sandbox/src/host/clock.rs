@@ -1,5 +1,5 @@
-//! When an attempt must stop: its wall-clock limit, and a flag that others raise. Invisible to the guest, and
-//! never a result.
+//! When an attempt must stop: its wall-clock limit, and a flag that others raise. Time that it is held by its
+//! governor does not count. Invisible to the guest, and never a result.
 
 use std::{
     sync::{
@@ -10,8 +10,12 @@ use std::{
 };
 
 use anneal_job::FaultCode;
+use anneal_tensor::Gate;
 
-use crate::ending::Ending;
+use crate::{
+    ending::Ending,
+    pace::{Governor, PaceReport},
+};
 
 /// Stops an attempt from another thread.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +24,10 @@ pub struct StopFlag(Arc<AtomicBool>);
 /// The limit of one attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
-    deadline: Option<Instant>,
+    started: Instant,
     limit: Duration,
     stop: StopFlag,
+    governor: Option<Governor>,
 }
 
 impl StopFlag {
@@ -38,20 +43,39 @@ impl StopFlag {
 }
 
 impl Clock {
-    /// A clock that starts now.
-    pub(crate) fn start(limit: Duration, stop: StopFlag) -> Clock {
-        Clock { deadline: Instant::now().checked_add(limit), limit, stop }
+    /// A clock that starts now, with a governor that has held nothing yet.
+    pub(crate) fn start(limit: Duration, stop: StopFlag, governor: Option<Governor>) -> Clock {
+        Clock { started: Instant::now(), limit, stop, governor }
+    }
+
+    /// The attempt may go on, once its governor lets it. For the thread that works.
+    pub(crate) fn pass(&self) -> Result<(), Ending> {
+        if let Some(governor) = &self.governor {
+            governor.pass()?;
+        }
+        self.check()
     }
 
     /// The attempt may go on.
     pub(crate) fn check(&self) -> Result<(), Ending> {
         if self.stop.is_stopped() {
-            return Err(Ending::fault(FaultCode::WorkerDied, "the attempt was stopped"));
+            return Err(Ending::stopped());
         }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        let held = self.governor.as_ref().map(|governor| governor.spent().held).unwrap_or_default();
+        if self.started.elapsed().saturating_sub(held) >= self.limit {
             return Err(Ending::fault(FaultCode::TimeOut, self.message()));
         }
         Ok(())
+    }
+
+    /// Whether the guest is to come by and pass now and then.
+    pub(crate) fn is_governed(&self) -> bool {
+        self.governor.is_some()
+    }
+
+    /// How the attempt was held until now, where it has a governor.
+    pub(crate) fn paced(&self) -> Option<PaceReport> {
+        self.governor.as_ref().map(Governor::report)
     }
 
     pub(crate) fn message(&self) -> String {

@@ -40,7 +40,7 @@ fn host() -> Host {
         states: Vec::new(),
         executor: reference(),
         events,
-        clock: Clock::start(Duration::from_secs(60), StopFlag::default()),
+        clock: Clock::start(Duration::from_secs(60), StopFlag::default(), None),
         trace: Trace::Off,
     })
 }

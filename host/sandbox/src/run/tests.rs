@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anneal_job::{FailureCode, FaultCode, Limits, Outcome};
+use anneal_tensor::Pace;
 
 use super::*;
 use crate::{
@@ -89,6 +90,38 @@ fn time_runs_out_and_is_no_result() {
     let options = RunOptions { time: Duration::from_millis(100), ..RunOptions::default() };
     check_fault(&guest(FOREVER, ""), options, FaultCode::TimeOut);
     assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn time_that_is_held_does_not_run() {
+    let pace = PaceHandle::new(Pace::Pause);
+    let options =
+        RunOptions { time: Duration::from_millis(100), pace: Some(pace.clone()), ..RunOptions::default() };
+    let component = guest(FOREVER, "");
+    let (compiled, _info) = in_process(&component).expect("the test's guest compiles");
+    let mut last = None;
+    let mut observer = |event: Event| {
+        let Event::Paced(report) = event else { return };
+        // Held for longer than it may take, it has not ended: now it may run.
+        if report.held_ms > 200 {
+            pace.set(Pace::FULL);
+        }
+        last = Some(report);
+    };
+    let limits = Limits { gas: u64::MAX / 2, ..Limits::DEFAULT };
+    let (task, inputs) = (task(&component, limits), Inputs::default());
+    let (outcome, _) =
+        run_task(&compiled, &task, &inputs, Vec::new(), &mut reference(), &mut observer, options);
+    assert!(matches!(&outcome, Outcome::HostFault(fault) if fault.code == FaultCode::TimeOut), "{outcome:?}");
+    let last = last.expect("it says how it was held");
+    assert!(last.held_ms > 200 && last.busy_ms >= 99 && last.holds == 1, "{last:?}");
+}
+
+#[test]
+fn one_who_is_held_is_stopped() {
+    let options = RunOptions { pace: Some(PaceHandle::new(Pace::Pause)), ..RunOptions::default() };
+    options.stop.stop();
+    check_fault(&guest(FOREVER, ""), options, FaultCode::WorkerDied);
 }
 
 #[test]

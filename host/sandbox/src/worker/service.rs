@@ -12,11 +12,15 @@ use std::{
 use anneal_job::{FaultCode, HostFault, Outcome};
 use anneal_tensor::Executor;
 
-use super::{BackendRequest, Line, Request};
+use super::{
+    BackendRequest, Line, Request,
+    word::{SILENCE_MAX, Word},
+};
 use crate::{
     confine::{self, ConfinementReport, Grant, Limits, Role},
     event::Event,
     machine::{AttemptRequest, FILE_BYTES_MAX, InProcessMachine, Machine},
+    pace::PaceHandle,
     protocol,
     run::StopFlag,
 };
@@ -47,14 +51,19 @@ fn answer(
         return say(&mut stdout, &Line::Outcome(fault(FaultCode::Confinement, message)));
     }
     let stop = StopFlag::default();
-    stop_with_stdin(stdin, stop.clone());
+    let pace = request.governed.then(|| PaceHandle::watched(SILENCE_MAX));
+    hear(stdin, stop.clone(), pace.clone());
     let Request { backend, attempt, .. } = request;
+    if let Some(pace) = &pace {
+        // The executor's first computations are work, too.
+        pace.wait_to_run(&stop);
+    }
     let executor = match make_executor(&backend) {
         Ok(executor) => executor,
         Err(message) => return say(&mut stdout, &Line::Outcome(fault(FaultCode::DeviceLost, message))),
     };
     let Some(attempt) = attempt else { return say(&mut stdout, &Line::Ready) };
-    let attempt = AttemptRequest { stop, ..attempt };
+    let attempt = AttemptRequest { stop, pace, ..attempt };
     let mut unheard = Ok(());
     let mut observer = |event: Event| {
         if unheard.is_ok() {
@@ -103,10 +112,15 @@ fn say(stdout: &mut impl Write, line: &Line) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Stops the attempt at the parent's word, or when the parent is gone.
-fn stop_with_stdin(mut stdin: impl BufRead + Send + 'static, stop: StopFlag) {
+/// Hears the parent: its pace for the attempt, its stop, and that it is gone, which is a stop, too.
+fn hear(mut stdin: impl BufRead + Send + 'static, stop: StopFlag, pace: Option<PaceHandle>) {
     thread::spawn(move || {
-        let _either_way = protocol::read_line(&mut stdin);
+        loop {
+            match (Word::read(&mut stdin), &pace) {
+                (Ok(Word::Pace(told)), Some(pace)) => pace.set(told),
+                _ => break,
+            }
+        }
         stop.stop();
     });
 }

@@ -8,13 +8,19 @@ use std::{
 };
 
 use anneal_job::{FaultCode, HostFault, Outcome};
+use anneal_tensor::Pace;
 
-use super::{BackendRequest, Line, Request, shaders, staging::Staging};
+use super::{
+    BackendRequest, Line, Request, shaders,
+    staging::Staging,
+    word::{REPEATED, Word},
+};
 use crate::{
     child::{Child, ChildError},
     confine::{self, Confinement, ConfinementReport, GpuPaths, Group, GroupFolders, Layer, OwnedGroup},
     event::Observer,
     machine::{AttemptRequest, Machine},
+    pace::PaceHandle,
     protocol::LINE_BYTES_MAX,
 };
 
@@ -95,9 +101,13 @@ impl WorkerMachine {
     fn hear(&self, attempt: &AttemptRequest, observer: &mut dyn Observer) -> Result<Outcome, HostFault> {
         // Declared first, the group is removed last: when the worker is gone.
         let (_group, mut worker) = self.start(Some(attempt.clone()))?;
-        let mut deadline = Instant::now() + attempt.time + GRACE;
-        let mut stopping = false;
+        let mut pacing = Pacing::new(attempt.pace.as_ref());
+        let mut killed_at = None;
         loop {
+            let stopping = killed_at.is_some();
+            if let Some(word) = pacing.due(Instant::now()).filter(|_| !stopping) {
+                worker.child.send(word.line());
+            }
             match worker.line().map_err(|fault| if stopping { was_stopped() } else { fault })? {
                 Some(Line::Event(event)) => observer.observe(event),
                 Some(Line::Outcome(outcome)) => return worker.accept(outcome),
@@ -105,11 +115,13 @@ impl WorkerMachine {
                 None => {}
             }
             if attempt.stop.is_stopped() && !stopping {
-                stopping = true;
-                worker.child.send(b"stop\n".to_vec());
-                deadline = deadline.min(Instant::now() + STOP_GRACE);
+                worker.child.send(Word::Stop.line());
+                killed_at = Some(Instant::now() + STOP_GRACE);
             }
-            if Instant::now() >= deadline {
+            if killed_at.is_some_and(|killed_at| Instant::now() >= killed_at) {
+                return Err(over_time(attempt, true));
+            }
+            if pacing.active >= attempt.time.saturating_add(GRACE) {
                 return Err(over_time(attempt, stopping));
             }
         }
@@ -128,6 +140,7 @@ impl WorkerMachine {
             OwnedGroup(Group::none("it was not asked for"))
         };
         let request = Request {
+            governed: attempt.as_ref().is_some_and(|attempt| attempt.pace.is_some()),
             backend: self.backend(),
             memory_bytes: self.memory_bytes,
             confinement: self.confinement,
@@ -157,6 +170,40 @@ impl WorkerMachine {
     fn backend(&self) -> BackendRequest {
         let all = || thread::available_parallelism().map_or(1, usize::from);
         BackendRequest { threads: Some(self.backend.threads.unwrap_or_else(all)), ..self.backend.clone() }
+    }
+}
+
+/// What a worker is told of its pace, and how long it may have worked at that.
+struct Pacing<'a> {
+    pace: Option<&'a PaceHandle>,
+    told: Option<(Pace, Instant)>,
+    seen: Instant,
+    /// Time as the worker's own limit counts it: without what it was to stand. Nothing that the worker says
+    /// is believed for it.
+    active: Duration,
+}
+
+impl Pacing<'_> {
+    fn new(pace: Option<&PaceHandle>) -> Pacing<'_> {
+        Pacing { pace, told: None, seen: Instant::now(), active: Duration::ZERO }
+    }
+
+    /// Counts the time until now; the word to say now.
+    fn due(&mut self, now: Instant) -> Option<Word> {
+        let passed = now.saturating_duration_since(self.seen);
+        self.seen = now;
+        let Some(handle) = self.pace else {
+            self.active += passed;
+            return None;
+        };
+        let pace = handle.pace();
+        let told = self.told.map_or(Pace::Pause, |(told, _)| told);
+        self.active += passed.mul_f64(f64::from(told.per_mille()) / 1000.0);
+        let is_known = self.told.is_some_and(|(told, at)| told == pace && now < at + REPEATED);
+        (!is_known).then(|| {
+            self.told = Some((pace, now));
+            Word::Pace(pace)
+        })
     }
 }
 

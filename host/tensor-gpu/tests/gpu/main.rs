@@ -4,6 +4,7 @@
 //! graphs.
 
 mod adapters;
+mod governed;
 mod hostile;
 mod lint;
 mod shapes;

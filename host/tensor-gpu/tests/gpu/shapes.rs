@@ -16,6 +16,10 @@ fn tuned() -> Vec<GpuExecutor> {
             }
         }
     }
+    for adapter in &adapters() {
+        let tuning = Tuning { pieces: Some(5), invocations: 1 << 20, ..Tuning::default() };
+        executors.push(GpuExecutor::unchecked(adapter, tuning).unwrap());
+    }
     assert!(!executors.is_empty());
     executors
 }

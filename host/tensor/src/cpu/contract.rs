@@ -151,6 +151,7 @@ fn blocks(team: &Team, rows: &Ends<'_>, columns: &Ends<'_>, terms: usize, out: &
                 &mut column_panels,
             );
             for first_row in (0..rows.range.len()).step_by(tile_rows) {
+                team.pass();
                 let height = (rows.range.len() - first_row).min(tile_rows);
                 let rows_start = rows.range.start + first_row;
                 pack(team, &rows.side, rows_start..rows_start + height, &chunk, tile_rows, &mut row_panel);

@@ -14,11 +14,45 @@ fn eager(threads: usize, set: InstructionSet) -> Cpu {
     cpu
 }
 
+/// A gate that holds nobody, and counts who passes.
+#[derive(Debug, Default)]
+struct Open(std::sync::atomic::AtomicUsize);
+
+impl Gate for Open {
+    fn limits(&self) -> bool {
+        true
+    }
+
+    fn pass(&self) -> Result<(), ExecutorError> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A gate that ends everything.
+#[derive(Debug)]
+struct Shut;
+
+impl Gate for Shut {
+    fn limits(&self) -> bool {
+        true
+    }
+
+    fn pass(&self) -> Result<(), ExecutorError> {
+        Err(ExecutorError::Stopped)
+    }
+}
+
 /// Every instruction set of this machine with 1, 2 and 3 threads, large work cut and small work too.
 fn executors() -> Vec<Cpu> {
     let mut executors = vec![Cpu::new(2).unwrap()];
     for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
         executors.extend([1, 2, 3].map(|threads| eager(threads, set)));
+    }
+    for threads in [1, 2] {
+        let mut governed = eager(threads, InstructionSet::detect());
+        governed.govern(Some(Arc::new(Open::default())));
+        executors.push(governed);
     }
     executors
 }
@@ -211,4 +245,30 @@ fn buffers_come_back() {
             Ok(vec![graph.sub(&y, &largest)?])
         });
     }
+}
+
+#[test]
+fn a_gate_is_passed_often_and_changes_no_bit() {
+    let gate = Arc::new(Open::default());
+    let mut graph = Graph::new(1, Meter::new(1 << 40));
+    let record = |graph: &mut Graph| {
+        let x = rough(graph, &[1 << 11, 1 << 10], 1)?;
+        let product = graph.matmul(&x, &x, false, true)?;
+        let map = graph.exp(&x)?;
+        Ok::<_, crate::RecordError>([product, map])
+    };
+    let targets = record(&mut graph).unwrap();
+    let evaluated = |gate: Option<Arc<dyn Gate>>| {
+        let mut cpu = Cpu::new(1).unwrap();
+        cpu.govern(gate);
+        let values = cpu.evaluate(&targets);
+        values
+            .map(|values| values.iter().map(|value| value.elements().unwrap().to_bytes()).collect::<Vec<_>>())
+    };
+    let free = evaluated(None).unwrap();
+    assert!(evaluated(Some(gate.clone())).unwrap() == free);
+    // 2^32 products, and some functions of 2^21 elements, in pieces of some milliseconds.
+    let passed = gate.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(passed > 1000, "passed {passed} times");
+    assert!(matches!(evaluated(Some(Arc::new(Shut))), Err(ExecutorError::Stopped)));
 }

@@ -9,8 +9,9 @@ use std::{
 
 use anneal_api::wire::DeviceOffer;
 use anneal_job::{Price, Versions, report::DeviceReport};
-use anneal_provider::Device;
+use anneal_provider::{Device, warden::DeviceName};
 use anneal_sandbox::{confine::Requirement, files};
+use anneal_sensors::SensedDevice;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -111,6 +112,17 @@ fn class(backend: &str, software: bool, memory_bytes: u64) -> String {
 }
 
 impl OfferedDevice {
+    /// As the owner's policy and the sensors know it.
+    pub fn name(&self) -> DeviceName {
+        let DeviceReport { backend, name, software, .. } = &self.backend.device;
+        DeviceName { number: self.offer.device, name: name.clone(), is_gpu: backend == "gpu" && !software }
+    }
+
+    /// For the sensors.
+    pub fn sensed(&self) -> SensedDevice {
+        self.backend.sensed()
+    }
+
     /// For one agent; agents share the gate.
     pub fn device(&self, host: &Host, requirement: Requirement) -> Device {
         let (host, backend) = (host.clone(), self.backend.clone());

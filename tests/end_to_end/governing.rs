@@ -1,0 +1,140 @@
+//! A governor changes when work is done and no bit of it: a real training in real workers, throttled, paused and
+//! resumed a thousand times, ends with the digests of one that nobody held.
+
+use std::path::PathBuf;
+
+use anneal_cli::{arguments::JobArguments, backends::Backend, host::Host, job::Job, terminal::Terminal};
+use anneal_job::{Digest, Outcome};
+use anneal_sandbox::{AttemptRequest, Event, Machine, PaceHandle, PaceReport, StopFlag};
+use anneal_tensor::{Duty, Pace};
+use anneal_tests::{command, component, scratch};
+
+#[test]
+fn a_thousand_changes_of_pace_on_the_cpu_change_no_digest() {
+    let (host, job) = digits(&["epochs=30"]);
+    let mut machine = host.worker(&Backend::cpu(Some(2)), None);
+    let expected = train(&job, &mut machine, None).0;
+    let (found, told) = train(&job, &mut machine, Some(&mut Whims::new(1000)));
+    assert_eq!(found, expected);
+    assert!(
+        told.changes >= 1000,
+        "the pace changed {} times: the training is too short for more",
+        told.changes
+    );
+    assert!(told.holds >= 50, "the training was held {} times", told.holds);
+}
+
+#[test]
+fn changes_of_pace_on_a_gpu_change_no_digest() {
+    let (host, job) = digits(&["epochs=3", "hidden=64"]);
+    let expected = train(&job, &mut host.worker(&Backend::cpu(Some(2)), None), None).0;
+    let gpu = Backend::gpus(&host).into_iter().next().expect("the tests have a GPU, if only lavapipe");
+    let (found, told) = train(&job, &mut host.worker(&gpu, None), Some(&mut Whims::new(150)));
+    assert_eq!(found, expected);
+    assert!(
+        told.changes >= 100,
+        "the pace changed {} times: the training is too short for more",
+        told.changes
+    );
+    assert!(told.holds >= 1, "the training was never held");
+}
+
+/// What was heard of how a training was held.
+#[derive(Default)]
+struct Told {
+    changes: u64,
+    holds: u64,
+}
+
+/// An owner of many minds: as soon as a worker says that it goes by the last word, there is another one.
+struct Whims {
+    pace: PaceHandle,
+    state: u64,
+    left: u64,
+}
+
+impl Whims {
+    fn new(changes: u64) -> Whims {
+        Whims { pace: PaceHandle::default(), state: 1, left: changes }
+    }
+
+    /// Low duties and many pauses while there are changes to come, so that the training outlasts them; never
+    /// what it was.
+    fn next(&mut self) -> Pace {
+        if self.left == 0 {
+            return Pace::FULL;
+        }
+        self.left -= 1;
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let duty = |per_mille| Pace::Run { duty: Duty::of_per_mille(per_mille).expect("in range") };
+        match ((self.state >> 33) % 200, self.pace.pace()) {
+            (0, now) if now != Pace::FULL => Pace::FULL,
+            (whim, now) if whim % 2 == 0 && now != Pace::Pause => Pace::Pause,
+            (whim, now) if now == duty(whim as u16 + 1) => duty(whim as u16 + 2),
+            (whim, _) => duty(whim as u16 + 1),
+        }
+    }
+
+    fn hear(&mut self, report: PaceReport) {
+        if report.per_mille == self.pace.pace().per_mille() {
+            let next = self.next();
+            self.pace.set(next);
+        }
+    }
+}
+
+/// Runs the whole plan; the results of its tasks.
+fn train(job: &Job, machine: &mut dyn Machine, mut whims: Option<&mut Whims>) -> (Vec<Digest>, Told) {
+    let folder = scratch();
+    let (mut results, mut told) = (Vec::new(), Told::default());
+    let mut states: Vec<(Digest, PathBuf)> = Vec::new();
+    for planned in job.report.plan.unroll() {
+        let from = planned.states.iter().map(|&index| states[index].clone());
+        let (digests, files): (Vec<Digest>, Vec<PathBuf>) = from.unzip();
+        let output = folder.path().join(format!("{}.safetensors", planned.index));
+        let task = job.task(&planned, digests);
+        let request = job.attempt(task, files, Some(output.clone()), &StopFlag::default());
+        let pace = whims.as_ref().map(|whims| whims.pace.clone());
+        if let Some(pace) = &pace {
+            // A worker that begins with a pause says nothing until it may begin.
+            pace.set(Pace::FULL);
+        }
+        let request = AttemptRequest { pace, ..request };
+        let (mut last, mut holds) = (None, 0);
+        let outcome = machine.attempt(&request, &mut |event: Event| {
+            let Event::Paced(report) = event else { return };
+            told.changes += u64::from(last.replace(report.per_mille) != Some(report.per_mille));
+            holds = report.holds;
+            if let Some(whims) = &mut whims {
+                whims.hear(report);
+            }
+        });
+        told.holds += holds;
+        match outcome {
+            Outcome::Completed(completed) => {
+                results.push(completed.result);
+                states.push((completed.state, output));
+            }
+            other => panic!("task {} of {}: {other:?}", planned.index, machine.name()),
+        }
+    }
+    (results, told)
+}
+
+/// The digits, ready to run in workers that are the command.
+fn digits(parameters: &[&str]) -> (Host, Job) {
+    let program = command().get_program().to_owned();
+    let host = Host { program: program.into(), ..Host::here().expect("tests have a file") };
+    let arguments = JobArguments {
+        job: component("examples/digits"),
+        manifest: Some(anneal_tests::workspace().join("examples/digits/job.toml")),
+        inputs: Vec::new(),
+        parameters: parameters.iter().map(|&parameter| parameter.to_owned()).collect(),
+        seed: None,
+        workers: None,
+        segments: None,
+    };
+    let job = Job::load(&arguments, &host, &Terminal::new(true)).unwrap_or_else(|_| panic!("digits load"));
+    (host, job)
+}
