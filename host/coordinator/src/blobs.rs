@@ -120,6 +120,15 @@ impl Blobs {
         if found == digest { Ok(()) } else { Err(BlobError::OtherBytes { found }) }
     }
 
+    /// Whether a blob is there with the bytes that its name says. Reads all of it.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn is_sound(&self, digest: Digest) -> Result<bool, BlobError> {
+        let Some(size) = self.size(digest).await? else { return Ok(false) };
+        Ok(self.body(digest, 0, size).await?.digest().await? == digest)
+    }
+
     /// Keeps a file under its digest; the file is gone afterwards.
     ///
     /// # Errors

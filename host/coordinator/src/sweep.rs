@@ -70,7 +70,8 @@ pub(crate) async fn dropped(app: &Arc<App>, job: JobId, blob: Digest) -> Result<
     remove(app, blob).await
 }
 
-async fn remove(app: &Arc<App>, blob: Digest) -> Result<(), ErrorBody> {
+/// Removes a blob and the note of it.
+pub(crate) async fn remove(app: &Arc<App>, blob: Digest) -> Result<(), ErrorBody> {
     // First the note: a blob without one is found by nobody, a note without a blob would be an empty promise.
     app.read(move |store| store.forget_blob(blob)).await?;
     app.blobs.delete(blob).await.map_err(blob_refusal)

@@ -43,6 +43,15 @@ impl BlobBody {
         BlobBody { chunks, left: to - from, _permit: permit }
     }
 
+    /// Digests all of it.
+    pub(super) async fn digest(mut self) -> io::Result<Digest> {
+        let mut hasher = Sha256::new();
+        while let Some(chunk) = self.chunks.recv().await {
+            hasher.update(&chunk?);
+        }
+        Ok(Digest::from_bytes(hasher.finalize().into()))
+    }
+
     /// Writes all of it to a file and digests it.
     pub(super) async fn write_to(mut self, path: &Path) -> io::Result<Digest> {
         let mut file = tokio::fs::File::create(path).await?;

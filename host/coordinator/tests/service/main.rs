@@ -10,3 +10,4 @@ mod page;
 mod provider;
 mod restart;
 mod secure;
+mod torn;

@@ -58,6 +58,7 @@ enum Step {
         attempt: u8,
         garble: bool,
     },
+    Lose(u8),
     Pause(u8),
     Unpause(u8),
     Wait(u32),
@@ -93,6 +94,7 @@ fn steps() -> impl Strategy<Value = Step> {
         12 => (any::<u8>(), prop_oneof![6 => Just(0u8), 1 => 1u8..4])
             .prop_map(|(order, answer)| Step::Replay { order, answer }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(attempt, garble)| Step::Trace { attempt, garble }),
+        1 => any::<u8>().prop_map(Step::Lose),
         1 => n.clone().prop_map(Step::Pause),
         2 => n.clone().prop_map(Step::Unpause),
         10 => prop_oneof![3 => 0u32..5_000, 2 => 0u32..120_000, 1 => 0u32..8_000_000].prop_map(Step::Wait),
@@ -334,6 +336,11 @@ impl History {
             }
             Step::Replay { order, answer } => return self.answer(order, answer),
             Step::Trace { attempt, garble } => return self.trace(attempt, garble),
+            Step::Lose(number) => {
+                let blobs: Vec<Digest> = self.market.blobs().into_iter().collect();
+                let Some(blob) = blobs.get(usize::from(number) % blobs.len().max(1)) else { return };
+                Command::BlobLost { blob: *blob }
+            }
             Step::Pause(who) => Command::PauseProvider { provider: identity(1, who) },
             Step::Unpause(who) => Command::ResumeProvider { provider: identity(1, who) },
             Step::Wait(ms) => {
