@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anneal_job::{Digest, Identity, Timestamp};
@@ -52,6 +52,8 @@ struct Inner {
     coordinator: Identity,
     about: About,
     retry: Retry,
+    /// When this client began. Its clock counts from here: the system's may jump.
+    began: Instant,
     /// The coordinator's clock less ours, in milliseconds.
     clock_offset_ms: AtomicI64,
 }
@@ -140,7 +142,7 @@ impl Client {
             let (url, found) = (options.url.to_string(), about.coordinator);
             return Err(ClientError::OtherCoordinator { url, expected, found });
         }
-        let offset = about.now.0.cast_signed().wrapping_sub(clock_ms().cast_signed());
+        let offset = about.now.0.cast_signed();
         Ok(Client {
             inner: Arc::new(Inner {
                 http,
@@ -149,6 +151,7 @@ impl Client {
                 coordinator: about.coordinator,
                 about,
                 retry: options.retry,
+                began: Instant::now(),
                 clock_offset_ms: AtomicI64::new(offset),
             }),
         })
@@ -182,7 +185,7 @@ impl Client {
     /// The coordinator's clock, as far as is known.
     pub fn now(&self) -> Timestamp {
         let offset = self.inner.clock_offset_ms.load(Ordering::Relaxed);
-        Timestamp(clock_ms().saturating_add_signed(offset))
+        Timestamp(self.clock_ms().saturating_add_signed(offset))
     }
 
     /// A link to the coordinator's page that shows one's own private jobs for `valid`.
@@ -266,7 +269,7 @@ impl Client {
             Err(ClientError::Refused(ErrorBody { code, hint_ms: Some(now), .. }))
                 if code == ErrorCode::TimestampStale.name() =>
             {
-                let offset = now.cast_signed().wrapping_sub(clock_ms().cast_signed());
+                let offset = now.cast_signed().wrapping_sub(self.clock_ms().cast_signed());
                 self.inner.clock_offset_ms.store(offset, Ordering::Relaxed);
                 self.send_once(call).await
             }
@@ -289,6 +292,11 @@ impl Client {
             claims.sign_into(&self.inner.key, request.headers_mut());
         }
         answered(&self.inner.http, &self.inner.url, request).await
+    }
+
+    /// Our clock: it neither jumps nor stands still while this machine is awake.
+    fn clock_ms(&self) -> u64 {
+        self.inner.began.elapsed().as_millis() as u64
     }
 
     fn protocol(&self, detail: impl Into<String>) -> ClientError {
@@ -393,8 +401,4 @@ fn network(url: &CoordinatorUrl, source: impl Into<Box<dyn std::error::Error + S
 fn wait_ms(fields: &impl serde::Serialize) -> u64 {
     let value = serde_json::to_value(fields).unwrap_or_default();
     value.get("wait_ms").and_then(serde_json::Value::as_u64).unwrap_or(0).min(endpoints::WAIT_MS_MAX)
-}
-
-fn clock_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
