@@ -5,6 +5,7 @@
 mod bad_file;
 mod bad_guest;
 mod command;
+mod faults;
 mod governing;
 mod network;
 mod owner;

@@ -1,8 +1,14 @@
-//! What the end-to-end tests share: where things are, and how the command is run.
+//! What the end-to-end tests share: where things are, and how the command is run; a network of real processes,
+//! those who kill them, and a bad line between them.
 
+pub mod campaign;
 pub mod machine;
+pub mod network;
 pub mod nvml;
 pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod random;
 
 use std::{
     path::{Path, PathBuf},
@@ -23,6 +29,7 @@ pub fn workspace() -> PathBuf {
 /// Where it was not built.
 pub fn command() -> Command {
     let tests = std::env::current_exe().expect("a test knows its own path");
+    // Tests are in target/PROFILE/deps, examples in target/PROFILE/examples.
     let built = tests.ancestors().nth(2).expect("tests run in target/PROFILE/deps").join("anneal");
     assert!(
         built.exists(),

@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anneal_job::{Digest, Identity, JobId, Timestamp};
@@ -55,6 +55,8 @@ struct Inner {
     about: About,
     grant: Option<HeaderValue>,
     retry: Retry,
+    /// When this client began. Its clock counts from here: the system's may jump.
+    began: Instant,
     /// The coordinator's clock less ours, in milliseconds.
     clock_offset_ms: AtomicI64,
 }
@@ -148,7 +150,7 @@ impl Client {
         }
         let grant = options.grant.as_ref().map(|grant| HeaderValue::from_str(grant.expose().trim()));
         let grant = grant.transpose().map_err(|_| ClientError::Grant(GrantError::Malformed))?;
-        let offset = about.now.0.cast_signed().wrapping_sub(clock_ms().cast_signed());
+        let offset = about.now.0.cast_signed();
         Ok(Client {
             inner: Arc::new(Inner {
                 http,
@@ -158,6 +160,7 @@ impl Client {
                 about,
                 grant,
                 retry: options.retry,
+                began: Instant::now(),
                 clock_offset_ms: AtomicI64::new(offset),
             }),
         })
@@ -191,7 +194,7 @@ impl Client {
     /// The coordinator's clock, as far as is known.
     pub fn now(&self) -> Timestamp {
         let offset = self.inner.clock_offset_ms.load(Ordering::Relaxed);
-        Timestamp(clock_ms().saturating_add_signed(offset))
+        Timestamp(self.clock_ms().saturating_add_signed(offset))
     }
 
     /// A link to the coordinator's page that shows one's own private jobs for `valid`.
@@ -281,7 +284,7 @@ impl Client {
             Err(ClientError::Refused(ErrorBody { code, hint_ms: Some(now), .. }))
                 if code == ErrorCode::TimestampStale.name() =>
             {
-                let offset = now.cast_signed().wrapping_sub(clock_ms().cast_signed());
+                let offset = now.cast_signed().wrapping_sub(self.clock_ms().cast_signed());
                 self.inner.clock_offset_ms.store(offset, Ordering::Relaxed);
                 self.send_once(call).await
             }
@@ -307,6 +310,11 @@ impl Client {
             }
         }
         answered(&self.inner.http, &self.inner.url, request).await
+    }
+
+    /// Our clock: it neither jumps nor stands still while this machine is awake.
+    fn clock_ms(&self) -> u64 {
+        self.inner.began.elapsed().as_millis() as u64
     }
 
     fn protocol(&self, detail: impl Into<String>) -> ClientError {
@@ -411,8 +419,4 @@ fn network(url: &CoordinatorUrl, source: impl Into<Box<dyn std::error::Error + S
 fn wait_ms(fields: &impl serde::Serialize) -> u64 {
     let value = serde_json::to_value(fields).unwrap_or_default();
     value.get("wait_ms").and_then(serde_json::Value::as_u64).unwrap_or(0).min(endpoints::WAIT_MS_MAX)
-}
-
-fn clock_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

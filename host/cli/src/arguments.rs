@@ -342,6 +342,9 @@ pub struct Serve {
     /// The blobs: a folder or `s3://bucket/prefix`; in the folder where nothing is said.
     #[arg(long, value_name = "PLACE")]
     pub blobs: Option<String>,
+    /// The market's rules where they are not the defaults, TOML; for a store that is new.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// Certificate chain, PEM.
     #[arg(long, value_name = "FILE", requires = "key")]
     pub certificate: Option<PathBuf>,

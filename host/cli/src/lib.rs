@@ -16,6 +16,7 @@ pub mod host;
 pub mod import;
 pub mod inspect;
 pub mod job;
+mod journal;
 mod manifest_override;
 pub mod network;
 pub mod new;
@@ -127,14 +128,16 @@ fn dispatch(command: Command) -> ExitCode {
             developer::fetch(&arguments, host, terminal)
         }),
         Command::Coordinator(arguments) => on_host("coordinator", false, |host, terminal| {
+            journal::write();
             coordinator::coordinator(&arguments, host, terminal)
         }),
         Command::Demo(arguments) => {
             on_host("demo", arguments.output.json, |host, terminal| demo::demo(&arguments, host, terminal))
         }
-        Command::Provide(arguments) => {
-            on_host("provide", false, |host, terminal| provide::provide(&arguments, host, terminal))
-        }
+        Command::Provide(arguments) => on_host("provide", false, |host, terminal| {
+            journal::write();
+            provide::provide(&arguments, host, terminal)
+        }),
         Command::Policy { command } => policy(command),
         Command::Audit(arguments) => {
             tell_both("audit", arguments.output.json, |terminal| match Host::here() {

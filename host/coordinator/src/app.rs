@@ -34,6 +34,8 @@ pub(crate) struct App {
     /// Connections to the leader, where that is another process.
     pub(crate) leader: Mutex<Option<(String, HttpClient)>>,
     pub(crate) large_bodies: Arc<Semaphore>,
+    /// Looks at blobs that somebody could not use.
+    pub(crate) doubts: Semaphore,
     pub(crate) metrics: Metrics,
     pub(crate) profiles: Profiles,
     pub(crate) seen: Mutex<HashMap<Identity, Timestamp>>,

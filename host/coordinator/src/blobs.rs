@@ -109,7 +109,8 @@ impl Blobs {
         Ok(BlobBody::new(found, from, to, permit))
     }
 
-    /// Whether a blob is there with the bytes that its name says; read slowly, so that others are not slowed.
+    /// Whether a blob is there with the bytes that its name says. Reads all of it, no faster
+    /// than so many bytes a second.
     ///
     /// # Errors
     /// When the storage fails.

@@ -12,8 +12,10 @@
 
 mod app;
 pub mod blobs;
+mod clock;
 mod config;
 mod convert;
+mod doubt;
 mod http;
 mod metrics;
 mod profile;

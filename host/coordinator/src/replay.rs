@@ -5,17 +5,23 @@ use std::{
     collections::{HashSet, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
+use anneal_api::ErrorCode;
 use anneal_job::{Digest, ReceiptOutcome, Task};
 use anneal_market::{Command, ReplayOrder, ReplayOutcome, TraceLevel, TraceReport};
 use tokio::sync::{Notify, watch};
 
 use crate::{
     app::App,
+    doubt,
     store::KeptBlob,
     writer::{clock, replay_name},
 };
+
+/// A busy writer is given an answer again after this.
+const ANSWER_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs tasks for the coordinator, on the CPU, in a process of its own with limits. Called off the async
 /// threads; may take minutes.
@@ -133,17 +139,25 @@ pub(crate) async fn work(
 
 /// The answer and the order's end are one transaction. Where it is refused, nobody needs it any more.
 async fn answer(app: &App, order: &ReplayOrder, outcome: ReplayOutcome) {
-    let (replay, name) = (order.replay, replay_name(order));
-    let answered = app.turn(None, move |turn| {
-        if let Err(refusal) = turn.apply(Command::ReplayAnswer { replay, outcome: Box::new(outcome) }) {
-            tracing::debug!(%refusal, "a replay's answer was not needed");
+    loop {
+        let (replay, name, outcome) = (order.replay, replay_name(order), outcome.clone());
+        let answered = app.turn(None, move |turn| {
+            if let Err(refusal) = turn.apply(Command::ReplayAnswer { replay, outcome: Box::new(outcome) }) {
+                tracing::debug!(%refusal, "a replay's answer was not needed");
+            }
+            turn.effect_done(name);
+            Ok(Vec::new())
+        });
+        match answered.await {
+            // Nobody leads anew after this one, so nobody would find the order in the outbox.
+            Err(error) if error.is(ErrorCode::Overloaded) => tokio::time::sleep(ANSWER_AGAIN).await,
+            Err(error) => {
+                // The order is still in the outbox: who leads next does it again.
+                tracing::warn!(%error, "a replay's answer could not be given");
+                return;
+            }
+            Ok(_) => return,
         }
-        turn.effect_done(name);
-        Ok(Vec::new())
-    });
-    if let Err(error) = answered.await {
-        // The order is still in the outbox: who leads next does it again.
-        tracing::warn!(%error, "a replay's answer could not be given");
     }
 }
 
@@ -154,6 +168,9 @@ async fn replay(
 ) -> Result<ReplayOutcome, String> {
     let scratch = app.config.scratch.join(replay_name(order).replace('/', "-"));
     let result = replay_in(app, order, replayer, scratch.clone()).await;
+    if result.is_err() {
+        doubt::look(app.clone(), doubt::blobs_of_replay(order)).await;
+    }
     if let Err(error) = tokio::fs::remove_dir_all(&scratch).await {
         tracing::debug!(%error, "a replay's folder was not removed");
     }

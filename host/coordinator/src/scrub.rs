@@ -1,19 +1,15 @@
-//! Blobs at rest are read again now and then: one that is lost or whose bytes have changed is removed and said, so that
-//! nobody is given it and its keepers learn that it must be uploaded again. Not how blobs are verified on their way:
+//! Blobs at rest are read again now and then: one that is lost or whose bytes have changed is given up, so that
+//! nobody is given it and it is uploaded or computed again. Not how blobs are verified on their way:
 //! every receiver does that.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anneal_api::{ErrorBody, ErrorCode};
 use tokio::sync::watch;
 
 use crate::{
     app::{App, blob_refusal},
-    sweep,
+    doubt,
 };
 
 /// Between two passes over all blobs.
@@ -70,10 +66,7 @@ pub(crate) async fn scrub(app: &Arc<App>, bytes_per_second: u64) -> Result<u64, 
             if keepers.is_empty() {
                 continue;
             }
-            let keepers = keepers.len();
-            tracing::error!(%blob, keepers, "a blob is lost or has rotted; it is removed and must be uploaded again");
-            sweep::remove(app, blob).await?;
-            app.metrics.blobs_rotten.fetch_add(1, Relaxed);
+            doubt::give_up(app, blob).await?;
             rotten += 1;
         }
     }

@@ -185,6 +185,7 @@ fn app(
         guard,
         leader: Mutex::new(None),
         large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
+        doubts: Semaphore::new(1),
         metrics: Metrics::default(),
         profiles: Profiles::default(),
         seen: Mutex::new(HashMap::new()),

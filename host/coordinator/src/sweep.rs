@@ -70,7 +70,7 @@ pub(crate) async fn dropped(app: &Arc<App>, job: JobId, blob: Digest) -> Result<
     remove(app, blob).await
 }
 
-/// Forgets who keeps a blob, and deletes it.
+/// Removes a blob and the note of it.
 pub(crate) async fn remove(app: &Arc<App>, blob: Digest) -> Result<(), ErrorBody> {
     // First the note: a blob without one is found by nobody, a note without a blob would be an empty promise.
     let noted = app.turn(None, move |turn| {

@@ -18,8 +18,8 @@ use anneal_job::Digest;
 use anneal_market::Market;
 use tokio::sync::oneshot;
 
+pub(crate) use crate::clock::clock;
 pub(crate) use draft::{Notice, replay_name};
-pub(crate) use group::clock;
 pub use lead::LeadError;
 pub(crate) use lead::{Leading, Listener, Role, Supervisor};
 pub(crate) use turn::Turn;

@@ -127,6 +127,12 @@ pub enum Command {
         /// The attempt that was asked to upload it.
         attempt: AttemptId,
     },
+    /// A blob that was stored is gone, or no longer has this SHA-256: disks forget. From the service, which has
+    /// looked.
+    BlobLost {
+        /// The blob.
+        blob: Digest,
+    },
     /// A trusted worker's answer to [`crate::Effect::Replay`]. From the service.
     ReplayAnswer {
         /// Which replay.

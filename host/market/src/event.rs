@@ -77,6 +77,8 @@ pub enum EventKind {
     Verdict { task: TaskTag, key: Digest, evidence: Evidence, attempts: Vec<Judged> },
     /// An earlier verdict was wrong: what was built on it is run again, at the expense of who is at fault.
     Overturned { task: TaskTag, key: Digest, tasks_reset: u64 },
+    /// The coordinator's disk lost a verified state: it is made again, at the network's expense.
+    StateLost { job: JobTag, tasks_reset: u64 },
     /// An attempt gave what a replay does not. Its operator's held earnings and stake are forfeited.
     Fault { task: TaskTag, attempt: AttemptId, operator: OperatorId, expected: Digest, found: Digest },
     /// Where a faulty attempt first differs; the end of a dispute.

@@ -158,6 +158,7 @@ impl Market {
             Command::HostFault { provider, attempt, fault } => self.host_fault(provider, attempt, &fault),
             Command::GiveBack { provider, attempt, reason } => self.give_back(provider, attempt, reason),
             Command::BlobStored { blob, attempt } => self.blob_stored(blob, attempt),
+            Command::BlobLost { blob } => Ok(self.blob_lost(blob)),
             Command::ReplayAnswer { replay, outcome } => self.replay_answer(replay, *outcome),
             Command::TraceAnswer { provider, attempt, level, report } => {
                 self.trace_answer(provider, attempt, level, report)

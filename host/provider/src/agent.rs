@@ -260,6 +260,12 @@ impl Running {
         self.unsaved.retain(|other| other.lease.attempt != record.lease.attempt);
         if let Err(error) = self.shared.folder.save(&record) {
             let trouble = chain(&error);
+            if self.shared.board.read().trouble.as_deref() != Some(&*trouble) {
+                tracing::warn!(
+                    error = trouble,
+                    "an attempt cannot be recorded; nobody is told of it until it is"
+                );
+            }
             self.shared.board.change(|status| status.trouble = Some(trouble));
             self.unsaved.push(record);
         }

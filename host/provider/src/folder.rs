@@ -13,12 +13,12 @@ use std::{
 };
 
 use anneal_api::SecretKey;
-use anneal_job::{AttemptId, Digest};
+use anneal_job::{AttemptId, Blob, Digest};
 use anneal_sandbox::files;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use thiserror::Error;
 
-use crate::record::Record;
+use crate::{record::Record, work::blob_of};
 
 /// Bytes of a record: a receipt with all its metrics.
 const RECORD_BYTES_MAX: u64 = 64 << 20;
@@ -29,6 +29,8 @@ const BLOBS: &str = "blobs";
 const COMPONENTS: &str = "components";
 const RECORD: &str = "record.json";
 const STATE: &str = "state.safetensors";
+/// How the client calls what it has not downloaded wholly.
+const PART: &str = ".part";
 
 /// A provider's folder.
 #[derive(Debug)]
@@ -160,37 +162,57 @@ impl Folder {
         self.blobs.exists(digest.to_string())
     }
 
-    /// Removes the blobs that were written first, until no more than so many bytes are left. Those that are
-    /// needed stay.
+    /// Removes a blob whose bytes are no longer those that its name says: disks forget. It can be had again.
+    pub fn remove_damaged(&self, blob: Blob) -> bool {
+        match blob_of(&self.blob(blob.digest)) {
+            Ok(found) if found == blob => return false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            Ok(_) | Err(_) => {}
+        }
+        tracing::warn!(blob = %blob.digest, "a blob was damaged on this machine's disk; it is fetched again");
+        let removed = self.blobs.remove_file(blob.digest.to_string());
+        removed.is_ok()
+    }
+
+    /// Removes the blobs that were written first, until no more than so many bytes are left, and what is left of
+    /// downloads that were given up. Those that are needed stay.
     ///
     /// # Errors
     /// Where the folder cannot be listed.
     pub fn trim(&self, bytes_max: u64, needed: &BTreeSet<Digest>) -> Result<(), FolderError> {
         let mut kept = 0;
-        for (digest, bytes) in self.blobs_newest_first().map_err(|source| self.failed(BLOBS, source))? {
+        for (name, bytes) in self.blobs_newest_first().map_err(|source| self.failed(BLOBS, source))? {
+            let whole = name.strip_suffix(PART);
+            let digest: Option<Digest> = whole.unwrap_or(&name).parse().ok();
             let is_needed = digest.is_some_and(|digest| needed.contains(&digest));
-            if is_needed || kept + bytes <= bytes_max {
+            if is_needed || (whole.is_none() && kept + bytes <= bytes_max) {
                 kept += bytes;
-            } else if let Some(digest) = digest {
-                let _another_time = self.blobs.remove_file(digest.to_string());
+            } else if digest.is_some() {
+                let _another_time = self.blobs.remove_file(&name);
             }
         }
         Ok(())
     }
 
-    fn blobs_newest_first(&self) -> io::Result<Vec<(Option<Digest>, u64)>> {
+    fn blobs_newest_first(&self) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
         for entry in self.blobs.entries()? {
             let entry = entry?;
             let metadata = entry.metadata()?;
-            let digest = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            found.push((metadata.modified()?, digest, metadata.len()));
+            found.push((
+                metadata.modified()?,
+                entry.file_name().to_string_lossy().into_owned(),
+                metadata.len(),
+            ));
         }
         found.sort_by_key(|&(modified, ..)| std::cmp::Reverse(modified));
-        Ok(found.into_iter().map(|(_, digest, bytes)| (digest, bytes)).collect())
+        Ok(found.into_iter().map(|(_, name, bytes)| (name, bytes)).collect())
     }
 
     fn failed(&self, name: &str, source: io::Error) -> FolderError {
         FolderError { path: self.path.join(name), source }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,10 @@ fn again(error: &ClientError) -> Option<Duration> {
                 ErrorCode::Unavailable,
                 ErrorCode::NotLeader,
                 ErrorCode::ShuttingDown,
+                // Something on the way changed the body, or sent the request twice and the other one came first.
+                // It is signed anew, and a command keeps its id: it is carried out once.
+                ErrorCode::BodyDigest,
+                ErrorCode::NonceRepeated,
             ];
             let hint = Duration::from_millis(body.hint_ms.unwrap_or(0).min(60_000));
             later.iter().any(|code| body.is(*code)).then_some(hint)
@@ -91,7 +95,8 @@ mod tests {
     fn only_what_may_help_is_sent_again() {
         for code in ErrorCode::ALL {
             let helps = again(&ClientError::Refused(code.body())).is_some();
-            let expected = matches!(code.status(), 503 | 408) || *code == ErrorCode::RateLimited;
+            let others = [ErrorCode::RateLimited, ErrorCode::BodyDigest, ErrorCode::NonceRepeated];
+            let expected = matches!(code.status(), 503 | 408) || others.contains(code);
             assert_eq!(helps, expected, "{}", code.name());
         }
     }

@@ -1,6 +1,10 @@
 //! `anneal coordinator`: the service, with its key, its store and a worker for replays.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
@@ -13,7 +17,7 @@ use anneal_provider::{
     work::{self, Attempted, Work},
 };
 use anneal_sandbox::{StopFlag, confine::Requirement};
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use serde::Serialize;
 
 use super::{key_in, stop_signal, wait_for};
@@ -77,8 +81,9 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
             .map_err(|error| anyhow!("--blobs: {error}"))?,
     };
     let tls = place.tls.is_some();
+    let rules = arguments.rules.as_deref().map(rules).transpose()?.unwrap_or_default();
     wait_for(async {
-        let running = start(place, Parameters::default(), host).await?;
+        let running = start(place, rules, host).await?;
         let scheme = if tls { "https" } else { "http" };
         let address = format!("{scheme}://{}", running.address());
         terminal.data(format!("listening on {address}"));
@@ -87,6 +92,12 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
         running.stop().await;
         Ok(Served { address })
     })
+}
+
+/// The market's rules from a file: what it does not say is the default.
+fn rules(path: &Path) -> Outcome<Parameters> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(toml::from_str(&text).with_context(|| format!("{} is not a file of rules", path.display()))?)
 }
 
 /// Starts a coordinator whose replays run on this machine's CPU.

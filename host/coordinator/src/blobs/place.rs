@@ -101,10 +101,29 @@ pub(super) async fn move_into(folder: &Path, name: &ObjectPath, file: &Path) -> 
         let parent = target.parent().unwrap_or(&target);
         std::fs::create_dir_all(parent)?;
         std::fs::File::open(&file)?.sync_all()?;
-        std::fs::rename(&file, &target)?;
+        match std::fs::rename(&file, &target) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_into(&file, &target)?,
+            moved => moved?,
+        }
         std::fs::File::open(parent)?.sync_all()
     };
     tokio::task::spawn_blocking(moving).await.map_err(io::Error::other)?
+}
+
+/// The same where the blobs have a disk of their own: a copy beside the target, then its name.
+fn copy_into(file: &Path, target: &Path) -> io::Result<()> {
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let copied = std::fs::copy(file, &part)
+        .and_then(|_| std::fs::File::open(&part)?.sync_all())
+        .and_then(|()| std::fs::rename(&part, target));
+    if copied.is_err() {
+        // What is left of it would take up a disk that may be full.
+        let _the_first_error_counts = std::fs::remove_file(&part);
+    }
+    copied?;
+    std::fs::remove_file(file)
 }
 
 /// Sends a file to a store that is no folder.

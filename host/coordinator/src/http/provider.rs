@@ -13,11 +13,11 @@ use anneal_api::{
         EnrolProvider, GetProvider, ListProviders, PauseProvider, PollProvider, SendBatch, WAIT_MS_MAX,
     },
     wire::{
-        BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, HeartbeatReply, ItemReply, NoLease,
-        Poll, PollReply, Providers,
+        BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, GiveBackItem, GiveBackReason,
+        HeartbeatReply, ItemReply, NoLease, Poll, PollReply, Providers,
     },
 };
-use anneal_job::{Credits, Digest, Identity, RecordHasher, Span};
+use anneal_job::{AttemptId, Credits, Digest, Identity, RecordHasher, Span};
 use anneal_market::{Account, Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply};
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     app::App,
-    convert,
+    convert, doubt,
     profile::{self, DeviceProfile, Profile},
     views,
     waiters::Waiter,
@@ -285,9 +285,26 @@ pub(super) async fn batch(app: Arc<App>, ask: Ask<SendBatch>) -> Outcome {
         .iter()
         .map(|item| item.receipt.receipt.provider != provider || !item.receipt.holds())
         .collect();
-    let (key, batch) = (ask.caller.key(), ask.body);
-    let done = app.turn(key, move |turn| to_json(&batch_turn(turn, provider, batch, &forged)));
-    done.await.map(raw_json)
+    let unusable = |item: &&GiveBackItem| item.reason == GiveBackReason::Blob;
+    let unusable: Vec<AttemptId> = given_back.iter().filter(unusable).map(|item| item.attempt).collect();
+    let doubted = Arc::new(OnceLock::new());
+    let (key, batch, doubt) = (ask.caller.key(), ask.body, doubted.clone());
+    let done = app.turn(key, move |turn| {
+        if !unusable.is_empty() {
+            let market = turn.market();
+            let of_provider =
+                |id: &AttemptId| market.attempt(id).is_some_and(|attempt| attempt.provider == provider);
+            let own = unusable.into_iter().filter(of_provider);
+            // Set once: a turn is carried out once.
+            let _ = doubt.set(own.flat_map(|id| doubt::blobs_of_attempt(market, id)).collect::<Vec<_>>());
+        }
+        to_json(&batch_turn(turn, provider, batch, &forged))
+    });
+    let reply = done.await?;
+    if let Some(blobs) = doubted.get() {
+        tokio::spawn(doubt::look(app, blobs.clone()));
+    }
+    Ok(raw_json(reply))
 }
 
 fn batch_turn(turn: &mut Turn<'_>, provider: Identity, batch: Batch, forged: &[bool]) -> BatchReply {

@@ -1,6 +1,6 @@
 //! One group: its turns, its transaction, its replies.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::collections::HashMap;
 
 use anneal_api::{ErrorCode, random_bytes};
 use anneal_job::{Digest, Timestamp};
@@ -8,7 +8,10 @@ use anneal_market::{Command, EpochSecret};
 use tokio::sync::oneshot;
 
 use super::{Answer, CommandKey, Ended, Leading, Turn, Work, draft::Draft};
-use crate::store::{CommandRecord, StoreError};
+use crate::{
+    clock::clock,
+    store::{CommandRecord, StoreError},
+};
 
 /// How often a new epoch of secret draws begins.
 const DRAW_EPOCH_MS: u64 = 60 * 60 * 1000;
@@ -171,18 +174,13 @@ fn outcome(error: &StoreError) -> (ErrorCode, Ended) {
     }
 }
 
-fn cause(error: &StoreError) -> String {
+/// Why, in all its depth.
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut causes = Vec::new();
-    let mut next = std::error::Error::source(error);
+    let mut next = error.source();
     while let Some(error) = next {
         causes.push(error.to_string());
         next = error.source();
     }
     causes.join(": ")
-}
-
-/// Milliseconds since 1970. The market itself sees to it that time never runs backwards.
-pub(crate) fn clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |since| since.as_millis() as u64))
 }

@@ -11,7 +11,8 @@ use anneal_job::Timestamp;
 use anneal_market::{Key, Market, Parameters, ReplayOrder};
 use thiserror::Error;
 
-use super::{Ended, Notice, WriterHandle, draft::Draft, group::clock};
+use super::{Ended, Notice, WriterHandle, draft::Draft, group::cause};
+use crate::clock::{clock, not_before};
 use crate::store::{Epoch, LogEnd, Store, StoreError, StoreUrl, Transaction};
 
 /// How long to wait before trying again to lead, or to reach the store.
@@ -99,7 +100,7 @@ impl Supervisor {
             match self.once(&mut epoch, stopping) {
                 Ok(Ended::Stopped) => return,
                 Ok(ended) => tracing::warn!(?ended, "no longer leading"),
-                Err(error) => tracing::error!(%error, "cannot lead"),
+                Err(error) => tracing::error!(%error, cause = %cause(&error), "cannot lead"),
             }
             self.set_role(Role::Waiting);
             if stopping.recv_timeout(RETRY).is_ok() {
@@ -155,6 +156,8 @@ impl Supervisor {
         let start = LogEnd { sequence: 0, at: Timestamp(0), hash: genesis(&self.key.identity()) };
         let fresh = rows.is_empty();
         let market = if fresh { Market::new(self.parameters.clone()) } else { load_market(rows)? };
+        // A clock that was ahead when this was written is caught up with, and not waited for.
+        not_before(market.latest().max(end.map_or(Timestamp(0), |end| end.at)));
         let mut leading = Leading {
             market,
             store,

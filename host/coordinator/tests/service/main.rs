@@ -14,3 +14,4 @@ mod provider;
 mod restart;
 mod secure;
 mod strangers;
+mod torn;

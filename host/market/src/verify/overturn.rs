@@ -1,12 +1,12 @@
 //! A verdict was wrong: everybody who agreed on it lied. What was built on it is run again, paid from what
-//! they forfeit, then from the network's fees, never by the developer.
+//! they forfeit, then from the network's fees, never by the developer. The same where a verified state was lost.
 
-use anneal_job::Digest;
+use anneal_job::{Digest, JobId};
 
 use crate::{
-    Effect, EventKind, Evidence, Key, Market, StateRef, TaskKey,
+    Effect, EventKind, Evidence, JobSpec, Key, Market, Reply, StateRef, TaskKey,
     attempt::AttemptState,
-    job::first_descendant,
+    job::{Job, first_descendant},
     task::{Phase, Truth, Verdict},
 };
 
@@ -58,10 +58,64 @@ impl Market {
             }
             self.effect(Effect::KeepBlob { job: key.job, index: key.index, blob });
         }
-        let Some(job) = self.jobs.get(&key.job).filter(|job| job.next > from) else { return 0 };
+        self.run_again(key.job, from)
+    }
+
+    /// A blob is no longer there, or no longer what it was. What needs it is made again: a state by the tasks that
+    /// it came from, at the network's expense. A component or inputs only their developer has.
+    pub(crate) fn blob_lost(&mut self, blob: Digest) -> Reply {
+        let stale: Vec<Key> = self
+            .cached
+            .iter()
+            .filter(|(_, entry)| entry.outcome.state_blob().is_some_and(|state| state.digest == blob))
+            .map(|((developer, task), _)| Key::Cached(*developer, *task))
+            .collect();
+        stale.into_iter().for_each(|key| self.end(key));
+        let of_spec = |spec: &JobSpec| {
+            spec.component.digest == blob || spec.inputs_blob.is_some_and(|inputs| inputs.digest == blob)
+        };
+        let uploaded: Vec<JobId> =
+            self.specs.iter().filter(|(_, spec)| of_spec(spec)).map(|(id, _)| *id).collect();
+        for id in uploaded {
+            let message = "the file of its component or inputs was damaged at the coordinator: submit it once more, \
+                           which uploads the file again, then resume or cancel this job";
+            self.pause_job(id, message.to_owned());
+        }
+        let lost =
+            |job: &Job| job.states.iter().find(|(_, state)| state.blob.digest == blob).map(|(at, _)| *at);
+        let lost: Vec<(JobId, u32)> =
+            self.jobs.iter().filter_map(|(id, job)| lost(job).map(|index| (*id, index))).collect();
+        for (id, index) in lost {
+            let Some(from) = self.first_to_run_again(id, index) else { continue };
+            let Some(tag) = self.jobs.get(&id).map(|job| job.tag) else { continue };
+            let tasks_reset = self.run_again(id, from);
+            self.emit(EventKind::StateLost { job: tag, tasks_reset });
+            self.look_at(Key::Job(id));
+        }
+        Reply::Done
+    }
+
+    /// The task that a lost state is made again from: its own, or an earlier one where what that starts from is
+    /// no longer kept.
+    fn first_to_run_again(&self, id: JobId, index: u32) -> Option<u32> {
+        let (job, spec) = self.jobs.get(&id).zip(self.specs.get(&id))?;
+        let mut from = index;
+        loop {
+            let needed = spec.plan.task(from as usize)?.states;
+            let missing = needed.iter().map(|state| *state as u32);
+            match missing.filter(|state| !job.states.contains_key(state)).min() {
+                Some(earlier) => from = earlier,
+                None => return Some(from),
+            }
+        }
+    }
+
+    /// Runs the tasks from this one on again, never at the developer's expense. Gives how many.
+    fn run_again(&mut self, id: JobId, from: u32) -> u64 {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.next > from) else { return 0 };
         let reset = job.next - from;
         let live: Vec<(TaskKey, Phase)> = self
-            .live_tasks(key.job)
+            .live_tasks(id)
             .filter(|task| task.key.index >= from && !task.closing)
             .map(|task| (task.key, task.phase))
             .collect();
@@ -74,7 +128,7 @@ impl Market {
             self.look_at(Key::Task(*orphan));
         }
         let mut dropped: Vec<(u32, Digest)> = Vec::new();
-        if let Some(job) = self.job_mut(key.job) {
+        if let Some(job) = self.job_mut(id) {
             job.rerun_below = job.rerun_below.max(job.next);
             job.next = from;
             job.done -= reset - not_done;
@@ -85,7 +139,7 @@ impl Market {
             job.checkpoints.retain(|(index, _)| *index < from);
         }
         for (index, blob) in dropped {
-            self.effect(Effect::DropBlob { job: key.job, index, blob });
+            self.effect(Effect::DropBlob { job: id, index, blob });
         }
         u64::from(reset)
     }

@@ -58,6 +58,7 @@ enum Step {
         attempt: u8,
         garble: bool,
     },
+    Lose(u8),
     Pause(u8),
     Unpause(u8),
     Withdraw(u8),
@@ -94,6 +95,7 @@ fn steps() -> impl Strategy<Value = Step> {
         12 => (any::<u8>(), prop_oneof![6 => Just(0u8), 1 => 1u8..4])
             .prop_map(|(order, answer)| Step::Replay { order, answer }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(attempt, garble)| Step::Trace { attempt, garble }),
+        1 => any::<u8>().prop_map(Step::Lose),
         1 => n.clone().prop_map(Step::Pause),
         2 => n.clone().prop_map(Step::Unpause),
         1 => n.clone().prop_map(Step::Withdraw),
@@ -336,6 +338,11 @@ impl History {
             }
             Step::Replay { order, answer } => return self.answer(order, answer),
             Step::Trace { attempt, garble } => return self.trace(attempt, garble),
+            Step::Lose(number) => {
+                let blobs: Vec<Digest> = self.market.blobs().into_iter().collect();
+                let Some(blob) = blobs.get(usize::from(number) % blobs.len().max(1)) else { return };
+                Command::BlobLost { blob: *blob }
+            }
             Step::Pause(who) => Command::PauseProvider { provider: identity(1, who) },
             Step::Unpause(who) => Command::ResumeProvider { provider: identity(1, who) },
             Step::Withdraw(who) => {

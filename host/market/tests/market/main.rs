@@ -7,5 +7,6 @@ mod desk;
 mod histories;
 mod jobs;
 mod log;
+mod lost;
 mod networks;
 mod verdicts;

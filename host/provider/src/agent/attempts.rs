@@ -104,6 +104,16 @@ impl Shared {
 
     async fn attempted(self: &Arc<Self>, lease: &Lease, stop: StopFlag) -> Result<Attempted, Failure> {
         check(lease).map_err(Failure::Fault)?;
+        match self.attempted_once(lease, stop.clone()).await {
+            // What the disk has damaged is no fault of the task's, nor of anybody's who gave it to us.
+            Err(Failure::Fault(fault)) if fault.code == FaultCode::Io && self.mend(lease).await => {
+                self.attempted_once(lease, stop).await
+            }
+            other => other,
+        }
+    }
+
+    async fn attempted_once(self: &Arc<Self>, lease: &Lease, stop: StopFlag) -> Result<Attempted, Failure> {
         let files = self.fetch(lease).await?;
         let output = self.folder.state(lease.attempt);
         self.on_device(lease, stop, files, move |shared, lease, files, stop| {
@@ -143,6 +153,10 @@ impl Shared {
             .await
         };
         let traced = traced.await;
+        if matches!(&traced, Err(Failure::Fault(fault)) if fault.code == FaultCode::Io) {
+            // It is asked for again, with other files where these were damaged.
+            self.mend(&lease).await;
+        }
         self.at_rest(&lease);
         traced
     }
@@ -171,13 +185,21 @@ impl Shared {
     }
 
     /// Gets the blobs that are not there yet.
-    async fn fetch(&self, lease: &Lease) -> Result<TaskFiles, Failure> {
+    ///
+    /// The worker compares inputs and states with the task, tensor by tensor; but a component it takes as it is,
+    /// and one with a flipped bit may well run and give another result. So that one is digested before each run.
+    async fn fetch(self: &Arc<Self>, lease: &Lease) -> Result<TaskFiles, Failure> {
+        if self.folder.has(lease.component.digest) {
+            self.remove_damaged(vec![lease.component]).await;
+        }
         for blob in blobs_of(lease) {
             if !self.folder.has(blob.digest) {
                 let path = self.folder.blob(blob.digest);
                 let downloaded = self.client.download(blob, &path, &mut |_, _| {}).await;
                 downloaded.map_err(|error| {
-                    self.board.line(format!("a blob could not be fetched: {}", chain(&error)));
+                    let error = chain(&error);
+                    tracing::warn!(error, "a blob could not be fetched; the lease is given back");
+                    self.board.line(format!("a blob could not be fetched: {error}"));
                     Failure::Blob
                 })?;
             }
@@ -188,6 +210,17 @@ impl Shared {
             inputs: lease.inputs_blob.map(path),
             states: lease.states.iter().map(|state| path(state.blob)).collect(),
         })
+    }
+
+    /// Removes the blobs of a lease that are not what they were when they came; says whether there were any.
+    async fn mend(self: &Arc<Self>, lease: &Lease) -> bool {
+        self.remove_damaged(blobs_of(lease).collect()).await
+    }
+
+    async fn remove_damaged(self: &Arc<Self>, blobs: Vec<Blob>) -> bool {
+        let shared = Arc::clone(self);
+        let looking = move || blobs.into_iter().filter(|blob| shared.folder.remove_damaged(*blob)).count();
+        tokio::task::spawn_blocking(looking).await.is_ok_and(|removed| removed > 0)
     }
 
     fn time(&self, deadline: Timestamp) -> Duration {

@@ -44,7 +44,10 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
+        // Whoever forgot the attempt may have removed it with everything of it.
+        if let Err(error) = fs::remove_dir_all(&self.folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(folder = %self.folder.display(), %error, "an attempt's folder was left behind");
         }
     }
