@@ -96,7 +96,11 @@ pub fn test_and_measure(backend: &Backend) -> Outcome<Tested> {
 /// Gas per second of a matrix product, of the second one: the first compiles.
 fn speed(backend: &Backend) -> Result<u64, String> {
     const SIDE: usize = 512;
-    let request = BackendRequest { backend: backend.address.clone(), threads: backend.threads };
+    let request = BackendRequest {
+        backend: backend.address.clone(),
+        threads: backend.threads,
+        ..BackendRequest::default()
+    };
     let mut executor = backends::executor(&request)?;
     let meter = Meter::new(1 << 30);
     let mut graph = Graph::new(0, std::sync::Arc::clone(&meter));
@@ -119,7 +123,11 @@ fn speed(backend: &Backend) -> Result<u64, String> {
 
 fn test(backend: &Backend) -> SelftestBackend {
     let start = Instant::now();
-    let request = BackendRequest { backend: backend.address.clone(), threads: backend.threads };
+    let request = BackendRequest {
+        backend: backend.address.clone(),
+        threads: backend.threads,
+        ..BackendRequest::default()
+    };
     let failures = match backends::executor(&request) {
         Ok(mut executor) => conformance::run(&mut *executor).iter().map(ToString::to_string).collect(),
         Err(message) => vec![message],

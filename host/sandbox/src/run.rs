@@ -66,6 +66,7 @@ pub fn run_task(
 ) -> (Outcome, Option<State>) {
     let span = tracing::info_span!("attempt", task = %task.id(), entry = %task.entry);
     let _entered = span.enter();
+    executor.forget();
     let (events, heard) = mpsc::sync_channel(EVENTS_WAITING_MAX);
     let parts = HostParts {
         task: task.clone(),

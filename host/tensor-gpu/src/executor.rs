@@ -1,8 +1,12 @@
 //! The executor: walks a plan, binds buffers, launches kernels, and moves elements in and out.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Weak, mpsc},
+    time::Duration,
 };
 
 use anneal_tensor::{
@@ -21,6 +25,11 @@ use crate::{
 const LAUNCHES_PER_SUBMISSION: usize = 256;
 /// Submissions that wait on the device before the host waits for them.
 const SUBMISSIONS_MAX: usize = 8;
+/// How long the host waits for the oldest of them before it gives a GPU up as hung. None of ours is planned
+/// to take a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for a program that plays a GPU: on a busy machine it may take minutes.
+const PATIENCE_WITH_SOFTWARE: Duration = Duration::from_secs(1800);
 
 /// A GPU as a backend.
 ///
@@ -36,6 +45,7 @@ pub struct GpuExecutor {
     /// Device copies of host values that are still alive, by address.
     uploads: HashMap<usize, (Weak<Elements>, Arc<Pooled>)>,
     submissions: VecDeque<wgpu::SubmissionIndex>,
+    patience: Duration,
 }
 
 /// A tensor on a device.
@@ -103,6 +113,7 @@ impl GpuExecutor {
             lowered: HashMap::new(),
             uploads: HashMap::new(),
             submissions: VecDeque::new(),
+            patience: if adapter.info().software { PATIENCE_WITH_SOFTWARE } else { PATIENCE },
         })
     }
 
@@ -116,6 +127,12 @@ impl GpuExecutor {
         self.tuning
     }
 
+    /// All tensors of a task together take at most this many bytes of the device; more is
+    /// [`ExecutorError::OutOfMemory`], which names the limit. Kernels and the driver's own are not counted.
+    pub fn limit_memory(&mut self, bytes_max: Option<u64>) {
+        self.gpu.pool().limit(bytes_max);
+    }
+
     /// Waits until everything that was launched is done.
     ///
     /// # Errors
@@ -126,10 +143,18 @@ impl GpuExecutor {
     }
 
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), ExecutorError> {
-        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(self.patience) };
         let polled = self.gpu.device.poll(poll);
         self.gpu.check()?;
-        polled.map(drop).map_err(|error| ExecutorError::DeviceLost(error.to_string()))
+        match polled {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => Err(self.gpu.give_up(format!(
+                "{} did not finish its work within {} s, so it hangs",
+                self.gpu.info().name,
+                self.patience.as_secs()
+            ))),
+            Err(error) => Err(ExecutorError::DeviceLost(error.to_string())),
+        }
     }
 
     fn submit(&mut self, commands: wgpu::CommandBuffer) -> Result<(), ExecutorError> {
@@ -381,6 +406,11 @@ impl Executor for GpuExecutor {
         let buffer = self.on_device(&value)?;
         let tensor = DeviceTensor { device: self.gpu.id, elements: value.shape.elements(), buffer };
         Ok(Value { storage: Storage::Device(Arc::new(tensor)), ..value })
+    }
+
+    fn forget(&mut self) {
+        self.uploads.clear();
+        self.gpu.pool().clear();
     }
 
     fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
