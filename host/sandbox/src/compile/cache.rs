@@ -61,6 +61,10 @@ pub fn run(
     limits: CompileLimits,
 ) -> Result<CompiledFile, CompileError> {
     let bytes = admission::read(component)?;
+    if bytes.is_empty() {
+        // To the compiling process, nothing means that it is only to say how it is confined.
+        admission::inspect(&bytes)?;
+    }
     let digest = Digest::of(&bytes);
     let key = cache_key(digest, &new_engine()?);
     let unusable = |error: io::Error| CompileError::Cache {

@@ -118,8 +118,16 @@ fn allocators() -> Vec<Hostile> {
             End::Failure(FailureCode::Memory, "limits.memory"),
         ),
         Hostile::new("realloc gives the answer's own place", of("(i32.const 2048)"), End::Harmless),
-        Hostile::new("realloc gives address 0", of("(i32.const 0)"), End::Harmless),
-        trap("realloc calls the host", of("(call $log (i32.const 1024) (i32.const 1)) (i32.const 4096)")),
+        Hostile::new(
+            "realloc gives address 0",
+            of("(i32.const 0)"),
+            End::Failure(FailureCode::Trap, "discriminant"),
+        ),
+        Hostile::new(
+            "realloc calls the host",
+            of("(call $log (i32.const 1024) (i32.const 1)) (i32.const 4096)"),
+            End::Failure(FailureCode::Trap, "cannot leave"),
+        ),
         trap(
             "realloc gives an odd address for a list",
             Guest {
@@ -161,7 +169,7 @@ fn entrance() -> Vec<Hostile> {
     };
     let post = |code: &str| {
         let functions = format!("(func (export \"post\") (param i32) {code})");
-        Guest { functions: &functions, lift: "(post-return (func $guest \"post\"))", ..Guest::default() }
+        Guest { functions: &functions, lift: "(post-return (core func $guest \"post\"))", ..Guest::default() }
             .build()
     };
     let trapped = |name, component| Hostile::new(name, component, End::Failure(FailureCode::Trap, ""));

@@ -154,6 +154,18 @@ pub fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("the case is WAT: {error}"))
 }
 
+/// A section of a component as bytes.
+pub fn section(id: u8, contents: &[u8]) -> Vec<u8> {
+    let (mut section, mut length) = (vec![id], contents.len());
+    while length > 0x7f {
+        section.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    section.push(length as u8);
+    section.extend_from_slice(contents);
+    section
+}
+
 impl Guest<'_> {
     /// The component's bytes.
     pub fn build(&self) -> Vec<u8> {

@@ -10,7 +10,6 @@ use super::{
 };
 
 const SHAPE: u32 = 0;
-const DTYPE: u32 = 1;
 const ARGUMENT: u32 = 2;
 const LIMIT: u32 = 3;
 const NOT_FOUND: u32 = 5;
@@ -119,7 +118,7 @@ fn calls() -> Vec<Hostile> {
             (call $gradients {HANDLE} (i32.const 3000) (i32.const 1) (i32.const 2048))",
                 full(1, &[], "1")
             ),
-            DTYPE,
+            SHAPE,
         ),
         error(
             "a read over 4 MiB",
@@ -172,8 +171,9 @@ fn data() -> Vec<Hostile> {
         (code, "table".to_owned())
     };
     // Row 0 a million times: 4 MB of indices, as many bytes of rows.
-    let million = "(drop (memory.grow (i32.const 62)))
-        (call $rows (i32.const 1024) (i32.const 5) (i32.const 65536) (i32.const 1000000) (i32.const 2048))";
+    let grown = "(drop (memory.grow (i32.const 62)))";
+    let million =
+        "(call $rows (i32.const 1024) (i32.const 5) (i32.const 65536) (i32.const 1000000) (i32.const 2048))";
     vec![
         error("a row after the last", rows("table", &[3]), ARGUMENT),
         error("row 2^32 − 1", rows("table", &[0, u32::MAX]), ARGUMENT),
@@ -192,12 +192,12 @@ fn data() -> Vec<Hostile> {
         ),
         Hostile::new(
             "one row a million times",
-            with_data(&format!("{million} (i32.const 0)"), "table"),
+            with_data(&format!("{grown} {million} (i32.const 0)"), "table"),
             End::Harmless,
         ),
         Hostile::new(
             "rows until memory ends",
-            with_data(&format!("(loop $l {million} (br $l)) (unreachable)"), "table"),
+            with_data(&format!("{grown} (loop $l {million} (br $l)) (unreachable)"), "table"),
             End::Failure(FailureCode::TensorMemory, "limits.tensor-memory"),
         ),
     ]

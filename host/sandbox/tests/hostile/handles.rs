@@ -39,7 +39,7 @@ pub fn guests() -> Vec<Hostile> {
         Hostile::new(name, component, End::Failure(FailureCode::Trap, "calling convention"))
     };
     let of = |code: &str| body(&format!("{code} (i32.const 0)"));
-    let handles = End::Failure(FailureCode::Handles, "limits.handles");
+    let handles = End::Failure(FailureCode::Handles, "handles");
     let both = kept(3000) + &kept(3004);
     let twice = format!("{} (i32.store (i32.const 3004) (i32.load (i32.const 3000)))", kept(3000));
     // One handle, 900,000 times in a list: each is a tensor that would come back.
@@ -93,7 +93,7 @@ pub fn guests() -> Vec<Hostile> {
             of(&format!(
                 "{many} (call $gradients {HANDLE} (i32.const 65536) (i32.const 900000) (i32.const 2048))"
             )),
-            End::Failure(FailureCode::Handles, "limits.handles"),
+            End::Failure(FailureCode::Handles, "handles"),
         ),
         Hostile::new(
             "a hoard of another resource",

@@ -21,7 +21,7 @@ use anneal_sandbox::{
 use arbitrary::{Arbitrary, Unstructured};
 use wasm_smith::{Component, Config, Module};
 
-use super::component::body;
+use super::component::{body, section};
 use crate::testing::{reference, task};
 
 const LIMITS: Limits = Limits { gas: 300_000, memory_bytes: 4 << 20, tensor_bytes: 1 << 20, handles: 100 };
@@ -282,17 +282,6 @@ fn sections(component: &[u8]) -> Vec<Section> {
         at += length;
     }
     sections
-}
-
-fn section(id: u8, contents: &[u8]) -> Vec<u8> {
-    let (mut section, mut length) = (vec![id], contents.len());
-    while length > 0x7f {
-        section.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    section.push(length as u8);
-    section.extend_from_slice(contents);
-    section
 }
 
 /// SplitMix64.
