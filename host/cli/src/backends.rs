@@ -141,7 +141,9 @@ pub fn executor(request: &BackendRequest) -> Result<Box<dyn Executor>, String> {
                 let index: usize = index.parse().context("a GPU is named by its number")?;
                 let adapters = adapters();
                 let adapter = adapters.get(index).context("the GPU is gone; see `anneal devices`")?;
-                Ok(Box::new(GpuExecutor::new(adapter)?))
+                let mut executor = GpuExecutor::new(adapter)?;
+                executor.limit_memory(request.device_memory_bytes);
+                Ok(Box::new(executor))
             }
             _ => anyhow::bail!("there is no backend {:?}", request.backend),
         }

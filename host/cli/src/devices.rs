@@ -161,7 +161,11 @@ fn speed(executor: &mut dyn Executor) -> Result<u64, String> {
 
 fn test(backend: &Backend) -> SelftestBackend {
     let start = Instant::now();
-    let request = BackendRequest { backend: backend.address.clone(), threads: backend.threads };
+    let request = BackendRequest {
+        backend: backend.address.clone(),
+        threads: backend.threads,
+        ..BackendRequest::default()
+    };
     let failures = match backends::executor(&request) {
         Ok(mut executor) => conformance::run(&mut *executor).iter().map(ToString::to_string).collect(),
         Err(message) => vec![message],

@@ -155,7 +155,11 @@ impl Host {
             name: backend.name(),
             command: vec![self.program.clone().into(), "__worker".into()],
             environment: self.environment.clone(),
-            backend: BackendRequest { backend: backend.address.clone(), threads: backend.threads },
+            backend: BackendRequest {
+                backend: backend.address.clone(),
+                threads: backend.threads,
+                ..BackendRequest::default()
+            },
             memory_bytes,
             gpu: backend.device.backend == "gpu",
             confinement: Confinement::default(),

@@ -178,7 +178,7 @@ fn dispatch(command: Command) -> ExitCode {
             0
         }
         Command::SelftestOne { backend, threads } => {
-            let request = anneal_sandbox::BackendRequest { backend, threads };
+            let request = anneal_sandbox::BackendRequest { backend, threads, ..Default::default() };
             let tested = serde_json::to_string(&devices::test_one(&request)).expect("a test's end is JSON");
             Terminal::new(false).print(tested);
             0

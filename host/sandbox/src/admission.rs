@@ -28,6 +28,11 @@ pub const INSTANCES_MAX: u32 = 100;
 pub const MEMORIES_MAX: u32 = 16;
 /// Tables of all its core modules together.
 pub const TABLES_MAX: u32 = 64;
+/// Instances of components that its components could make of each other: each one counted by how many it
+/// instantiates, multiplied. What doubles 40 times fits into a kilobyte.
+pub const COMPONENT_INSTANCES_MAX: u64 = 1000;
+/// Imports, and exports, of the component itself.
+pub const NAMES_MAX: u64 = 1000;
 /// Depth of components within components.
 pub const NESTING_MAX: u32 = 16;
 

@@ -5,6 +5,7 @@
 //! folder and loaded by the worker. [`in_process`] compiles right here: for tests and for trusted components.
 
 mod cache;
+mod key;
 mod service;
 
 use std::{path::Path, time::Duration};
@@ -119,7 +120,7 @@ impl CompiledComponent {
             reason = "compiled code is trusted by its origin: nobody else writes the folder"
         )]
         // SAFETY: the file was written by a process of this program that ran `serve`, into a folder that only
-        // this user can write (mode 0700, checked when it is opened); wasmtime checks version and settings.
+        // this user can write (mode 0700, checked when it is opened), and `run` found its seal whole; wasmtime checks version and settings.
         let component = unsafe { Component::deserialize_file(&engine, file) };
         let component = component.map_err(|error| CompileError::Cache {
             path: file.display().to_string(),

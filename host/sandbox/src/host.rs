@@ -4,14 +4,14 @@
 //! the checks of tensors are `anneal_tensor`'s; how a run begins and ends is `run`.
 
 pub(crate) mod bindings;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod calls;
 mod clock;
 mod context;
 mod data;
 mod memory;
 mod reports;
 mod tensors;
-#[cfg(test)]
-mod tests;
 mod trace;
 
 use std::sync::mpsc::SyncSender;
@@ -117,16 +117,23 @@ impl Host {
         self.graph.meter().charge_gas(gas);
     }
 
-    /// A handle for the guest.
-    pub(crate) fn hand_out(&mut self, tensor: Tensor) -> Result<Resource<Tensor>, Refusal> {
+    /// The guest may hold so many tensors more. Asked before the work where a list comes in and as many go out: a
+    /// list may name one handle a million times.
+    pub(crate) fn check_room(&self, more: usize) -> Result<(), Refusal> {
         let limit = self.task.limits.handles;
-        if self.tensors >= limit {
+        if more > limit.saturating_sub(self.tensors) as usize {
             let message = format!(
                 "the guest holds {limit} tensors, its limit: drop handles that are not needed, or raise \
                  limits.handles in job.toml"
             );
             return Err(Ending::failure(FailureCode::Handles, message).into());
         }
+        Ok(())
+    }
+
+    /// A handle for the guest.
+    pub(crate) fn hand_out(&mut self, tensor: Tensor) -> Result<Resource<Tensor>, Refusal> {
+        self.check_room(1)?;
         let handle = self.table.push(tensor)?;
         self.tensors += 1;
         Ok(handle)

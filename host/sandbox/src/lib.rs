@@ -26,6 +26,20 @@ mod testing;
 mod wasi;
 pub mod worker;
 
+/// What the fuzz targets of `tests/fuzz` call.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// The host calls that these bytes say.
+    ///
+    /// # Panics
+    /// Where something does not hold that must.
+    pub fn host_calls(bytes: &[u8]) {
+        let played = crate::host::calls::play(&crate::host::calls::decode(bytes));
+        assert!(played.is_ok(), "{played:?}");
+    }
+}
+
 pub use compile::CompiledComponent;
 pub use event::{Event, Observer, Panic, Trace, TracedOperation, TracedStep, TracedTensor};
 pub use machine::{AttemptRequest, InProcessMachine, Machine};

@@ -75,6 +75,7 @@ pub fn run_task(
 ) -> (Outcome, Option<State>) {
     let span = tracing::info_span!("attempt", task = %task.id(), entry = %task.entry);
     let _entered = span.enter();
+    executor.forget();
     let (events, heard) = mpsc::sync_channel(EVENTS_WAITING_MAX);
     let governor = options.pace.map(|pace| Governor::new(pace, options.stop.clone()));
     executor.govern(governor.clone().map(|governor| Arc::new(governor) as Arc<dyn Gate>));

@@ -50,6 +50,9 @@ pub struct BackendRequest {
     pub backend: String,
     /// Threads of the CPU; `None` takes all.
     pub threads: Option<usize>,
+    /// Bytes of a GPU's memory that tensors may take; `None` leaves it to the device.
+    #[serde(default)]
+    pub device_memory_bytes: Option<u64>,
 }
 
 /// What a worker is told.

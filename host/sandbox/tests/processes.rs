@@ -8,6 +8,8 @@
 #[cfg(target_os = "linux")]
 #[path = "processes/escapes.rs"]
 mod escapes;
+#[path = "hostile/guests.rs"]
+mod hostile;
 #[cfg(target_os = "linux")]
 #[path = "processes/malice.rs"]
 mod malice;
@@ -34,13 +36,14 @@ use anneal_sandbox::{
     confine::{Confinement, GroupFolders},
     worker,
 };
-use anneal_tensor::{Duty, Pace};
+use anneal_tensor::{DeviceInfo, Duty, Elements, Executor, ExecutorError, Pace, Tensor, Value};
 use testing::{guest, reference, task};
 
 const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
 type Check = fn(&Scene);
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 15] = [
     ("a component is compiled once, by another process", compiled_once),
+    ("code planted in the cache is compiled anew", planted),
     ("a refusal crosses the process", refused),
     ("a compiler that takes too long is given up", compiler_over_time),
     ("a worker gives what this process gives", worker_agrees),
@@ -51,6 +54,9 @@ const CHECKS: [(&str, Check); 11] = [
     ("a worker whose parent falls silent pauses until it hears it again", silent_parent),
     ("a worker that crashes is a host's fault", crashing),
     ("a worker that babbles is a host's fault", babbling),
+    ("a device that is lost costs an attempt, and the next worker works", device_lost),
+    ("every hostile guest ends as it must", hostile::all_end_as_they_must),
+    ("no random guest panics, hangs or leaks", hostile::smith::none_panics_or_hangs),
 ];
 #[cfg(target_os = "linux")]
 const CONFINED: [(&str, Check); 5] = [
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
                 println!("a driver prints to stdout");
                 Ok(reference())
             }
+            "lost" => Ok(Box::new(LostDevice(reference().device().clone()))),
             "crash" => std::process::abort(),
             "hang" => loop {
                 std::thread::sleep(Duration::from_secs(1));
@@ -88,6 +95,13 @@ fn main() -> ExitCode {
             other => Err(format!("there is no backend {other}")),
         }),
         "mute" => mute(),
+        "guests" => {
+            let number = |at: usize, default: u64| {
+                std::env::args().nth(at).map_or(default, |text| text.parse().expect("a number"))
+            };
+            hostile::smith::soak(number(2, 20_000), number(3, 1));
+            ExitCode::SUCCESS
+        }
         "nothing" => ExitCode::SUCCESS,
         "silent" => {
             println!("{}", serde_json::json!({"outcome": completed()}));
@@ -98,7 +112,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            for (name, check) in CHECKS.into_iter().chain(CONFINED) {
+            // The harness of cargo's gives a filter as the first argument.
+            let chosen = |(name, _): &(&str, Check)| name.contains(&*role);
+            for (name, check) in CHECKS.into_iter().chain(CONFINED).filter(chosen) {
                 check(&Scene::new());
                 println!("test {name} ... ok");
             }
@@ -163,7 +179,7 @@ fn machine(role: &str, backend: &str) -> WorkerMachine {
         name: backend.to_owned(),
         command: command(role),
         environment: Vec::new(),
-        backend: BackendRequest { backend: backend.to_owned(), threads: None },
+        backend: BackendRequest { backend: backend.to_owned(), threads: None, ..BackendRequest::default() },
         memory_bytes: Some(4 << 30),
         gpu: false,
         confinement: Confinement::default(),
@@ -201,6 +217,68 @@ fn compiled_once(scene: &Scene) {
     code[1000] ^= 1;
     std::fs::write(&first.path, code).expect("the code is written");
     assert!(matches!(run(&["/nowhere".into()]), Err(CompileError::Process(_))));
+}
+
+/// A stranger's code under a component's name, with a note that fits it in everything but the seal.
+fn planted(scene: &Scene) {
+    let (honest, evil) = (guest("(i32.const 0)", ""), guest("(unreachable)", ""));
+    let run = |bytes: &[u8], cache: &Path| {
+        compile::run(&command("compile"), &scene.write(bytes), cache, CompileLimits::DEFAULT)
+            .expect("it compiles")
+            .path
+    };
+    let elsewhere = scene.folder.path().join("elsewhere");
+    let (mine, theirs) = (run(&honest, &scene.cache()), run(&evil, &elsewhere));
+    let code = std::fs::read(&mine).expect("the code is there");
+    let note = |path: &Path| std::fs::read_to_string(path.with_extension("json")).expect("the note is there");
+    // The seal of another host's key, over the code that it belongs to.
+    let (own, other): (serde_json::Value, serde_json::Value) = (
+        serde_json::from_str(&note(&mine)).expect("it is JSON"),
+        serde_json::from_str(&note(&theirs)).expect("it is JSON"),
+    );
+    let forged = serde_json::json!({"info": own["info"], "seal": other["seal"]});
+    let plant = |note: &serde_json::Value, from: &Path| {
+        std::fs::copy(from, &mine).expect("the cache is ours");
+        std::fs::write(mine.with_extension("json"), note.to_string()).expect("the cache is ours");
+    };
+    for (note, from) in [(&forged, &theirs), (&own, &theirs)] {
+        plant(note, from);
+        assert_eq!(run(&honest, &scene.cache()), mine);
+        assert_eq!(std::fs::read(&mine).expect("the code is there"), code, "planted code was kept");
+    }
+    // A whole entry of this host's own, under another component's name.
+    let other = run(&evil, &scene.cache());
+    plant(&serde_json::from_str(&note(&other)).expect("it is JSON"), &other);
+    run(&honest, &scene.cache());
+    assert_eq!(std::fs::read(&mine).expect("the code is there"), code, "another's code was taken");
+}
+
+fn device_lost(scene: &Scene) {
+    let exp = "(call $full (i32.const 0) (i32.const 0) (i32.const 0) (f64.const 1) (i32.const 2048)) \
+               (call $commit (i32.const 2052) (i32.const 1) (i32.const 2060)) (i32.const 0)";
+    let request = scene.request(&guest(exp, ""), Limits::DEFAULT);
+    let mut machine = machine("worker", "lost");
+    check_fault(&mut machine, &request, FaultCode::DeviceLost, "fell off the bus");
+    machine.backend.backend = "reference".to_owned();
+    let outcome = attempt(&mut machine, &request).0;
+    assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
+}
+
+/// A device that is gone when it is first used.
+struct LostDevice(DeviceInfo);
+
+impl Executor for LostDevice {
+    fn device(&self) -> &DeviceInfo {
+        &self.0
+    }
+
+    fn evaluate(&mut self, _targets: &[Tensor]) -> Result<Vec<Value>, ExecutorError> {
+        Err(ExecutorError::DeviceLost("it fell off the bus".to_owned()))
+    }
+
+    fn read(&mut self, _value: &Value) -> Result<Arc<Elements>, ExecutorError> {
+        Err(ExecutorError::DeviceLost("it fell off the bus".to_owned()))
+    }
 }
 
 fn refused(scene: &Scene) {

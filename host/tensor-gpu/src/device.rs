@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     kernel::Kernel,
-    pool::{Pool, Pooled},
+    pool::{OverLimit, Pool, Pooled},
     spirv,
 };
 
@@ -229,6 +229,17 @@ impl Gpu {
         }
     }
 
+    /// Keeps it lost: what it still computes is not waited for.
+    pub(crate) fn give_up(&self, message: String) -> ExecutorError {
+        *lock(&self.faults) = Some(Fault::Lost(message.clone()));
+        ExecutorError::DeviceLost(message)
+    }
+
+    /// The buffers.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// A storage buffer of at least this many words.
     ///
     /// # Errors
@@ -253,13 +264,22 @@ impl Gpu {
                 mapped_at_creation: false,
             })
         };
-        let buffer = self.pool.take(bytes, create);
+        let take = || {
+            self.pool.take(bytes, create).map_err(|OverLimit { needed, limit }| {
+                ExecutorError::OutOfMemory(format!(
+                    "the task needs {needed} bytes on {}, over the limit of {limit} that its owner set \
+                     (shares.gpu-memory)",
+                    self.info.name
+                ))
+            })
+        };
+        let buffer = take()?;
         match self.check() {
             Err(ExecutorError::OutOfMemory(_)) => {
                 // The refused buffer is not to be used again, and unused ones may make room.
                 drop(buffer);
                 self.pool.clear();
-                let buffer = self.pool.take(bytes, create);
+                let buffer = take()?;
                 self.check().map(|()| buffer)
             }
             other => other.map(|()| buffer),

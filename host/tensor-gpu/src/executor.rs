@@ -1,5 +1,8 @@
 //! The executor: walks a plan, binds buffers, launches kernels, and moves elements in and out.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, VecDeque},
     ops::Range,
@@ -29,6 +32,11 @@ const SUBMISSIONS_MAX: usize = 8;
 const SUBMISSIONS_GATED_MAX: usize = 1;
 /// A wait that was shorter did not wait: what was waited for had been done before.
 const WAITED: Duration = Duration::from_micros(300);
+/// How long the host waits for the oldest of them before it gives a GPU up as hung. None of ours is planned
+/// to take a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for a program that plays a GPU: on a busy machine it may take minutes.
+const PATIENCE_WITH_SOFTWARE: Duration = Duration::from_secs(1800);
 
 /// A GPU as a backend.
 ///
@@ -44,6 +52,7 @@ pub struct GpuExecutor {
     /// Device copies of host values that are still alive, by address.
     uploads: HashMap<usize, (Weak<Elements>, Arc<Pooled>)>,
     submissions: VecDeque<Submission>,
+    patience: Duration,
     gate: Option<Arc<dyn Gate>>,
     speed: Speed,
     /// When the device was seen to have done something last.
@@ -126,6 +135,7 @@ impl GpuExecutor {
             gate: None,
             speed: Speed::unknown(),
             done: Instant::now(),
+            patience: if adapter.info().software { PATIENCE_WITH_SOFTWARE } else { PATIENCE },
         })
     }
 
@@ -137,6 +147,12 @@ impl GpuExecutor {
     /// How kernels are cut for it.
     pub fn tuning(&self) -> Tuning {
         self.tuning
+    }
+
+    /// All tensors of a task together take at most this many bytes of the device; more is
+    /// [`ExecutorError::OutOfMemory`], which names the limit. Kernels and the driver's own are not counted.
+    pub fn limit_memory(&mut self, bytes_max: Option<u64>) {
+        self.gpu.pool().limit(bytes_max);
     }
 
     /// Waits until everything that was launched is done.
@@ -163,10 +179,18 @@ impl GpuExecutor {
     }
 
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), ExecutorError> {
-        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(self.patience) };
         let polled = self.gpu.device.poll(poll);
         self.gpu.check()?;
-        polled.map(drop).map_err(|error| ExecutorError::DeviceLost(error.to_string()))
+        match polled {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => Err(self.gpu.give_up(format!(
+                "{} did not finish its work within {} s, so it hangs",
+                self.gpu.info().name,
+                self.patience.as_secs()
+            ))),
+            Err(error) => Err(ExecutorError::DeviceLost(error.to_string())),
+        }
     }
 
     fn submit(&mut self, commands: wgpu::CommandBuffer, work: Work) -> Result<(), ExecutorError> {
@@ -467,6 +491,11 @@ impl Executor for GpuExecutor {
         let buffer = self.on_device(&value)?;
         let tensor = DeviceTensor { device: self.gpu.id, elements: value.shape.elements(), buffer };
         Ok(Value { storage: Storage::Device(Arc::new(tensor)), ..value })
+    }
+
+    fn forget(&mut self) {
+        self.uploads.clear();
+        self.gpu.pool().clear();
     }
 
     fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {

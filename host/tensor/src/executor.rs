@@ -32,6 +32,10 @@ pub trait Executor: Send {
         Ok(value)
     }
 
+    /// Leaves nothing of what was computed so far where a next task could find it. Values that are still held
+    /// stay whole. The default has nothing to forget.
+    fn forget(&mut self) {}
+
     /// A sentence naming the operations that are computed together with this target in a plan for
     /// `targets`: what a developer is told when a difference vanishes once every operation is looked at.
     fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {

@@ -2,13 +2,13 @@
 //! Judges nothing but its size and shape.
 
 use wasmparser::{
-    BinaryReader, BinaryReaderError, ComponentTypeRef, Encoding, Parser, Payload, ProducersSectionReader,
-    SectionLimited, TypeBounds,
+    BinaryReader, BinaryReaderError, ComponentInstance, ComponentTypeRef, Encoding, Parser, Payload,
+    ProducersSectionReader, SectionLimited, TypeBounds,
 };
 
 use super::{
-    AdmissionError, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, INSTANCES_MAX, MEMORIES_MAX, NESTING_MAX, Producer,
-    TABLES_MAX,
+    AdmissionError, COMPONENT_INSTANCES_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, INSTANCES_MAX, MEMORIES_MAX,
+    NAMES_MAX, NESTING_MAX, Producer, TABLES_MAX,
 };
 
 /// Producers that are kept; more is noise.
@@ -25,12 +25,17 @@ pub(super) struct Survey {
     instances: u32,
     memories: u32,
     tables: u32,
-    depth: u32,
+    /// For each module or component that is open, how many components it has instantiated so far.
+    open: Vec<u64>,
+    /// How many components the outermost one instantiates by itself.
+    instantiated: u64,
+    /// What the finished ones could multiply to, instantiating each other.
+    multiplied: u64,
 }
 
 /// Walks through a component.
 pub(super) fn survey(bytes: &[u8]) -> Result<Survey, AdmissionError> {
-    let mut survey = Survey::default();
+    let mut survey = Survey { multiplied: 1, ..Survey::default() };
     for payload in Parser::new(0).parse_all(bytes) {
         survey.payload(payload?)?;
     }
@@ -40,18 +45,31 @@ pub(super) fn survey(bytes: &[u8]) -> Result<Survey, AdmissionError> {
 impl Survey {
     fn payload(&mut self, payload: Payload<'_>) -> Result<(), AdmissionError> {
         match payload {
-            Payload::Version { encoding: Encoding::Module, .. } if self.depth == 0 => {
+            Payload::Version { encoding: Encoding::Module, .. } if self.open.is_empty() => {
                 let found = "a WebAssembly core module".to_owned();
                 return Err(AdmissionError::NotAComponent { found, remedy: SIMPLER });
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
-                self.depth += 1;
+                self.open.push(0);
                 self.instances = self.instances.saturating_add(1);
                 let remedy = "build a component without components inside";
-                at_most("levels of nesting", self.depth.into(), NESTING_MAX.into(), remedy)?;
+                at_most("levels of nesting", self.open.len() as u64, NESTING_MAX.into(), remedy)?;
             }
-            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if self.depth == 0 => {
+            Payload::End(_) => {
+                let instantiated = self.open.pop().unwrap_or(self.instantiated);
+                self.multiplied = self.multiplied.saturating_mul(instantiated.saturating_add(1));
+            }
+            Payload::ComponentInstanceSection(section) => {
+                self.instances = self.instances.saturating_add(section.count());
+                let counter = self.open.last_mut().unwrap_or(&mut self.instantiated);
+                for instance in section {
+                    if matches!(instance?, ComponentInstance::Instantiate { .. }) {
+                        *counter = counter.saturating_add(1);
+                    }
+                }
+            }
+            Payload::ComponentImportSection(section) if self.open.is_empty() => {
+                at_most("imports", u64::from(section.count()), NAMES_MAX, SIMPLER)?;
                 for import in section {
                     let import = import?;
                     // A name for a type of another import is no wish of its own.
@@ -60,7 +78,8 @@ impl Survey {
                     }
                 }
             }
-            Payload::ComponentExportSection(section) if self.depth == 0 => {
+            Payload::ComponentExportSection(section) if self.open.is_empty() => {
+                at_most("exports", u64::from(section.count()), NAMES_MAX, SIMPLER)?;
                 for export in section {
                     self.exports.push(short(export?.name.name));
                 }
@@ -84,7 +103,6 @@ impl Survey {
             Payload::MemorySection(section) => (&mut self.memories, section.count()),
             Payload::TableSection(section) => (&mut self.tables, section.count()),
             Payload::InstanceSection(section) => (&mut self.instances, section.count()),
-            Payload::ComponentInstanceSection(section) => (&mut self.instances, section.count()),
             _ => return,
         };
         *counter = counter.saturating_add(count);
@@ -116,6 +134,9 @@ impl Survey {
         let smaller = "build with --release and leave out what the job does not use";
         at_most("functions", self.functions.into(), FUNCTIONS_MAX.into(), smaller)?;
         at_most("modules and instances", self.instances.into(), INSTANCES_MAX.into(), SIMPLER)?;
+        at_most("imports", self.imports.len() as u64, NAMES_MAX, SIMPLER)?;
+        at_most("exports", self.exports.len() as u64, NAMES_MAX, SIMPLER)?;
+        at_most("instances of components", self.multiplied, COMPONENT_INSTANCES_MAX, SIMPLER)?;
         at_most("linear memories", self.memories.into(), MEMORIES_MAX.into(), SIMPLER)?;
         at_most("tables", self.tables.into(), TABLES_MAX.into(), SIMPLER)
     }

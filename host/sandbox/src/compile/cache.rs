@@ -1,5 +1,5 @@
 //! Starts the compiling process and keeps what it makes, by the component's digest, in a folder that nobody
-//! else can write.
+//! else can write, sealed with a key that nobody else can read.
 
 use std::{
     ffi::OsString,
@@ -12,7 +12,9 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CompileError, CompileLimits, cache_key, new_engine,
+    CompileError, CompileLimits, cache_key,
+    key::SealingKey,
+    new_engine,
     service::{Answer, Confined, Request},
 };
 use crate::{
@@ -41,7 +43,8 @@ pub struct CompiledFile {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     info: ComponentInfo,
-    code: Digest,
+    /// Over the name, this information and the code: see [`sealed`].
+    seal: String,
 }
 
 /// Compiles the component in this file by a process of its own, or finds it compiled already in `cache`, a
@@ -58,6 +61,10 @@ pub fn run(
     limits: CompileLimits,
 ) -> Result<CompiledFile, CompileError> {
     let bytes = admission::read(component)?;
+    if bytes.is_empty() {
+        // To the compiling process, nothing means that it is only to say how it is confined.
+        admission::inspect(&bytes)?;
+    }
     let digest = Digest::of(&bytes);
     let key = cache_key(digest, &new_engine()?);
     let unusable = |error: io::Error| CompileError::Cache {
@@ -65,26 +72,38 @@ pub fn run(
         message: error.to_string(),
     };
     let folder = files::private_folder(cache).map_err(unusable)?;
+    let sealing = SealingKey::of(cache).map_err(unusable)?;
     let path = cache.join(format!("{key}.cwasm"));
-    if let Some(info) = kept(&folder, &key) {
+    if let Some(info) = kept(&folder, &key, &sealing) {
         tracing::debug!(%digest, "compiled before");
         return Ok(CompiledFile { path, info });
     }
     let (info, code) = compile(command, &bytes, limits)?;
-    keep(&folder, &key, &info, &code).map_err(unusable)?;
+    keep(&folder, &key, &info, &code, &sealing).map_err(unusable)?;
     Ok(CompiledFile { path, info })
 }
 
-/// What was compiled before, where all of it is still there.
-fn kept(folder: &Dir, key: &str) -> Option<ComponentInfo> {
+/// What was compiled before, where all of it is still there and sealed by this host.
+fn kept(folder: &Dir, key: &str, sealing: &SealingKey) -> Option<ComponentInfo> {
     let kept = files::read_bounded_in(folder, format!("{key}.json").as_ref(), 1 << 20).ok()?;
     let kept: Kept = serde_json::from_slice(&kept).ok()?;
     let code = files::read_bounded_in(folder, format!("{key}.cwasm").as_ref(), CODE_BYTES_MAX).ok()?;
-    (Digest::of(&code) == kept.code).then_some(kept.info)
+    let info = serde_json::to_vec(&kept.info).ok()?;
+    let sealed = sealing.is_of(&kept.seal, &sealed(key, &info, &code));
+    if !sealed {
+        tracing::warn!(key, "compiled code was not sealed by this host; it is compiled anew");
+    }
+    sealed.then_some(kept.info)
 }
 
-fn keep(folder: &Dir, key: &str, info: &ComponentInfo, code: &[u8]) -> io::Result<()> {
-    let kept = Kept { info: info.clone(), code: Digest::of(code) };
+/// What a seal covers: which component for which engine, what it is, and its code.
+fn sealed<'a>(key: &'a str, info: &'a [u8], code: &'a [u8]) -> [&'a [u8]; 3] {
+    [key.as_bytes(), info, code]
+}
+
+fn keep(folder: &Dir, key: &str, info: &ComponentInfo, code: &[u8], sealing: &SealingKey) -> io::Result<()> {
+    let seal = sealing.seal(&sealed(key, &serde_json::to_vec(info)?, code));
+    let kept = Kept { info: info.clone(), seal };
     files::write_whole(folder, format!("{key}.cwasm").as_ref(), code)?;
     files::write_whole(folder, format!("{key}.json").as_ref(), &serde_json::to_vec(&kept)?)?;
     // Another process may be at it too; what it leaves the next one takes.

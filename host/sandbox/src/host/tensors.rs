@@ -264,6 +264,7 @@ impl wit::Host for Host {
     }
 
     fn gradients(&mut self, loss: Handle, wrt: Vec<Handle>) -> Result<Vec<Handle>, Refusal> {
+        self.check_room(wrt.len())?;
         let wrt = self.all(&wrt)?;
         let gradients = self.graph.gradients(self.table.get(&loss)?, &wrt.iter().collect::<Vec<_>>())?;
         self.hand_out_all(gradients)
@@ -271,6 +272,7 @@ impl wit::Host for Host {
 
     fn commit(&mut self, xs: Vec<Handle>) -> wasmtime::Result<Vec<Handle>> {
         self.charge(CALL_GAS + 10 * xs.len() as u64);
+        self.check_room(xs.len())?;
         let xs = self.all(&xs)?;
         let committed = self.commit_traced(&xs)?;
         Ok(self.hand_out_all(committed)?)

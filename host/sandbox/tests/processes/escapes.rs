@@ -53,7 +53,11 @@ pub fn malicious_worker(scene: &Scene) {
         confinement,
         gpu,
         groups: groups(),
-        backend: BackendRequest { backend: format!("malice {target}"), threads: None },
+        backend: BackendRequest {
+            backend: format!("malice {target}"),
+            threads: None,
+            ..BackendRequest::default()
+        },
         ..machine("worker", "malice")
     };
     let report = WorkerMachine {
