@@ -137,6 +137,7 @@ impl Surroundings {
             time: std::time::Duration::from_secs(60),
             trace: anneal_sandbox::Trace::Off,
             stop: anneal_sandbox::StopFlag::default(),
+            pace: None,
         };
         let outcome = attempt(&mut machine("worker", "reference"), &request).0;
         judge(&outcome, guest.end)?;
