@@ -1,6 +1,8 @@
 //! A provider's owner, with the real command: setting up, one process a folder, and steering it from other
 //! processes.
 
+mod limits;
+
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
@@ -82,7 +84,12 @@ impl Site {
     }
 
     fn provide(&self, log: &str) -> Process {
+        self.provide_with(log, &[])
+    }
+
+    fn provide_with(&self, log: &str, environment: &[(&str, &Path)]) -> Process {
         let mut command = command();
+        command.envs(environment.iter().copied());
         command.arg("provide").env("ANNEAL_DATA", self.folder.path()).env_remove("ANNEAL_COORDINATOR");
         let log = File::create(self.folder.path().join(log)).expect("a file");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -261,13 +268,7 @@ fn a_browser_shows_the_owners_page() {
             look,
         );
         let shown = browse("--dump-dom", &link, size, look);
-        for words in [
-            "Takes work.",
-            std::env::consts::ARCH,
-            "waits: there are no tasks",
-            "aria-pressed=\"true\"",
-            &site.url,
-        ] {
+        for words in ["Takes work.", std::env::consts::ARCH, "Limits: ", "aria-pressed=\"true\"", &site.url] {
             assert!(shown.contains(words), "{name} lacks {words}: {shown}");
         }
     }

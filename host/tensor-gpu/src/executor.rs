@@ -355,7 +355,7 @@ impl GpuExecutor {
                 let ranges = match (self.tuning.pieces, &self.gate) {
                     (Some(pieces), _) => speed::cut(workgroups, pieces),
                     (None, Some(_)) => self.speed.cut(&work, workgroups),
-                    (None, None) => vec![0..workgroups],
+                    (None, None) => std::iter::once(0..workgroups).collect(),
                 };
                 let piece = |workgroups_of: Range<u32>| {
                     let part =

@@ -117,7 +117,7 @@ impl Speed {
 /// that no workgroup runs twice.
 pub(crate) fn cut(workgroups: u32, parts: u32) -> Vec<Range<u32>> {
     if parts <= 1 || workgroups <= 1 {
-        return vec![0..workgroups];
+        return std::iter::once(0..workgroups).collect();
     }
     let length = (workgroups / parts).max(1);
     let length = if length > GRID_AXIS_MAX { length - length % GRID_AXIS_MAX } else { length };

@@ -6,7 +6,7 @@ use anneal_job::{Digest, JobId};
 use crate::{
     Effect, EventKind, Evidence, JobSpec, Key, Market, Reply, StateRef, TaskKey,
     attempt::AttemptState,
-    job::{Job, first_descendant},
+    job::{Job, JobStatus, first_descendant},
     task::{Phase, Truth, Verdict},
 };
 
@@ -89,8 +89,10 @@ impl Market {
             let Some(from) = self.first_to_run_again(id, index) else { continue };
             let Some(tag) = self.jobs.get(&id).map(|job| job.tag) else { continue };
             let tasks_reset = self.run_again(id, from);
-            self.emit(EventKind::StateLost { job: tag, tasks_reset });
-            self.look_at(Key::Job(id));
+            if tasks_reset > 0 {
+                self.emit(EventKind::StateLost { job: tag, tasks_reset });
+                self.look_at(Key::Job(id));
+            }
         }
         Reply::Done
     }
@@ -112,7 +114,9 @@ impl Market {
 
     /// Runs the tasks from this one on again, never at the developer's expense. Gives how many.
     fn run_again(&mut self, id: JobId, from: u32) -> u64 {
-        let Some(job) = self.jobs.get(&id).filter(|job| job.next > from) else { return 0 };
+        // A job that is ending leases nothing more: what it gave up is not run again.
+        let goes_on = |job: &&Job| job.next > from && !matches!(job.status, JobStatus::Ending { .. });
+        let Some(job) = self.jobs.get(&id).filter(goes_on) else { return 0 };
         let reset = job.next - from;
         let live: Vec<(TaskKey, Phase)> = self
             .live_tasks(id)

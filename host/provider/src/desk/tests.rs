@@ -259,6 +259,7 @@ fn a_policy_holds_devices_and_gives_their_leases_back() {
         actions.into_iter().filter_map(run).collect()
     };
     assert_eq!(runs(desk.actions(NOW)), [there.attempt]);
+    desk.fetched(here.attempt);
     desk.hold(BTreeSet::new());
     assert_eq!(runs(desk.actions(NOW)), [here.attempt]);
     // What is released is stopped and given back once, and what is finished stays.

@@ -115,11 +115,8 @@ fn say(stdout: &mut impl Write, line: &Line) -> io::Result<()> {
 /// Hears the parent: its pace for the attempt, its stop, and that it is gone, which is a stop, too.
 fn hear(mut stdin: impl BufRead + Send + 'static, stop: StopFlag, pace: Option<PaceHandle>) {
     thread::spawn(move || {
-        loop {
-            match (Word::read(&mut stdin), &pace) {
-                (Ok(Word::Pace(told)), Some(pace)) => pace.set(told),
-                _ => break,
-            }
+        while let (Ok(Word::Pace(told)), Some(pace)) = (Word::read(&mut stdin), &pace) {
+            pace.set(told);
         }
         stop.stop();
     });

@@ -260,8 +260,8 @@ pub fn insisted(scene: &Scene) {
     }
     assert_eq!(
         fs::read_dir(scene.folder.path()).expect("the folder is there").count(),
-        3,
-        "nothing is left over"
+        4,
+        "nothing is left over but the component, the cache, its key and the result"
     );
 }
 

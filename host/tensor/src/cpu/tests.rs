@@ -165,6 +165,15 @@ fn reductions_of_every_kind_of_size() {
     }
 }
 
+/// A tensor without elements may be long in its other dimensions: nothing may be as long as they are.
+#[test]
+fn a_reduction_of_no_elements_takes_no_room() {
+    record("reduce nothing", &mut executors(), |graph| {
+        let x = graph.full(DType::F32, &[0, 1 << 31, 2], 1.0)?;
+        Ok(vec![graph.sum(&x, &[1, 2], false)?, graph.arg_reduce(true, &x, &[1, 2])?])
+    });
+}
+
 #[test]
 fn convolutions_and_their_gradients() {
     let mut executors = executors();

@@ -170,8 +170,10 @@ fn concat<E: Copy>(inputs: &[&[E]], from: &[&Shape], axis: usize) -> Vec<E> {
 fn groups<E: Copy>(elements: &[E], from: &Shape, axes: &[usize]) -> impl Iterator<Item = Vec<E>> {
     let places = Places::contiguous(from);
     let reduced = Shape::of(&axes.iter().map(|&axis| from[axis]).collect::<Vec<_>>());
-    let within: Vec<usize> = places.axes(axes).positions(&reduced).collect();
     let kept: Vec<usize> = places.positions(&from.keeping(axes)).collect();
+    // Where nothing is kept, what would be reduced has no bound: a tensor without elements may be long elsewhere.
+    let within: Vec<usize> =
+        if kept.is_empty() { Vec::new() } else { places.axes(axes).positions(&reduced).collect() };
     kept.into_iter().map(move |first| within.iter().map(|&at| elements[first + at]).collect())
 }
 

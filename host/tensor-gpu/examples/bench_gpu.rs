@@ -1,7 +1,7 @@
 //! Measures every adapter against the CPU of the same machine, in one run: sums of products in GFLOP/s,
 //! everything else in GB/s of what is read and written once.
 //!
-//! `cargo run --release -p anneal-tensor-gpu --example bench` prints a table. Not a test: see `tests/gpu`.
+//! `cargo run --release -p anneal-tensor-gpu --example bench_gpu` prints a table. Not a test: see `tests/gpu`.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
 
 use std::time::{Duration, Instant};
