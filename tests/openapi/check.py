@@ -40,6 +40,8 @@ def check(url, folder):
         "run",
         f"{url}/v1/openapi.json",
         *("--max-examples", EXAMPLES, "--seed", "1", "--phases", "coverage,fuzzing"),
+        # A poll waits for half a minute where it is asked to.
+        *("--request-timeout", "60"),
         *("--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all", "--no-color"),
     ]
     environment = os.environ | {
