@@ -70,6 +70,8 @@ pub enum Command {
     Watch(OneJob),
     /// Cancel a job: what runs finishes and is paid, the rest comes back.
     Cancel(OneJob),
+    /// Let a job that was paused go on: what failed is tried again.
+    Retry(OneJob),
     /// Download a job's weights, or the state after a segment, and the receipts.
     Fetch(Fetch),
     /// Serve as a coordinator: match, verify, settle.

@@ -124,6 +124,9 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Cancel(arguments) => on_host("cancel", arguments.output.json, |host, terminal| {
             developer::cancel(&arguments, host, terminal)
         }),
+        Command::Retry(arguments) => on_host("retry", arguments.output.json, |host, terminal| {
+            developer::retry(&arguments, host, terminal)
+        }),
         Command::Fetch(arguments) => on_host("fetch", arguments.job.output.json, |host, terminal| {
             developer::fetch(&arguments, host, terminal)
         }),

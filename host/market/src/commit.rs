@@ -164,7 +164,7 @@ impl Market {
                 key.job,
                 format!(
                     "task {} made the machines of two operators fail ({code:?}: {message}): lower its \
-                     limits or raise its requirements, then resume or cancel the job",
+                     limits or raise its requirements, then `anneal retry` the job, or cancel it",
                     key.index
                 ),
             );

@@ -74,7 +74,8 @@ fn states_that_the_coordinator_lost_are_computed_again() {
     let component = view().spec.expect("one's own").component.digest;
     let begun = wait_until(JOB_TIME, || view().summary.tasks_done >= 4);
     assert!(begun, "some states are verified: {}", network.said());
-    // While nobody can ask for them, all states are damaged, and nobody else has them any more.
+    // While nobody runs, all states are damaged, and nobody else has them any more. The coordinator ends, too: an
+    // upload that it was still at would put a good state in the place of a damaged one.
     for number in 0..2 {
         network.provider(number).kill();
         for (path, _) in find_blobs(&network.provider_folder(number)) {
@@ -82,10 +83,12 @@ fn states_that_the_coordinator_lost_are_computed_again() {
         }
     }
     assert_eq!(view().summary.state, JobState::Running);
+    network.coordinator(0).kill();
     let states = blobs(&network.blobs()).into_iter().filter(|(_, digest)| *digest != component);
     let states: Vec<PathBuf> = states.map(|(path, _)| path).collect();
     assert!(!states.is_empty());
     states.iter().for_each(|path| damage(path));
+    network.start_coordinator(0);
     (0..2).for_each(|number| network.begin_provider(number));
     let ledger = ends_undisturbed(&network, &developer, &line, job);
     assert!(ledger.states_lost > 0, "{ledger:?}\n{}", network.said());

@@ -1,10 +1,10 @@
-//! `anneal quote`, `submit`, `jobs`, `cancel`, `fetch`: a developer's side.
+//! `anneal quote`, `submit`, `jobs`, `cancel`, `retry`, `fetch`: a developer's side.
 
 use std::path::{Path, PathBuf};
 
 use anneal_api::{
-    Client,
-    wire::{JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted, TaskView},
+    Client, ClientError,
+    wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted, TaskView},
 };
 use anneal_job::{Entry, JobId, report::ErrorKind};
 use anyhow::{Context, anyhow};
@@ -99,10 +99,28 @@ pub fn watch_job(arguments: &OneJob, host: &Host, terminal: &Terminal) -> Outcom
 /// # Errors
 /// The coordinator's.
 pub fn cancel(arguments: &OneJob, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
+    steer(arguments, host, terminal, async |client, job| client.cancel(job).await)
+}
+
+/// `anneal retry`: a paused job goes on, and what failed is tried again.
+///
+/// # Errors
+/// The coordinator's, also where the job has ended.
+pub fn retry(arguments: &OneJob, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
+    steer(arguments, host, terminal, async |client, job| client.resume(job).await)
+}
+
+/// Asks something of a job, and tells its state then.
+fn steer(
+    arguments: &OneJob,
+    host: &Host,
+    terminal: &Terminal,
+    ask: impl AsyncFnOnce(&Client, JobId) -> Result<Cancelled, ClientError>,
+) -> Outcome<JobView> {
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
         let id = find(&client, &arguments.id).await?;
-        client.cancel(id).await.map_err(failure)?;
+        ask(&client, id).await.map_err(failure)?;
         let view = client.job(id, &JobQuery::default()).await.map_err(failure)?;
         terminal.data(watch::state_words(&view));
         Ok(view)

@@ -78,7 +78,7 @@ impl Market {
             self.specs.iter().filter(|(_, spec)| of_spec(spec)).map(|(id, _)| *id).collect();
         for id in uploaded {
             let message = "the file of its component or inputs was damaged at the coordinator: submit it once more, \
-                           which uploads the file again, then resume or cancel this job";
+                           which uploads the file again, then `anneal retry` this job, or cancel it";
             self.pause_job(id, message.to_owned());
         }
         let lost =

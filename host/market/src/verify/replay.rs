@@ -104,8 +104,8 @@ impl Market {
             self.pause_job(
                 key.job,
                 format!(
-                    "task {} cannot be replayed on a trusted worker ({message}): resume the job when its \
-                     operator has mended that, or cancel it",
+                    "task {} cannot be replayed on a trusted worker ({message}): `anneal retry` the job \
+                     when its operator has mended that, or cancel it",
                     key.index
                 ),
             );
