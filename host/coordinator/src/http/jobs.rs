@@ -1,14 +1,14 @@
-//! Jobs: quoting, submitting, listing, watching, cancelling.
+//! Jobs: quoting, submitting, listing, watching, cancelling, and going on with one that was paused.
 
 use std::{sync::Arc, time::Duration};
 
 use anneal_api::{
     ErrorBody, ErrorCode,
     endpoints::{Cancel, GetJob, ListJobs, Quotes, Resume, Submit, WAIT_MS_MAX},
-    wire::{Cancelled, JobSpec, Jobs, SubmitJob, Submitted},
+    wire::{Cancelled, JobSpec, JobState, Jobs, SubmitJob, Submitted},
 };
 use anneal_job::{Blob, Identity, JobId};
-use anneal_market::{Account, Command, Reply};
+use anneal_market::{Account, Command, Rejection, Reply};
 
 use super::{
     grants,
@@ -160,20 +160,35 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
 
 pub(super) async fn cancel(app: Arc<App>, ask: Ask<Cancel>) -> Outcome {
     let (developer, job) = (ask.caller.who()?, ask.path.job);
+    if let Some(state) = ended(&app, developer, job).await? {
+        return json(&Cancelled { state });
+    }
     let command = Command::Cancel { developer, job };
     change(&app, ask.caller.key(), job, command).await
 }
 
 pub(super) async fn resume(app: Arc<App>, ask: Ask<Resume>) -> Outcome {
     let (developer, job) = (ask.caller.who()?, ask.path.job);
+    if ended(&app, developer, job).await?.is_some() {
+        let (state, advice) = ("over".to_owned(), "submit it again with another nonce".to_owned());
+        let rejection = Rejection::JobState { state, advice };
+        return Err(ErrorBody::refused(rejection.code(), rejection.to_string()));
+    }
     let command = Command::ResumeJob { developer, job };
     change(&app, ask.caller.key(), job, command).await
+}
+
+/// How a developer's job ended, where it has: the market has forgotten it then.
+async fn ended(app: &App, developer: Identity, job: JobId) -> Result<Option<JobState>, ErrorBody> {
+    let summary = app.read(move |store| views::summary(store, job)).await?;
+    let ended = summary.filter(|job| job.owner == developer && job.ended.is_some());
+    Ok(ended.map(|job| job.state))
 }
 
 async fn change(app: &App, key: Option<crate::writer::CommandKey>, job: JobId, command: Command) -> Outcome {
     let changed = app.turn(key, move |turn| {
         turn.apply(command)?;
-        let state = turn.market().job(&job).map_or(anneal_api::wire::JobState::Cancelled, views::job_state);
+        let state = turn.market().job(&job).map_or(JobState::Cancelled, views::job_state);
         to_json(&Cancelled { state })
     });
     changed.await.map(raw_json)

@@ -130,6 +130,10 @@ async fn a_cancelled_job_ends_and_refunds() {
     developer.cancel(id).await.expect("cancelled");
     let view = ended(&developer, id).await;
     assert_eq!((view.summary.state, view.summary.spent.0), (JobState::Cancelled, 0));
+    // Once more is no harm, and what is over does not go on.
+    assert_eq!(developer.cancel(id).await.expect("it is").state, JobState::Cancelled);
+    assert_eq!(developer.resume(id).await.expect_err("it is over").code(), Some("job-state"));
+    assert_eq!(stranger.resume(id).await.expect_err("not theirs").code(), Some("unknown-job"));
     coordinator.stop().await;
 }
 
