@@ -28,6 +28,9 @@ const STALL_SECONDS_MAX: u64 = 30;
 /// Up to so many bytes a blob is sent without asking first what of it is there: asking costs more.
 const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
+/// How often an upload may be sent back to where it was already.
+const TURNED_BACK_MAX: u32 = 8;
+
 /// Told after each piece: bytes done, bytes in all.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
 
@@ -80,7 +83,15 @@ impl Client {
             true => UploadState { offset: 0, complete: false },
             false => self.call::<GetUpload>(&at, &Nothing {}, &Nothing {}).await?,
         };
+        let (mut furthest, mut turned_back) = (None, 0);
         while !state.complete {
+            // It may lose what it had; but it cannot ask for ever.
+            turned_back += u32::from(furthest.is_some_and(|furthest| state.offset <= furthest));
+            if state.offset > blob.bytes || turned_back > TURNED_BACK_MAX {
+                let detail = format!("of {} bytes it wants those from {} on", blob.bytes, state.offset);
+                return Err(self.protocol(detail));
+            }
+            furthest = furthest.max(Some(state.offset));
             let piece = piece(&mut file, state.offset, blob.bytes).await.map_err(unreadable)?;
             let query = UploadQuery { offset: state.offset, bytes: blob.bytes, attempt };
             state = match self.inner.retry.run(|| self.put_piece(at, query, piece.clone())).await {
@@ -144,6 +155,9 @@ impl Client {
             // Each stretch that got further begins the retries anew: a flaky line finishes, a dead one fails.
             let result = self.stretch(&mut download, progress).await;
             match result {
+                Ok(()) if download.offset == before => {
+                    return Err(self.protocol("it ended a blob before its end, and sent nothing of it"));
+                }
                 Ok(()) => {}
                 Err(error @ ClientError::Network { .. }) if download.offset == before => {
                     self.inner.retry.run(|| self.about()).await?;
