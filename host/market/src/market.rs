@@ -81,6 +81,8 @@ pub(crate) struct Turn {
     effects: Vec<Effect>,
     dirty: BTreeSet<Key>,
     ending: BTreeSet<Key>,
+    /// Tasks whose attempts have changed, and perhaps nothing of their own rows.
+    stirred: BTreeSet<TaskKey>,
     /// Tasks and jobs to look at before the command is done.
     pub(crate) agenda: BTreeSet<Key>,
     pub(crate) slots_before: u64,
@@ -212,6 +214,9 @@ impl Market {
             }
             self.reindex(&key);
         }
+        for task in turn.stirred {
+            self.reindex(&Key::Task(task));
+        }
         let slots = self.index.open_slots();
         if slots > turn.slots_before {
             applied.effects.push(Effect::Wake { class: None, slots: slots - turn.slots_before });
@@ -257,7 +262,7 @@ impl Market {
     pub(crate) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         let attempt = self.attempts.get_mut(&id)?;
         self.turn.dirty.insert(Key::Attempt(attempt.task, id));
-        self.turn.dirty.insert(Key::Task(attempt.task));
+        self.turn.stirred.insert(attempt.task);
         self.turn.agenda.insert(Key::Task(attempt.task));
         Some(attempt)
     }
@@ -371,7 +376,13 @@ impl Market {
 
     /// What is wanted of a provider now.
     pub fn demands(&self, provider: &Identity) -> Vec<Demand> {
-        self.index.attempts_of(provider).filter_map(|id| self.demand(id)).collect()
+        self.index.wanted_of(provider).filter_map(|id| self.demand(id)).collect()
+    }
+
+    /// What is wanted now of one of a provider's attempts.
+    pub fn demand_of(&self, provider: &Identity, attempt: AttemptId) -> Option<Demand> {
+        self.attempts.get(&attempt).filter(|known| known.provider == *provider)?;
+        self.demand(attempt)
     }
 
     /// Every blob that jobs which have not ended, and the cache, need: the mark for a sweep.
