@@ -17,8 +17,9 @@ use super::{
 
 /// Prepared statements kept.
 const STATEMENTS_MAX: usize = 64;
-/// Pages of the WAL after which the writer writes back what is left and begins it anew.
-const CHECKPOINT_PAGES: u32 = 8_000;
+/// Pages of the WAL after which the writer writes back what is left and begins it anew. The longer it is, the
+/// fewer pages are written back that change again soon; reading it all after a crash takes less than a second.
+const CHECKPOINT_PAGES: u32 = 32_000;
 /// KiB of the database in memory.
 const CACHE_KIB: i64 = 32 << 10;
 /// How long to wait for another connection's write.
