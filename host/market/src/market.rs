@@ -31,8 +31,9 @@ pub struct Market {
     pub(crate) developers: BTreeMap<Identity, Developer>,
     pub(crate) specs: BTreeMap<JobId, JobSpec>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
-    pub(crate) tasks: BTreeMap<TaskKey, Task>,
-    pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Boxed, like attempts: maps move their entries about, and count tasks without looking at them.
+    pub(crate) tasks: BTreeMap<TaskKey, Box<Task>>,
+    pub(crate) attempts: BTreeMap<AttemptId, Box<Attempt>>,
     pub(crate) classes: BTreeMap<DeviceClass, Class>,
     pub(crate) cached: BTreeMap<(Identity, TaskId), Cached>,
     /// Follows from the entities.
@@ -310,13 +311,13 @@ impl Market {
     /// Tasks of a job that are in memory.
     pub(crate) fn live_tasks(&self, job: JobId) -> impl Iterator<Item = &Task> {
         let key = |index, generation| TaskKey { job, index, generation };
-        self.tasks.range(key(0, 0)..=key(u32::MAX, u32::MAX)).map(|(_, task)| task)
+        self.tasks.range(key(0, 0)..=key(u32::MAX, u32::MAX)).map(|(_, task)| task.as_ref())
     }
 
     /// The attempts on a task.
     pub(crate) fn attempts_on(&self, task: TaskKey) -> impl Iterator<Item = &Attempt> {
         let ids = self.tasks.get(&task).map(|task| task.attempts.as_slice()).unwrap_or_default();
-        ids.iter().filter_map(|id| self.attempts.get(id))
+        ids.iter().filter_map(|id| self.attempt(id))
     }
 
     /// The rules.
@@ -346,7 +347,7 @@ impl Market {
 
     /// An attempt on a task that is not settled.
     pub fn attempt(&self, id: &AttemptId) -> Option<&Attempt> {
-        self.attempts.get(id)
+        self.attempts.get(id).map(Box::as_ref)
     }
 
     /// A provider.
@@ -421,7 +422,7 @@ impl Market {
         let of_cached = |cached: &Cached| cached.outcome.state_blob().is_some_and(|state| is(state.digest));
         self.specs.values().any(of_spec)
             || self.jobs.values().any(of_job)
-            || self.tasks.values().any(of_task)
+            || self.tasks.values().any(|task| of_task(task))
             || self.cached.values().any(of_cached)
     }
 
