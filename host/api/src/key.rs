@@ -4,9 +4,10 @@
 use std::fmt;
 
 use anneal_job::{Digest, Identity};
+use ed25519_dalek::{Verifier, VerifyingKey};
 use ring::{
     rand::{SecureRandom, SystemRandom},
-    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
+    signature::{Ed25519KeyPair, KeyPair},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
@@ -93,7 +94,10 @@ impl Secret {
 impl Signature {
     /// Whether `identity` signed `digest`.
     pub fn is_by(&self, identity: &Identity, digest: &Digest) -> bool {
-        UnparsedPublicKey::new(&ED25519, identity.as_bytes()).verify(digest.as_bytes(), &self.0).is_ok()
+        // The same equation as ring's: without a cofactor, and no signature has a second form.
+        let signature = ed25519_dalek::Signature::from_bytes(&self.0);
+        VerifyingKey::from_bytes(identity.as_bytes())
+            .is_ok_and(|key| key.verify(digest.as_bytes(), &signature).is_ok())
     }
 
     /// The signature with these bytes.
@@ -152,7 +156,9 @@ impl fmt::Debug for Signature {
 
 impl Serialize for Signature {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut text = [0; 128];
+        let written = hex::encode_to_slice(self.0, &mut text).ok();
+        serializer.serialize_str(written.and_then(|()| std::str::from_utf8(&text).ok()).unwrap_or_default())
     }
 }
 

@@ -143,13 +143,33 @@ impl Blobs {
     /// When it cannot be moved or sent.
     pub async fn keep_file(&self, digest: Digest, path: &std::path::Path) -> Result<(), BlobError> {
         match &self.folder {
-            Some(folder) => place::move_into(folder, &object_path(digest), path).await?,
+            Some(folder) => {
+                let (folder, name, path) = (folder.clone(), object_path(digest), path.to_owned());
+                let moving = move || place::move_into(&folder, &name, &path);
+                tokio::task::spawn_blocking(moving).await.map_err(io::Error::other)??;
+            }
             None => {
                 place::send(self.store.as_ref(), &object_path(digest), path).await?;
                 tokio::fs::remove_file(path).await?;
             }
         }
         Ok(())
+    }
+
+    /// Writes bytes to a file and, where the blobs are in a folder, keeps it under its digest, at once; says whether
+    /// it has. Blocks.
+    fn keep_bytes(&self, digest: Digest, path: &std::path::Path, bytes: &[u8]) -> io::Result<bool> {
+        let Some(folder) = &self.folder else {
+            std::fs::write(path, bytes)?;
+            return Ok(false);
+        };
+        let name = object_path(digest);
+        let there = std::fs::metadata(folder.join(name.as_ref()));
+        if !there.is_ok_and(|there| there.len() == bytes.len() as u64) {
+            std::fs::write(path, bytes)?;
+            place::move_into(folder, &name, path)?;
+        }
+        Ok(true)
     }
 
     /// Deletes a blob; nothing where it is not there.

@@ -124,9 +124,19 @@ pub struct Row {
     pub key: String,
     /// Its content.
     pub value: Vec<u8>,
-    /// Whether the market needs it in memory. The last row of what has ended is not live, and replaces the live
-    /// one.
-    pub live: bool,
+    /// What it is of.
+    pub kind: RowKind,
+}
+
+/// What a row is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// What the market needs in memory.
+    Live,
+    /// What has ended: its last row, which replaces the live one.
+    Ended,
+    /// Something of the service's own, which never was live.
+    Own,
 }
 
 /// A command that was carried out, for when it comes again.

@@ -31,7 +31,7 @@ fn receipt_fits(outcome: &ReceiptOutcome) -> bool {
 
 impl Market {
     fn own_attempt(&self, provider: Identity, id: AttemptId) -> Result<&Attempt, Rejection> {
-        let attempt = self.attempts.get(&id).filter(|attempt| attempt.provider == provider);
+        let attempt = self.attempt(&id).filter(|attempt| attempt.provider == provider);
         attempt.ok_or(Rejection::UnknownAttempt)
     }
 
@@ -205,7 +205,7 @@ impl Market {
     /// There will be no receipt of this attempt.
     pub(crate) fn close(&mut self, id: AttemptId, why: CloseReason) {
         self.settle_value(id);
-        if self.attempts.get(&id).is_some_and(Attempt::is_running) {
+        if self.attempt(&id).is_some_and(Attempt::is_running) {
             self.free_device(id);
         }
         let Some(attempt) = self.attempt_mut(id) else { return };

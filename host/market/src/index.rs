@@ -18,6 +18,8 @@ pub(crate) struct Index {
     open_slots: u64,
     /// Attempts that are in memory.
     by_provider: BTreeMap<Identity, BTreeSet<AttemptId>>,
+    /// Those of them of which something is wanted.
+    wanted: BTreeMap<Identity, BTreeSet<AttemptId>>,
     /// Verified results of a developer by age.
     cached: BTreeMap<Identity, BTreeSet<(Timestamp, TaskId)>>,
     /// Operators that new ones are paired with.
@@ -47,6 +49,12 @@ impl Index {
         self.by_provider.get(provider).into_iter().flatten().copied()
     }
 
+    /// A provider's attempts of which something is wanted. While a command is being applied, some of them may
+    /// be those of which something was.
+    pub(crate) fn wanted_of(&self, provider: &Identity) -> impl Iterator<Item = AttemptId> {
+        self.wanted.get(provider).into_iter().flatten().copied()
+    }
+
     /// The oldest result of a developer who has more than so many.
     pub(crate) fn cached_too_many(&self, developer: &Identity, limit: u32) -> Option<TaskId> {
         let entries = self.cached.get(developer)?;
@@ -72,6 +80,14 @@ impl Index {
         }
     }
 
+    fn set_wanted(&mut self, provider: Identity, attempt: AttemptId, wanted: bool) {
+        if wanted {
+            self.wanted.entry(provider).or_default().insert(attempt);
+        } else {
+            take_out(&mut self.wanted, provider, &attempt);
+        }
+    }
+
     fn set_open(&mut self, key: TaskKey, wanted: u8) {
         let tasks = self.open.entry(key.job).or_default();
         let before = if wanted == 0 { tasks.remove(&key) } else { tasks.insert(key, wanted) };
@@ -79,6 +95,15 @@ impl Index {
             self.open.remove(&key.job);
         }
         self.open_slots = self.open_slots + u64::from(wanted) - u64::from(before.unwrap_or(0));
+    }
+}
+
+/// Takes an attempt out of its provider's; nothing is left of a provider without any.
+fn take_out(attempts: &mut BTreeMap<Identity, BTreeSet<AttemptId>>, provider: Identity, attempt: &AttemptId) {
+    let Some(own) = attempts.get_mut(&provider) else { return };
+    own.remove(attempt);
+    if own.is_empty() {
+        attempts.remove(&provider);
     }
 }
 
@@ -97,6 +122,7 @@ impl Market {
                 self.index.set_timer(key, at);
                 let wanted = self.wanted(*id);
                 self.index.set_open(*id, wanted);
+                self.reindex_wanted(*id);
             }
             Key::Attempt(_, id) => self.reindex_attempt(key, *id),
             Key::Cached(developer, task) => self.reindex_cached(*developer, *task),
@@ -130,8 +156,19 @@ impl Market {
                 let (provider, at) = (attempt.provider, attempt.wake_at);
                 self.index.set_timer(key, at);
                 self.index.by_provider.entry(provider).or_default().insert(id);
+                self.index.set_wanted(provider, id, self.demand(id).is_some());
             }
             None => self.index.set_timer(key, None),
+        }
+    }
+
+    /// What is wanted of a task's attempts depends on the task, too.
+    fn reindex_wanted(&mut self, key: TaskKey) {
+        let attempts = self.attempts_on(key).map(|attempt| (attempt.provider, attempt.id));
+        let wanted: Vec<_> =
+            attempts.map(|(provider, id)| (provider, id, self.demand(id).is_some())).collect();
+        for (provider, id, wanted) in wanted {
+            self.index.set_wanted(provider, id, wanted);
         }
     }
 
@@ -146,14 +183,9 @@ impl Market {
         match key {
             Key::Task(id) => drop(self.tasks.remove(id)),
             Key::Attempt(_, id) => {
-                let provider = self.attempts.remove(id).map(|attempt| attempt.provider);
-                if let Some(provider) = provider
-                    && let Some(attempts) = self.index.by_provider.get_mut(&provider)
-                {
-                    attempts.remove(id);
-                    if attempts.is_empty() {
-                        self.index.by_provider.remove(&provider);
-                    }
+                if let Some(provider) = self.attempts.remove(id).map(|attempt| attempt.provider) {
+                    take_out(&mut self.index.by_provider, provider, id);
+                    take_out(&mut self.index.wanted, provider, id);
                 }
             }
             Key::Job(id) => drop(self.jobs.remove(id)),

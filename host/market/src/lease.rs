@@ -98,7 +98,7 @@ impl Market {
             wake_at: Some(silent_at.min(late_at).min(deadline)),
         };
         self.touch(Key::Attempt(key, attempt_id));
-        self.attempts.insert(attempt_id, attempt);
+        self.attempts.insert(attempt_id, Box::new(attempt));
         if let Some(task) = self.task_mut(key) {
             task.attempts.push(attempt_id);
         }
@@ -196,8 +196,12 @@ impl Market {
         let forgotten = |attempt: &&Attempt| {
             attempt.is_running() && now.since(attempt.leased_at) >= silence && !named.contains(&attempt.id)
         };
-        let own = self.index.attempts_of(&id).filter_map(|attempt| self.attempts.get(&attempt));
-        let own: Vec<AttemptId> = own.filter(forgotten).map(|attempt| attempt.id).collect();
+        // Every attempt that runs is one of its devices' leases.
+        let devices = self.providers.get(&id).into_iter().flat_map(|provider| provider.devices.values());
+        let leases = devices.flat_map(|device| &device.leases);
+        let own = leases.filter_map(|attempt| self.attempt(attempt)).filter(forgotten);
+        let mut own: Vec<AttemptId> = own.map(|attempt| attempt.id).collect();
+        own.sort_unstable();
         for attempt in own {
             self.take_back(attempt, GiveBackReason::Lost);
         }

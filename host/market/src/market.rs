@@ -31,8 +31,9 @@ pub struct Market {
     pub(crate) developers: BTreeMap<Identity, Developer>,
     pub(crate) specs: BTreeMap<JobId, JobSpec>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
-    pub(crate) tasks: BTreeMap<TaskKey, Task>,
-    pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Boxed, like attempts: maps move their entries about, and count tasks without looking at them.
+    pub(crate) tasks: BTreeMap<TaskKey, Box<Task>>,
+    pub(crate) attempts: BTreeMap<AttemptId, Box<Attempt>>,
     pub(crate) classes: BTreeMap<DeviceClass, Class>,
     pub(crate) cached: BTreeMap<(Identity, TaskId), Cached>,
     /// Follows from the entities.
@@ -81,6 +82,8 @@ pub(crate) struct Turn {
     effects: Vec<Effect>,
     dirty: BTreeSet<Key>,
     ending: BTreeSet<Key>,
+    /// Tasks whose attempts have changed, and perhaps nothing of their own rows.
+    stirred: BTreeSet<TaskKey>,
     /// Tasks and jobs to look at before the command is done.
     pub(crate) agenda: BTreeSet<Key>,
     pub(crate) slots_before: u64,
@@ -212,6 +215,9 @@ impl Market {
             }
             self.reindex(&key);
         }
+        for task in turn.stirred {
+            self.reindex(&Key::Task(task));
+        }
         let slots = self.index.open_slots();
         if slots > turn.slots_before {
             applied.effects.push(Effect::Wake { class: None, slots: slots - turn.slots_before });
@@ -257,7 +263,7 @@ impl Market {
     pub(crate) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         let attempt = self.attempts.get_mut(&id)?;
         self.turn.dirty.insert(Key::Attempt(attempt.task, id));
-        self.turn.dirty.insert(Key::Task(attempt.task));
+        self.turn.stirred.insert(attempt.task);
         self.turn.agenda.insert(Key::Task(attempt.task));
         Some(attempt)
     }
@@ -305,13 +311,13 @@ impl Market {
     /// Tasks of a job that are in memory.
     pub(crate) fn live_tasks(&self, job: JobId) -> impl Iterator<Item = &Task> {
         let key = |index, generation| TaskKey { job, index, generation };
-        self.tasks.range(key(0, 0)..=key(u32::MAX, u32::MAX)).map(|(_, task)| task)
+        self.tasks.range(key(0, 0)..=key(u32::MAX, u32::MAX)).map(|(_, task)| task.as_ref())
     }
 
     /// The attempts on a task.
     pub(crate) fn attempts_on(&self, task: TaskKey) -> impl Iterator<Item = &Attempt> {
         let ids = self.tasks.get(&task).map(|task| task.attempts.as_slice()).unwrap_or_default();
-        ids.iter().filter_map(|id| self.attempts.get(id))
+        ids.iter().filter_map(|id| self.attempt(id))
     }
 
     /// The rules.
@@ -341,7 +347,7 @@ impl Market {
 
     /// An attempt on a task that is not settled.
     pub fn attempt(&self, id: &AttemptId) -> Option<&Attempt> {
-        self.attempts.get(id)
+        self.attempts.get(id).map(Box::as_ref)
     }
 
     /// A provider.
@@ -371,7 +377,13 @@ impl Market {
 
     /// What is wanted of a provider now.
     pub fn demands(&self, provider: &Identity) -> Vec<Demand> {
-        self.index.attempts_of(provider).filter_map(|id| self.demand(id)).collect()
+        self.index.wanted_of(provider).filter_map(|id| self.demand(id)).collect()
+    }
+
+    /// What is wanted now of one of a provider's attempts.
+    pub fn demand_of(&self, provider: &Identity, attempt: AttemptId) -> Option<Demand> {
+        self.attempts.get(&attempt).filter(|known| known.provider == *provider)?;
+        self.demand(attempt)
     }
 
     /// Every blob that jobs which have not ended, and the cache, need: the mark for a sweep.
@@ -410,7 +422,7 @@ impl Market {
         let of_cached = |cached: &Cached| cached.outcome.state_blob().is_some_and(|state| is(state.digest));
         self.specs.values().any(of_spec)
             || self.jobs.values().any(of_job)
-            || self.tasks.values().any(of_task)
+            || self.tasks.values().any(|task| of_task(task))
             || self.cached.values().any(of_cached)
     }
 

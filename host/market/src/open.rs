@@ -46,7 +46,7 @@ impl Market {
             task.cached = true;
             self.emit(EventKind::CacheHit { job: job_tag, task: tag, key: verdict_key });
         }
-        self.tasks.insert(key, task);
+        self.tasks.insert(key, Box::new(task));
         self.look_at(Key::Task(key));
     }
 

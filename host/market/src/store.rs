@@ -5,6 +5,9 @@ use thiserror::Error;
 
 use crate::{Key, Market, Parameters};
 
+/// Room for most rows, so that they need not be moved as they grow.
+const ROW_BYTES: usize = 2048;
+
 /// Why rows are no market.
 #[derive(Debug, Error)]
 pub enum LoadError {
@@ -101,7 +104,9 @@ impl Market {
 }
 
 fn write<T: Serialize>(entity: &T) -> Vec<u8> {
-    serde_json::to_vec(entity).expect("an entity holds nothing that JSON cannot")
+    let mut row = Vec::with_capacity(ROW_BYTES);
+    serde_json::to_writer(&mut row, entity).expect("an entity holds nothing that JSON cannot");
+    row
 }
 
 fn read<T: DeserializeOwned>(row: &[u8]) -> Result<T, serde_json::Error> {

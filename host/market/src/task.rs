@@ -19,47 +19,71 @@ pub struct Task {
     /// When its states were there.
     pub opened_at: Timestamp,
     /// The states it starts from.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub states: Vec<StateRef>,
     /// How many operators must agree.
     pub needed: u8,
     /// In the order they were leased.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub attempts: Vec<AttemptId>,
     /// How far it is.
     pub phase: Phase,
     /// No new leases, and its result is used by nobody: the job was cancelled or a verdict overturned.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub closing: bool,
     /// Paid from forfeits and fees: a verdict before it was overturned.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub rerun: bool,
     /// Its verdict is an earlier one's, so nobody is paid.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub cached: bool,
     /// What counts.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub verdict: Option<Verdict>,
     /// What trusted workers found, each with its commits' digests while a dispute needs them.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub truths: Vec<Truth>,
     /// Replays that have been ordered and not answered.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub replays: BTreeMap<u32, PendingReplay>,
     /// The number of the next replay.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub replay_next: u32,
     /// Replays that failed.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub replay_failures: u32,
     /// After too many, trusted workers are asked again then.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub replay_retry_at: Option<Timestamp>,
     /// Faulty attempts that are being traced.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub disputes: BTreeMap<AttemptId, Dispute>,
     /// Disputes that have ended.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub findings: BTreeMap<AttemptId, Finding>,
     /// Who is asked for the state's file.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub upload: Option<Upload>,
     /// How many have been asked for it.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub uploads_asked: u32,
     /// The draw that decided about a second attempt.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub replicate: Option<ReplicateDraw>,
     /// What was drawn at the verdict.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub audit: Option<AuditDraw>,
     /// Operators whose machines failed.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub host_faults: BTreeSet<OperatorId>,
     /// When it is to be looked at.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub wake_at: Option<Timestamp>,
+}
+
+/// Rows are written often, and most of what a task may hold it does not.
+fn is_empty<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How far a task is.

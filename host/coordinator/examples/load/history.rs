@@ -138,4 +138,8 @@ fn grow(path: &Path, tasks: u64) {
     }
     database.execute("UPDATE model_name SET copies = ?1", params![wanted.max(copies)]).expect("noted");
     database.execute_batch("COMMIT;").expect("written");
+    drop(database);
+    // What was copied lies on the disk before anything is measured, as history does: otherwise the coordinator's
+    // first syncs would write all of it.
+    std::fs::File::open(path).and_then(|file| file.sync_all()).expect("synced");
 }

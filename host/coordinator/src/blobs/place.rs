@@ -93,21 +93,28 @@ impl FromStr for BlobPlace {
     }
 }
 
-/// Moves a file to its name within the folder, so that it survives a power cut.
-pub(super) async fn move_into(folder: &Path, name: &ObjectPath, file: &Path) -> io::Result<()> {
+/// Moves a file to its name within the folder, so that it survives a power cut. Blocks.
+pub(super) fn move_into(folder: &Path, name: &ObjectPath, file: &Path) -> io::Result<()> {
     let target = folder.join(name.as_ref());
-    let file = file.to_owned();
-    let moving = move || {
-        let parent = target.parent().unwrap_or(&target);
-        std::fs::create_dir_all(parent)?;
-        std::fs::File::open(&file)?.sync_all()?;
-        match std::fs::rename(&file, &target) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_into(&file, &target)?,
-            moved => moved?,
+    let parent = target.parent().unwrap_or(&target);
+    std::fs::File::open(file)?.sync_all()?;
+    match name_it(file, &target) {
+        // The first of its kind: its folder is made, and must survive as well.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(parent)?;
+            std::fs::File::open(folder)?.sync_all()?;
+            name_it(file, &target)?;
         }
-        std::fs::File::open(parent)?.sync_all()
-    };
-    tokio::task::spawn_blocking(moving).await.map_err(io::Error::other)?
+        named => named?,
+    }
+    std::fs::File::open(parent)?.sync_all()
+}
+
+fn name_it(file: &Path, target: &Path) -> io::Result<()> {
+    match std::fs::rename(file, target) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_into(file, target),
+        named => named,
+    }
 }
 
 /// The same where the blobs have a disk of their own: a copy beside the target, then its name.

@@ -135,19 +135,19 @@ impl Uploads {
         // A name of its own: another upload of the same may be under way.
         let number = self.wholes.fetch_add(1, Ordering::Relaxed);
         let path = path.with_extension(number.to_string());
-        let staging = path.clone();
+        let (staging, blobs) = (path.clone(), self.blobs.clone());
+        // All of it at one go on one thread: most states are small, and there are many.
         let stage = move || {
             let found = Digest::of(&piece);
-            if found == blob.digest {
-                std::fs::write(&staging, &piece)?;
+            if found != blob.digest {
+                return Err(BlobError::OtherBytes { found });
             }
-            Ok::<Digest, io::Error>(found)
+            Ok(blobs.keep_bytes(blob.digest, &staging, &piece)?)
         };
-        let found = tokio::task::spawn_blocking(stage).await.map_err(io::Error::other)??;
-        if found != blob.digest {
-            return Err(BlobError::OtherBytes { found });
+        let kept = tokio::task::spawn_blocking(stage).await.map_err(io::Error::other)??;
+        if !kept {
+            self.blobs.keep_file(blob.digest, &path).await?;
         }
-        self.blobs.keep_file(blob.digest, &path).await?;
         Ok(UploadState { offset: blob.bytes, complete: true })
     }
 

@@ -93,17 +93,18 @@ async fn put_state(
 ) -> Outcome {
     let writer = app.writer()?;
     let owner = writer.look(move |market| {
-        let wanted = |demand: &Demand| {
-            matches!(demand, Demand::Upload { attempt: asked, blob: file, .. }
-                if *asked == attempt && *file == blob)
-        };
-        market.demands(&identity).iter().find(|demand| wanted(demand))?;
+        let demand = market.demand_of(&identity, attempt)?;
+        if !matches!(demand, Demand::Upload { blob: file, .. } if file == blob) {
+            return None;
+        }
         let job = market.attempt(&attempt)?.task.job;
         market.job(&job).map(|job| job.developer)
     });
     let owner =
         owner.await?.ok_or_else(|| ErrorCode::Forbidden.because("nobody asks for this upload now"))?;
-    let there = app.blobs.size(blob.digest).await.map_err(blob_refusal)? == Some(blob.bytes);
+    let whole = offset == 0 && piece.len() as u64 == blob.bytes;
+    // Whether the whole is there already is seen where it would be written.
+    let there = !whole && app.blobs.size(blob.digest).await.map_err(blob_refusal)? == Some(blob.bytes);
     if !there {
         app.metrics.blob_bytes_received.fetch_add(piece.len() as u64, Relaxed);
         let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;

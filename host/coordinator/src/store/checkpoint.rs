@@ -10,7 +10,7 @@ use std::{
 use rusqlite::Connection;
 
 /// How often.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Works until it is dropped.
 pub(super) struct Checkpoints {

@@ -1,7 +1,8 @@
-//! The tables, in the words that both databases understand. `{bytes}` is the type of bytes in each.
+//! The tables, in the words that both databases understand. `{bytes}` is the type of bytes in each, `{number}` that
+//! of a number which rows are found by and added in the order of.
 
 /// Kept in `setting`; another number is another program's database.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
@@ -11,9 +12,9 @@ CREATE TABLE IF NOT EXISTS command (
     id {bytes} PRIMARY KEY, content {bytes} NOT NULL, reply {bytes} NOT NULL, at_ms BIGINT NOT NULL);
 CREATE INDEX IF NOT EXISTS command_at ON command (at_ms);
 CREATE TABLE IF NOT EXISTS entry (
-    sequence BIGINT PRIMARY KEY, at_ms BIGINT NOT NULL, event TEXT NOT NULL, hash {bytes} NOT NULL);
+    sequence {number} PRIMARY KEY, at_ms BIGINT NOT NULL, event TEXT NOT NULL, hash {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS head (
-    sequence BIGINT PRIMARY KEY, at_ms BIGINT NOT NULL, hash {bytes} NOT NULL, signature {bytes} NOT NULL);
+    sequence {number} PRIMARY KEY, at_ms BIGINT NOT NULL, hash {bytes} NOT NULL, signature {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS live_item (key TEXT{collation} PRIMARY KEY, value {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS item (key TEXT{collation} PRIMARY KEY, value {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, payload {bytes} NOT NULL);
@@ -22,15 +23,16 @@ CREATE TABLE IF NOT EXISTS kept_blob (
     PRIMARY KEY (blob, keeper));
 CREATE INDEX IF NOT EXISTS kept_blob_keeper ON kept_blob (keeper, bytes);
 INSERT INTO leader (id, epoch, address, until_ms) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING;
-INSERT INTO setting (name, value) VALUES ('schema', 2) ON CONFLICT DO NOTHING;
+INSERT INTO setting (name, value) VALUES ('schema', 3) ON CONFLICT DO NOTHING;
 ";
 
 /// For SQLite, which compares texts byte by byte.
 pub(super) fn sqlite() -> String {
-    TABLES.replace("{bytes}", "BLOB").replace("{collation}", "")
+    // By this very name alone it is the table's own order, and needs no index beside it.
+    TABLES.replace("{bytes}", "BLOB").replace("{collation}", "").replace("{number}", "INTEGER")
 }
 
 /// For PostgreSQL, which compares texts by language where it is not told otherwise.
 pub(super) fn postgres() -> String {
-    TABLES.replace("{bytes}", "BYTEA").replace("{collation}", " COLLATE \"C\"")
+    TABLES.replace("{bytes}", "BYTEA").replace("{collation}", " COLLATE \"C\"").replace("{number}", "BIGINT")
 }

@@ -11,14 +11,15 @@ use anneal_job::{Digest, Identity, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
 
 use super::{
-    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
+    CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, RowKind, Scan, Store, StoreError,
     Transaction, checkpoint::Checkpoints, digest, merged, schema, to_signed, to_unsigned,
 };
 
 /// Prepared statements kept.
 const STATEMENTS_MAX: usize = 64;
-/// Pages of the WAL after which the writer writes back what is left and begins it anew.
-const CHECKPOINT_PAGES: u32 = 8_000;
+/// Pages of the WAL after which the writer writes back what is left and begins it anew. The longer it is, the
+/// fewer pages are written back that change again soon; reading it all after a crash takes less than a second.
+const CHECKPOINT_PAGES: u32 = 32_000;
 /// KiB of the database in memory.
 const CACHE_KIB: i64 = 32 << 10;
 /// How long to wait for another connection's write.
@@ -256,36 +257,40 @@ impl Store for SqliteStore {
 
 fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rusqlite::Result<()> {
     let Transaction { commands, entries, head, rows, deleted, kept, forgotten, outbox, done } = transaction;
+    let mut sql =
+        database.prepare_cached("INSERT INTO command (id, content, reply, at_ms) VALUES (?1, ?2, ?3, ?4)")?;
     for CommandRecord { id, content, reply, at } in commands {
-        let sql = "INSERT INTO command (id, content, reply, at_ms) VALUES (?1, ?2, ?3, ?4)";
-        let values = params![id.as_bytes(), content.as_bytes(), reply, to_signed(at.0)];
-        database.prepare_cached(sql)?.execute(values)?;
+        sql.execute(params![id.as_bytes(), content.as_bytes(), reply, to_signed(at.0)])?;
     }
+    let mut sql = database
+        .prepare_cached("INSERT INTO entry (sequence, at_ms, event, hash) VALUES (?1, ?2, ?3, ?4)")?;
     for LogEntry { sequence, at, event, hash } in entries {
-        let sql = "INSERT INTO entry (sequence, at_ms, event, hash) VALUES (?1, ?2, ?3, ?4)";
-        let values = params![to_signed(*sequence), to_signed(at.0), event, hash.as_bytes()];
-        database.prepare_cached(sql)?.execute(values)?;
+        sql.execute(params![to_signed(*sequence), to_signed(at.0), event, hash.as_bytes()])?;
     }
     if let Some(LogHead { sequence, hash, at, signature }) = head {
         let sql = "INSERT INTO head (sequence, at_ms, hash, signature) VALUES (?1, ?2, ?3, ?4)";
         let values = params![to_signed(*sequence), to_signed(at.0), hash.as_bytes(), signature.as_bytes()];
         database.prepare_cached(sql)?.execute(values)?;
     }
-    for super::Row { key, value, live } in rows {
-        if !live {
-            database.prepare_cached(DELETE_LIVE)?.execute([key])?;
+    let mut write_live = database.prepare_cached(WRITE_LIVE)?;
+    let mut write_ended = database.prepare_cached(WRITE_ENDED)?;
+    let mut delete_live = database.prepare_cached(DELETE_LIVE)?;
+    for super::Row { key, value, kind } in rows {
+        if *kind == RowKind::Ended {
+            delete_live.execute([key])?;
         }
-        let sql = if *live { WRITE_LIVE } else { WRITE_ENDED };
-        database.prepare_cached(sql)?.execute(params![key, value])?;
+        let sql = if *kind == RowKind::Live { &mut write_live } else { &mut write_ended };
+        sql.execute(params![key, value])?;
     }
     for key in deleted {
-        database.prepare_cached(DELETE_LIVE)?.execute([key])?;
+        delete_live.execute([key])?;
     }
+    let mut sql = database.prepare_cached(
+        "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms",
+    )?;
     for KeptBlob { blob, keeper, bytes, at } in kept {
-        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
-        let values = params![blob.as_bytes(), keeper.as_bytes(), to_signed(*bytes), to_signed(at.0)];
-        database.prepare_cached(sql)?.execute(values)?;
+        sql.execute(params![blob.as_bytes(), keeper.as_bytes(), to_signed(*bytes), to_signed(at.0)])?;
     }
     for blob in forgotten {
         database.prepare_cached("DELETE FROM kept_blob WHERE blob = ?1")?.execute([blob.as_bytes()])?;

@@ -45,7 +45,8 @@ fn lead(store: &mut dyn Store) -> Epoch {
 }
 
 fn row(key: &str, value: &str, live: bool) -> Row {
-    Row { key: key.to_owned(), value: value.as_bytes().to_vec(), live }
+    let kind = if live { RowKind::Live } else { RowKind::Ended };
+    Row { key: key.to_owned(), value: value.as_bytes().to_vec(), kind }
 }
 
 fn keys(rows: &[(String, Vec<u8>)]) -> Vec<&str> {

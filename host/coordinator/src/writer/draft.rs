@@ -6,7 +6,10 @@ use anneal_api::{LogEntry, LogHead, SecretKey};
 use anneal_job::{Digest, Identity, JobId, Timestamp};
 use anneal_market::{Applied, DeviceClass, Effect, Event, Key, Market, ReplayOrder};
 
-use crate::store::{CommandRecord, KeptBlob, LogEnd, OutboxItem, Row, Transaction};
+use crate::store::{CommandRecord, KeptBlob, LogEnd, OutboxItem, Row, RowKind, Transaction};
+
+/// Room for most events, so that they need not be moved as they grow.
+const EVENT_BYTES: usize = 512;
 
 /// Changes that wait for their commit.
 #[derive(Default)]
@@ -61,7 +64,7 @@ impl Draft {
         for key in changed.iter().chain(ended.iter().map(|row| &row.key)) {
             let job = match key {
                 Key::Job(job) => *job,
-                Key::Task(task) => task.job,
+                Key::Task(task) | Key::Attempt(task, _) => task.job,
                 _ => continue,
             };
             self.jobs.insert(job);
@@ -130,7 +133,9 @@ impl Draft {
         let Draft { commands, done, kept, forgotten, .. } = self;
         let mut transaction = Transaction { commands, done, kept, forgotten, ..Transaction::default() };
         for event in self.events {
-            let text = serde_json::to_string(&event).expect("an event holds nothing that JSON cannot");
+            let mut text = Vec::with_capacity(EVENT_BYTES);
+            serde_json::to_writer(&mut text, &event).expect("an event holds nothing that JSON cannot");
+            let text = String::from_utf8(text).expect("JSON is UTF-8");
             let entry = LogEntry::following(&end.hash, end.sequence + 1, event.at.max(end.at), text);
             end = LogEnd { sequence: entry.sequence, at: entry.at, hash: entry.hash };
             transaction.entries.push(entry);
@@ -139,15 +144,15 @@ impl Draft {
             transaction.head = Some(LogHead::sign(key, end.sequence, end.hash, now.max(end.at)));
         }
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-        let mut write = |key: String, value: Vec<u8>, live: bool| {
-            rows.insert(key.clone(), Row { key, value, live });
+        let mut write = |key: String, value: Vec<u8>, kind: RowKind| {
+            rows.insert(key.clone(), Row { key, value, kind });
         };
         for (key, value) in self.rows {
-            write(key, value, false);
+            write(key, value, RowKind::Own);
         }
         for key in self.changed {
             if let Some(value) = market.row(&key) {
-                write(key.to_string(), value, true);
+                write(key.to_string(), value, RowKind::Live);
             }
         }
         for (key, value) in self.ended {
@@ -155,7 +160,7 @@ impl Draft {
             if market.row(&key).is_none() {
                 match key {
                     Key::Cached(..) => transaction.deleted.push(key.to_string()),
-                    _ => write(key.to_string(), value, false),
+                    _ => write(key.to_string(), value, RowKind::Ended),
                 }
             }
         }

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use anneal_api::{LogEntry, LogHead, LogPage, LogVerifier, SecretKey, log::genesis};
-use anneal_coordinator::store::{CommandRecord, Epoch, Row, SqliteStore, Store, Transaction};
+use anneal_coordinator::store::{CommandRecord, Epoch, Row, RowKind, SqliteStore, Store, Transaction};
 use anneal_job::{Digest, Timestamp};
 use anneal_tests::random::Random;
 
@@ -33,7 +33,7 @@ fn group(key: &SecretKey, number: u64, end: &mut (u64, Digest)) -> Transaction {
         commands: vec![CommandRecord { id, content: id, reply: number.to_le_bytes().to_vec(), at }],
         head: Some(LogHead::sign(key, end.0, end.1, at)),
         entries,
-        rows: vec![Row { key: format!("job/{}", number % 7), value, live: true }],
+        rows: vec![Row { key: format!("job/{}", number % 7), value, kind: RowKind::Live }],
         ..Transaction::default()
     }
 }

@@ -71,8 +71,7 @@ impl Market {
     ) {
         let mut judged = Vec::new();
         for id in attempts {
-            let Some(Attempt { state: AttemptState::Revealed { receipt, nonce, .. }, .. }) =
-                self.attempts.get(id)
+            let Some(Attempt { state: AttemptState::Revealed { receipt, nonce, .. }, .. }) = self.attempt(id)
             else {
                 continue;
             };

@@ -91,7 +91,7 @@ impl Market {
         let replayed = task.truths.iter().any(|truth| truth.key == verdict.key);
         let late = |attempt: &Attempt| matches!(attempt.state, AttemptState::Revealed { valid: None, .. });
         for id in self.attempts_where(key, late) {
-            let Some(receipt) = self.attempts.get(&id).and_then(Attempt::receipt) else { continue };
+            let Some(receipt) = self.attempt(&id).and_then(Attempt::receipt) else { continue };
             let (found, root) = (receipt.outcome.key(salt), receipt.trace_root);
             let right = found == verdict.key && root == verdict.trace_root;
             if right || (replayed && found != verdict.key) {

@@ -5,7 +5,7 @@ use anneal_job::{Digest, Identity, Timestamp};
 use tokio_postgres::{Client, Transaction as Database, types::ToSql};
 
 use super::failed;
-use crate::store::{Epoch, KeptBlob, Row, StoreError, Transaction, digest, to_signed, to_unsigned};
+use crate::store::{Epoch, KeptBlob, Row, RowKind, StoreError, Transaction, digest, to_signed, to_unsigned};
 
 pub(super) async fn commit(client: &mut Client, ours: Epoch, all: &Transaction) -> Result<(), StoreError> {
     let database = client.transaction().await.map_err(failed("beginning a transaction"))?;
@@ -68,9 +68,9 @@ async fn log(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_pos
 }
 
 async fn rows(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
-    let (live, ended): (Vec<&Row>, Vec<&Row>) = all.rows.iter().partition(|row| row.live);
+    let (live, ended): (Vec<&Row>, Vec<&Row>) = all.rows.iter().partition(|row| row.kind == RowKind::Live);
     let mut deleted: Vec<&str> = all.deleted.iter().map(String::as_str).collect();
-    deleted.extend(ended.iter().map(|row| &row.key[..]));
+    deleted.extend(ended.iter().filter(|row| row.kind == RowKind::Ended).map(|row| &row.key[..]));
     if !deleted.is_empty() {
         run(database, "DELETE FROM live_item WHERE key = ANY($1)", &[&deleted]).await?;
     }
