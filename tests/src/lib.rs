@@ -9,6 +9,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod s3;
 
 use std::{
     path::{Path, PathBuf},

@@ -65,9 +65,11 @@ pub struct Network {
     providers: Vec<Provider>,
     /// What a coordinator is started through: a program and its arguments before the command's own.
     pub coordinators_through: Vec<String>,
+    /// What coordinators find in their environment beside what everybody does.
+    pub coordinators_environment: Vec<(String, String)>,
     /// What a provider is started through.
     pub providers_through: Vec<String>,
-    /// Where the blobs are; in the network's folder where nothing is said.
+    /// Where the blobs are, a folder or what else `--blobs` takes; in the network's folder where nothing is said.
     pub blobs: Option<PathBuf>,
 }
 
@@ -97,6 +99,7 @@ impl Network {
             coordinators: Vec::new(),
             providers: Vec::new(),
             coordinators_through: Vec::new(),
+            coordinators_environment: Vec::new(),
             providers_through: Vec::new(),
             blobs: None,
         }
@@ -188,6 +191,7 @@ impl Network {
     /// Starts a coordinator that does not run.
     pub fn begin_coordinator(&mut self, number: usize) {
         let mut command = self.command(&self.coordinators_through);
+        command.envs(self.coordinators_environment.iter().map(|(name, value)| (name, value)));
         let address = self.coordinators[number].address.to_string();
         command.args(["coordinator", "--listen", &address]);
         command.arg("--folder").arg(self.coordinator_folder(number));
@@ -305,7 +309,7 @@ pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
 }
 
 /// An address on loopback that nobody listens at.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
     listener.local_addr().expect("a listener has an address")
 }

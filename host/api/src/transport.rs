@@ -9,6 +9,7 @@ use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper_util::{
     client::legacy::Client as HyperClient,
     rt::{TokioExecutor, TokioTimer},
@@ -63,11 +64,32 @@ pub fn http_client(
         true => Some(Arc::new(client_config(certificates)?)),
         false => None,
     };
-    Ok(HyperClient::builder(TokioExecutor::new())
+    Ok(client(Connector::new(tls, proxy)))
+}
+
+/// A client with bodies of another kind, without TLS, or with the system's certificates.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client_of<B>(is_tls: bool) -> Result<HyperClient<Connector, B>, TransportError>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    let tls = if is_tls { Some(Arc::new(client_config(&[])?)) } else { None };
+    Ok(client(Connector::new(tls, None)))
+}
+
+fn client<B>(connector: Connector) -> HyperClient<Connector, B>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    HyperClient::builder(TokioExecutor::new())
         .pool_idle_timeout(std::time::Duration::from_secs(IDLE_SECONDS))
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .pool_timer(TokioTimer::new())
-        .build(Connector::new(tls, proxy)))
+        .build(connector)
 }
 
 /// The system's roots and those of the files.

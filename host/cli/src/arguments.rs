@@ -341,7 +341,8 @@ pub struct Serve {
     /// The state: `sqlite:PATH` or `postgres://user@host/database`; a file in the folder where nothing is said.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// The blobs: a folder or `s3://bucket/prefix`; in the folder where nothing is said.
+    /// The blobs: a folder or `s3://bucket/prefix`, with AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY in the environment; in the folder where nothing is said.
     #[arg(long, value_name = "PLACE")]
     pub blobs: Option<String>,
     /// The market's rules where they are not the defaults, TOML; for a store that is new.

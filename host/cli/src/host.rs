@@ -43,6 +43,8 @@ pub struct Host {
     pub coordinator: Option<String>,
     /// Where GPU drivers keep compiled shaders.
     pub shaders: PathBuf,
+    /// How storage that is no folder is reached: `AWS_…`.
+    pub storage: Vec<(String, String)>,
     /// What a worker inherits.
     pub environment: Vec<(OsString, OsString)>,
     /// Where a worker's control group is made.
@@ -67,6 +69,7 @@ impl Host {
             data: data_folder(),
             config: config_folder(),
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
+            storage: storage(),
             environment: environment(),
             groups: group_folders(),
             sensors: SensorsConfig {
@@ -231,6 +234,13 @@ fn cache_folder() -> PathBuf {
         .or_else(|| given("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal")))
         .or_else(|| env::home_dir().map(|home| home.join(".cache/anneal")));
     base.unwrap_or_else(|| env::temp_dir().join("anneal-cache"))
+}
+
+/// Settings of storage elsewhere; what is no text is none.
+fn storage() -> Vec<(String, String)> {
+    let text = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    text.filter(|(name, _)| name.starts_with("AWS_")).collect()
 }
 
 fn environment() -> Vec<(OsString, OsString)> {

@@ -4,6 +4,7 @@
 
 mod body;
 mod place;
+mod s3;
 mod upload;
 
 use std::{io, path::PathBuf, sync::Arc};

@@ -10,6 +10,7 @@ use anneal_job::Digest;
 use anneal_tests::{
     network::{JobLine, Kept, Network},
     process::wait_until,
+    s3::Storage,
 };
 
 use super::{JOB_TIME, ends_undisturbed};
@@ -94,4 +95,44 @@ fn states_that_the_coordinator_lost_are_computed_again() {
     assert!(ledger.states_lost > 0, "{ledger:?}\n{}", network.said());
     assert!(network.coordinator_said(0).contains("a blob is damaged or gone"), "{}", network.said());
     assert!(network.ended_by_themselves().is_empty());
+}
+
+#[test]
+fn blobs_in_s3_are_kept_lost_and_computed_again_as_in_a_folder() {
+    let storage = Storage::start();
+    let mut network = Network::new(Kept::Sqlite);
+    network.blobs = Some(storage.place().into());
+    network.coordinators_environment = storage.settings();
+    network.add_coordinator();
+    (0..2).for_each(|number| network.add_provider(&network.url(number)));
+    network.wait_for_providers();
+    let developer = network.developer();
+    let line = JobLine { segments: 8, ..JobLine::hello(24) };
+    let job = developer.submit(&line);
+    let view = || developer.view(job).expect("the coordinator answers");
+    let component = view().spec.expect("one's own").component.digest.to_string();
+    let begun = wait_until(JOB_TIME, || view().summary.tasks_done >= 4);
+    assert!(begun, "some states are verified: {}", network.said());
+    // As above: nobody runs while all states are damaged.
+    for number in 0..2 {
+        network.provider(number).kill();
+        for (path, _) in find_blobs(&network.provider_folder(number)) {
+            fs::remove_file(path).expect("the blob was there");
+        }
+    }
+    network.coordinator(0).kill();
+    let names = storage.names();
+    assert!(names.iter().any(|name| name.ends_with(&component)), "{names:?}");
+    let states: Vec<&String> = names.iter().filter(|name| !name.ends_with(&component)).collect();
+    assert!(!states.is_empty());
+    for name in states {
+        let mut bytes = storage.get(name);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        storage.put(name, &bytes);
+    }
+    network.start_coordinator(0);
+    (0..2).for_each(|number| network.begin_provider(number));
+    let ledger = ends_undisturbed(&network, &developer, &line, job);
+    assert!(ledger.states_lost > 0, "{ledger:?}\n{}", network.said());
 }

@@ -78,7 +78,8 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
             .as_deref()
             .map(str::parse)
             .transpose()
-            .map_err(|error| anyhow!("--blobs: {error}"))?,
+            .map_err(|error| anyhow!("--blobs: {error}"))?
+            .map(|blobs: BlobPlace| blobs.with_settings(host.storage.clone())),
     };
     let tls = place.tls.is_some();
     let rules = arguments.rules.as_deref().map(rules).transpose()?.unwrap_or_default();

@@ -13,7 +13,7 @@ use object_store::{
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 
-use super::BlobError;
+use super::{BlobError, s3};
 
 /// Bytes of a part of an upload to S3.
 const PART_BYTES: usize = 8 << 20;
@@ -25,7 +25,7 @@ const PARTS_MAX: usize = 4;
 pub enum BlobPlace {
     /// A folder of this machine.
     Folder(PathBuf),
-    /// `s3://bucket/prefix`; keys and endpoint from the settings that `object_store` takes (`AWS_…`).
+    /// `s3://bucket/prefix`; keys, region and endpoint from the settings that `object_store` takes (`AWS_…`).
     S3 {
         /// The bucket.
         bucket: String,
@@ -42,6 +42,16 @@ pub enum BlobPlace {
 pub struct BlobPlaceError(String);
 
 impl BlobPlace {
+    /// With the settings of a store that is no folder: names and values, as of environment variables. Those that
+    /// mean nothing to it are left out.
+    #[must_use]
+    pub fn with_settings(mut self, given: impl IntoIterator<Item = (String, String)>) -> BlobPlace {
+        if let BlobPlace::S3 { settings, .. } = &mut self {
+            settings.extend(given.into_iter().filter(|(name, _)| s3::is_setting(name)));
+        }
+        self
+    }
+
     pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Option<PathBuf>), BlobError> {
         match self {
             BlobPlace::Folder(folder) => {
@@ -49,25 +59,9 @@ impl BlobPlace {
                 let store = LocalFileSystem::new_with_prefix(folder)?;
                 Ok((Arc::new(store), Some(folder.clone())))
             }
-            BlobPlace::S3 { bucket, prefix, settings } => Ok((s3(bucket, prefix, settings)?, None)),
+            BlobPlace::S3 { bucket, prefix, settings } => Ok((s3::open(bucket, prefix, settings)?, None)),
         }
     }
-}
-
-#[cfg(feature = "s3")]
-fn s3(bucket: &str, prefix: &str, settings: &[(String, String)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
-    use object_store::{aws::AmazonS3Builder, prefix::PrefixStore};
-    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
-    for (name, value) in settings {
-        builder = builder.with_config(name.to_lowercase().parse()?, value);
-    }
-    Ok(Arc::new(PrefixStore::new(builder.build()?, prefix)))
-}
-
-#[cfg(not(feature = "s3"))]
-fn s3(_: &str, _: &str, _: &[(String, String)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
-    let message = "this anneal was built without S3; build it with the feature s3, or use a folder";
-    Err(io::Error::new(io::ErrorKind::Unsupported, message).into())
 }
 
 impl FromStr for BlobPlace {

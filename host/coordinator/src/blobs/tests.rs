@@ -131,3 +131,52 @@ fn places_read() {
         assert!(text.parse::<BlobPlace>().is_err(), "{text}");
     }
 }
+
+/// 20 MiB: more parts than one, and no whole number of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storage_of_s3_keeps_blobs_as_a_folder_does() {
+    let storage = anneal_tests::s3::Storage::start();
+    let place: BlobPlace = storage.place().parse().expect("a place");
+    let place = place
+        .with_settings(storage.settings().into_iter().chain([("AWS_NONSENSE".to_owned(), String::new())]));
+    let blobs = Blobs::open(&place).expect("a place");
+    let folder = tempfile::tempdir().expect("a folder");
+    for bytes in [0, 1, 372, 20 << 20] {
+        let bytes: Vec<u8> = (0..bytes).map(|at: u32| (at % 251) as u8).collect();
+        let whole = blob(&bytes);
+        assert_eq!(blobs.size(whole.digest).await.expect("storage"), None);
+        let path = folder.path().join("upload");
+        std::fs::write(&path, &bytes).expect("written");
+        blobs.keep_file(whole.digest, &path).await.expect("kept");
+        assert!(!path.exists());
+        assert_eq!(blobs.size(whole.digest).await.expect("storage"), Some(whole.bytes));
+        assert!(blobs.is_sound(whole.digest, u64::MAX).await.expect("storage"));
+        if bytes.len() > 9 {
+            assert_eq!(read(&blobs, whole.digest, 3, whole.bytes - 4).await, bytes[3..bytes.len() - 4]);
+            blobs.fetch(whole.digest, &path).await.expect("fetched");
+            assert_eq!(std::fs::read(&path).expect("a file"), bytes);
+        }
+        let name = storage.names().into_iter().find(|name| name.ends_with(&whole.digest.to_string()));
+        let name = name.expect("it has the digest's name");
+        assert!(name.starts_with("blobs/"), "{name}");
+        if !bytes.is_empty() {
+            storage.put(&name, &vec![7; bytes.len()]);
+            assert!(!blobs.is_sound(whole.digest, u64::MAX).await.expect("storage"), "{}", bytes.len());
+        }
+        blobs.delete(whole.digest).await.expect("deleted");
+        blobs.delete(whole.digest).await.expect("nothing is there to delete");
+        assert!(matches!(blobs.body(whole.digest, 0, 1).await, Err(BlobError::Missing(_))));
+    }
+    // Without the operator's word nothing travels in the clear.
+    let settings = storage.settings().into_iter().filter(|(name, _)| name != "AWS_ALLOW_HTTP");
+    let place: BlobPlace = storage.place().parse().expect("a place");
+    let refused = Blobs::open(&place.with_settings(settings)).expect("nothing is asked yet");
+    let error = refused.size(Digest::of(b"x")).await.expect_err("plain HTTP");
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        words += &format!(": {error}");
+        cause = error.source();
+    }
+    assert!(words.contains("AWS_ALLOW_HTTP"), "{words}");
+}
