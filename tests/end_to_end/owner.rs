@@ -114,7 +114,11 @@ impl Site {
     }
 
     fn set_up(&self, more: &[&str]) {
-        let arguments = ["--no-payout", "--limits", "dedicated", "--device", "cpu", "--threads", "1"];
+        self.set_up_on("cpu", more);
+    }
+
+    fn set_up_on(&self, device: &str, more: &[&str]) {
+        let arguments = ["--no-payout", "--limits", "dedicated", "--device", device, "--threads", "1"];
         let line = [&["setup", "--coordinator", &self.url][..], &arguments[..], more, &["--json"]].concat();
         let report = self.anneal(&line).success().json();
         assert_eq!(report["limits"], "dedicated");

@@ -7,6 +7,7 @@ mod blobs;
 mod calls;
 mod options;
 mod retry;
+mod throttle;
 
 use std::{
     sync::{
@@ -35,6 +36,7 @@ use crate::{
 pub use blobs::Progress;
 pub use options::ClientOptions;
 pub use retry::Retry;
+pub use throttle::Throttle;
 
 /// Bytes of a JSON reply.
 const REPLY_BYTES_MAX: usize = 64 << 20;
@@ -55,6 +57,7 @@ struct Inner {
     about: About,
     grant: Option<HeaderValue>,
     retry: Retry,
+    throttle: Option<Arc<Throttle>>,
     /// When this client began. Its clock counts from here: the system's may jump.
     began: Instant,
     /// The coordinator's clock less ours, in milliseconds.
@@ -160,6 +163,7 @@ impl Client {
                 about,
                 grant,
                 retry: options.retry,
+                throttle: options.throttle,
                 began: Instant::now(),
                 clock_offset_ms: AtomicI64::new(offset),
             }),
@@ -310,6 +314,13 @@ impl Client {
             }
         }
         answered(&self.inner.http, &self.inner.url, request).await
+    }
+
+    /// Waits until bytes of a blob may travel.
+    async fn pass(&self, bytes: u64) {
+        if let Some(throttle) = &self.inner.throttle {
+            throttle.take(bytes).await;
+        }
     }
 
     /// Our clock: it neither jumps nor stands still while this machine is awake.

@@ -17,7 +17,8 @@ pub use job::{
 };
 pub use provider::{
     BATCH_ITEMS_MAX, Batch, BatchReply, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty, Enrol,
-    FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease, NoLease, Poll,
-    PollReply, ProviderPause, ProviderView, Providers, RevealItem, StateRef, TraceItem, TraceLevel,
+    FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease, LeaseDeveloper,
+    NoLease, Poll, PollReply, ProviderPause, ProviderView, Providers, RevealItem, StateRef, TraceItem,
+    TraceLevel, component_claim, sign_component,
 };
 pub use receipt::SignedReceipt;

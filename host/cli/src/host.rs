@@ -9,6 +9,7 @@ use std::{
 };
 
 use anneal_job::report::DeviceReport;
+use anneal_policy::policy::Shares;
 use anneal_provider::Compiler;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
@@ -16,7 +17,7 @@ use anneal_sandbox::{
     confine::{Confinement, GroupFolders, Requirement},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
-use anneal_sensors::{Screen, SensorsConfig};
+use anneal_sensors::{PciAddress, Screen, SensorsConfig};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
@@ -51,6 +52,9 @@ pub struct Host {
     pub groups: GroupFolders,
     /// Where sensors are: ANNEAL_SENSORS_ROOT in place of `/`, ANNEAL_NVML in place of `libnvidia-ml.so.1`.
     pub sensors: SensorsConfig,
+    /// The GPU whose sensors stand for those of a GPU that is a program: ANNEAL_SENSORS_GPU, a PCI address. For
+    /// tests, which have no other: such a GPU is held to the policy as a real one would be.
+    pub sensors_gpu: Option<PciAddress>,
     /// The time zone of this machine.
     pub zone: String,
 }
@@ -78,6 +82,7 @@ impl Host {
                 process: std::process::id(),
                 screen: screen(),
             },
+            sensors_gpu: env::var("ANNEAL_SENSORS_GPU").ok().and_then(|address| address.parse().ok()),
             zone: zone(),
         })
     }
@@ -115,6 +120,22 @@ impl Host {
     pub fn worker_for(&self, backend: &Backend, requirement: Requirement) -> WorkerMachine {
         let confinement = Confinement::new(requirement);
         WorkerMachine { confinement, ..self.worker(backend, Some(worker_memory_bytes())) }
+    }
+
+    /// The same within the owner's shares of main memory and of a GPU's.
+    pub fn worker_within(
+        &self,
+        backend: &Backend,
+        requirement: Requirement,
+        shares: &Shares,
+    ) -> WorkerMachine {
+        let mut worker = self.worker_for(backend, requirement);
+        let share = shares.ram.map_or(u64::MAX, |share| share.0);
+        worker.memory_bytes = worker.memory_bytes.map(|bytes| bytes.min(share));
+        if worker.gpu {
+            worker.backend.device_memory_bytes = shares.gpu_memory.map(|share| share.0);
+        }
+        worker
     }
 
     /// Runs the conformance vectors on a backend and measures it. A process of its own does: what a driver prints

@@ -1,8 +1,8 @@
 //! Between the wire's types and the market's. Only shapes: what is allowed is the market's to say.
 
 use anneal_api::{
-    ErrorBody, ErrorCode,
-    wire::{self, Duty, FindingView, RevealItem, TraceItem},
+    ErrorBody, ErrorCode, Signature,
+    wire::{self, Duty, FindingView, LeaseDeveloper, RevealItem, TraceItem},
 };
 use anneal_job::Identity;
 use anneal_market::{
@@ -28,6 +28,7 @@ pub(crate) fn spec(spec: wire::JobSpec) -> JobSpec {
         allow: spec.allow,
         private: spec.private,
         test: spec.test,
+        component_signature: spec.component_signature.map(|signature| signature.to_string()),
     }
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn wire_spec(spec: JobSpec) -> wire::JobSpec {
         allow: spec.allow,
         private: spec.private,
         test: spec.test,
+        component_signature: spec.component_signature.as_deref().and_then(Signature::parse),
     }
 }
 
@@ -95,6 +97,10 @@ pub(crate) fn lease(device: u32, lease: Lease) -> wire::Lease {
         salt: lease.salt,
         task: lease.task,
         task_id: lease.task_id,
+        developer: Some(LeaseDeveloper {
+            identity: lease.developer,
+            component_signature: lease.component_signature.as_deref().and_then(Signature::parse),
+        }),
         component: lease.component,
         inputs_blob: lease.inputs_blob,
         states: lease.states.into_iter().map(state).collect(),

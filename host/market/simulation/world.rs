@@ -205,6 +205,7 @@ impl World {
             allow: BTreeSet::new(),
             private: number.is_multiple_of(2),
             test: false,
+            component_signature: None,
         }
     }
 

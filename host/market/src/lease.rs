@@ -121,6 +121,8 @@ impl Market {
             salt: self.jobs[&key.job].salt,
             task: self.runnable(key).expect("a task that is open is in its plan"),
             task_id: task.id,
+            developer: self.jobs[&key.job].developer,
+            component_signature: spec.component_signature.clone(),
             component: spec.component,
             inputs_blob: spec.inputs_blob,
             states: task.states.clone(),

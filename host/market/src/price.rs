@@ -39,7 +39,7 @@ impl Market {
     }
 
     /// What a class is paid for 10^9 gas.
-    pub(crate) fn price_of(&self, class: &DeviceClass) -> Price {
+    pub fn price_of(&self, class: &DeviceClass) -> Price {
         self.classes.get(class).map_or(self.parameters.price_initial, |class| class.price)
     }
 

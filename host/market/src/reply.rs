@@ -1,6 +1,6 @@
 //! What the market answers to whoever sent the command.
 
-use anneal_job::{AttemptId, Blob, Credits, Digest, JobId, Price, Span, TaskId, Timestamp};
+use anneal_job::{AttemptId, Blob, Credits, Digest, Identity, JobId, Price, Span, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{TaskTag, TraceLevel};
@@ -89,6 +89,10 @@ pub struct Lease {
     pub task: anneal_job::Task,
     /// Its id.
     pub task_id: TaskId,
+    /// Whose job it is.
+    pub developer: Identity,
+    /// The developer's signature over the component's digest, where there is one.
+    pub component_signature: Option<String>,
     /// The component's file.
     pub component: Blob,
     /// The file with all inputs.

@@ -41,6 +41,10 @@ pub struct JobSpec {
     pub private: bool,
     /// Software GPUs may take it.
     pub test: bool,
+    /// The developer's signature over the component's digest, as text: for providers, who check it. Here it is
+    /// only kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component_signature: Option<String>,
 }
 
 /// What a machine must have.

@@ -313,6 +313,7 @@ impl Running {
             Heard::Polled(Ok(reply)) => {
                 self.poll = None;
                 self.told_poll(&reply);
+                self.shared.would_earn(&reply);
                 let leases = reply.leases.clone();
                 self.desk.polled(reply, now);
                 leases.iter().for_each(|lease| self.told_lease(lease));
@@ -334,16 +335,19 @@ impl Running {
                 self.trouble(&error, enrol).await;
             }
             Heard::Ran(attempt, finished) => {
-                self.ended(attempt);
+                self.stops.remove(&attempt);
+                self.shared.ran(attempt);
                 self.desk.ran(attempt, *finished);
             }
             // A lease that never ran on this machine is no fault of its.
-            Heard::Fetched(attempt, Err(failure)) => self.desk.failed(attempt, failure, now),
+            Heard::Fetched(attempt, Err(failure)) => {
+                self.desk.failed(attempt, failure, now);
+            }
             Heard::Fetched(attempt, Ok(())) => self.desk.fetched(attempt),
             Heard::Failed(attempt, failure) => {
                 self.ended(attempt);
-                self.shared.board.change(|status| status.faults += 1);
-                self.desk.failed(attempt, failure, now);
+                let is_fault = self.desk.failed(attempt, failure, now);
+                self.shared.board.change(|status| status.faults += u64::from(is_fault));
             }
             Heard::Traced(attempt, level, traced) => {
                 self.ended(attempt);
@@ -377,10 +381,11 @@ impl Running {
         }
     }
 
-    /// Blobs that no attempt needs go when there are too many.
+    /// Blobs that no attempt needs go when there are too many, counted with the states that wait for a verdict.
     fn trim(&self) {
         let needed: BTreeSet<_> = self.desk.records().flat_map(|record| digests_of(&record.lease)).collect();
-        if let Err(error) = self.shared.folder.trim(self.blob_bytes_max, &needed) {
+        let kept = self.blob_bytes_max.saturating_sub(self.shared.folder.state_bytes());
+        if let Err(error) = self.shared.folder.trim(kept, &needed) {
             tracing::warn!(error = chain(&error), "old blobs stay");
         }
     }

@@ -246,18 +246,26 @@ impl Desk {
         }
     }
 
-    /// An attempt or a trace of it failed for this machine's sake.
-    pub fn failed(&mut self, attempt: AttemptId, failure: Failure, now: Timestamp) {
-        let Some(known) = self.attempts.get_mut(&attempt) else { return };
+    /// An attempt or a trace of it failed for this machine's sake, or because it was stopped. Says whether it is a
+    /// fault: what nobody wants any more, or is given back, is none.
+    pub fn failed(&mut self, attempt: AttemptId, failure: Failure, now: Timestamp) -> bool {
+        let Some(known) = self.attempts.get_mut(&attempt) else { return false };
         known.busy = false;
         known.blobs = Blobs::Unasked;
         if known.record.finished.is_some() {
             known.retry_at = later(now);
-            return;
+            return true;
         }
         match failure {
-            Failure::Fault(fault) => known.fault = Some(fault),
-            Failure::Blob => known.give_back = Some(GiveBackReason::Blob),
+            Failure::Fault(_) if known.give_back.is_some() => false,
+            Failure::Fault(fault) => {
+                known.fault = Some(fault);
+                true
+            }
+            Failure::Blob => {
+                known.give_back = Some(GiveBackReason::Blob);
+                false
+            }
         }
     }
 

@@ -152,6 +152,16 @@ impl Folder {
         self.path.join(ATTEMPTS).join(attempt.to_string()).join(STATE)
     }
 
+    /// Bytes of all attempts' states.
+    pub fn state_bytes(&self) -> u64 {
+        let entries = self.attempts.entries().into_iter().flatten().flatten();
+        let bytes = entries.filter_map(|entry| {
+            let state = Path::new(&entry.file_name()).join(STATE);
+            Some(self.attempts.metadata(state).ok()?.len())
+        });
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// Where a blob is, or goes.
     pub fn blob(&self, digest: Digest) -> PathBuf {
         self.path.join(BLOBS).join(digest.to_string())

@@ -19,13 +19,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anneal_job::AttemptId;
-use anneal_policy::{EnergyUsed, History, KilowattHours, Moment, Policy, Readings, decide};
+use anneal_job::{AttemptId, Identity};
+use anneal_policy::{EnergyUsed, History, KilowattHours, Moment, Piconero, Policy, Readings, decide};
 use anneal_sandbox::{PaceHandle, files};
 use thiserror::Error;
 
 use crate::status::DeviceLimits;
-use admission::Needs;
+use admission::Taken;
 pub use orders::FINISH_WITHIN;
 use orders::{AtWork, Orders};
 
@@ -93,7 +93,7 @@ struct Ward {
 struct Standing {
     devices: BTreeMap<u32, DeviceStanding>,
     /// What is taken of the machine.
-    taken: BTreeMap<AttemptId, (u32, Needs)>,
+    taken: BTreeMap<AttemptId, Taken>,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +101,8 @@ struct DeviceStanding {
     history: History,
     orders: Orders,
     work: Option<AtWork>,
+    /// What an hour of work would earn, as each coordinator said last.
+    earnings: BTreeMap<Identity, Piconero>,
 }
 
 /// The thread that looks; it ends with this.
@@ -174,8 +176,13 @@ impl Warden {
         let Some(ward) = self.wards.get(&device) else { return };
         let mut standing = self.standing();
         let energy_elsewhere = self.energy_elsewhere(&standing, device, now);
-        let readings = Readings { device: ward.name.name.clone(), energy_elsewhere, ..readings };
         let Some(known) = standing.devices.get_mut(&device) else { return };
+        let readings = Readings {
+            device: ward.name.name.clone(),
+            energy_elsewhere,
+            earnings_per_hour: known.earnings.values().max().copied(),
+            ..readings
+        };
         let decided = decide(&ward.policy, &readings, &known.history, now);
         known.orders = known.orders.after(&decided, known.work.as_ref(), now.steady_ms);
         known.history = decided.history;
@@ -203,7 +210,17 @@ impl Warden {
     /// Whether a device may begin something now.
     pub fn begins(&self, device: u32) -> bool {
         let is_heard = self.pace(device).pace() != anneal_tensor::Pace::Pause;
-        is_heard && self.standing().devices.get(&device).is_some_and(|known| known.orders.begins)
+        let standing = self.standing();
+        is_heard
+            && standing.devices.get(&device).is_some_and(|known| known.orders.begins)
+            && standing.has_room(device, self.policy.shares.concurrent_tasks)
+    }
+
+    /// What an hour of a device's work would earn now, as a coordinator says.
+    pub fn would_earn(&self, device: u32, coordinator: Identity, an_hour: Piconero) {
+        if let Some(known) = self.standing().devices.get_mut(&device) {
+            known.earnings.insert(coordinator, an_hour);
+        }
     }
 
     /// Whether what a device has is to be given back.

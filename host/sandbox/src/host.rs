@@ -67,6 +67,8 @@ pub(crate) struct Host {
     pub clock: Clock,
     /// What is traced.
     pub trace: Trace,
+    /// Calls out of the guest that have not returned: of the contract, and of the runtime's own helpers.
+    pub calls_out: u32,
 }
 
 /// What a new store is made of.
@@ -109,6 +111,7 @@ impl Host {
             clock,
             trace,
             task,
+            calls_out: 0,
         }
     }
 
@@ -162,8 +165,18 @@ impl Host {
     }
 
     /// The guest goes on only while its budget covers what its last call recorded.
+    ///
+    /// The runtime's own helpers (an epoch's end, memory that grows) are calls out, too, and the guest's code keeps
+    /// its fuel in a register over them: what was taken then would be forgotten. Within a call of the contract that
+    /// happens where the guest makes room for the answer, so gas is collected when the outermost call returns.
     pub(crate) fn collect_gas(mut store: StoreContextMut<'_, Host>, hook: CallHook) -> wasmtime::Result<()> {
-        if !matches!(hook, CallHook::ReturningFromHost) {
+        let calls_out = &mut store.data_mut().calls_out;
+        match hook {
+            CallHook::CallingHost => *calls_out += 1,
+            CallHook::ReturningFromHost => *calls_out = calls_out.saturating_sub(1),
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => return Ok(()),
+        }
+        if *calls_out > 0 {
             return Ok(());
         }
         let gas = store.data().graph.meter().take_gas();

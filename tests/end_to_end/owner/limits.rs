@@ -1,5 +1,7 @@
 //! A provider obeys its owner's policy: the real process with a real job, on a machine whose sensors the test writes.
 
+mod rules;
+
 use anneal_tests::{machine::MachineStandIn, workspace};
 use serde_json::Value;
 

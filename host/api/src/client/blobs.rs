@@ -93,6 +93,7 @@ impl Client {
             }
             furthest = furthest.max(Some(state.offset));
             let piece = piece(&mut file, state.offset, blob.bytes).await.map_err(unreadable)?;
+            self.pass(piece.len() as u64).await;
             let query = UploadQuery { offset: state.offset, bytes: blob.bytes, attempt };
             state = match self.inner.retry.run(|| self.put_piece(at, query, piece.clone())).await {
                 // A piece whose reply was lost has moved the upload: go on from there.
@@ -204,6 +205,7 @@ impl Client {
                 Ok(Some(frame)) => frame.map_err(|error| network(&self.inner.url, error))?,
             };
             let Ok(bytes) = frame.into_data() else { continue };
+            self.pass(bytes.len() as u64).await;
             let written = download.write(&bytes).await;
             written.map_err(|source| file_error(&download.part, "written", source))?;
             if download.offset > blob.bytes {

@@ -10,6 +10,7 @@ use crate::{
         LogQuery, PauseProvider, PollProvider, ProviderPath, Quotes, Resume, SendBatch, Submit,
     },
     log::{LogError, LogSummary, LogVerifier},
+    wire::sign_component,
     wire::{
         About, Batch, BatchReply, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobSpec,
         JobView, Jobs, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote, QuoteJob, SubmitJob,
@@ -37,9 +38,13 @@ impl Client {
         self.call::<Quotes>(&NOTHING, &NOTHING, &QuoteJob { spec }).await
     }
 
-    /// Submits a job. Its blobs must be there: see [`Client::upload_missing`].
+    /// Submits a job, and signs its component where nobody has. Its blobs must be there: see
+    /// [`Client::upload_missing`].
     pub async fn submit(&self, job: &SubmitJob) -> Result<Submitted, ClientError> {
-        self.call::<Submit>(&NOTHING, &NOTHING, job).await
+        let mut job = job.clone();
+        let component = job.spec.component.digest;
+        job.spec.component_signature.get_or_insert_with(|| sign_component(&self.key(), component));
+        self.call::<Submit>(&NOTHING, &NOTHING, &job).await
     }
 
     /// One's own jobs, the newest first.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anneal_job::Identity;
 
-use super::Retry;
+use super::{Retry, Throttle};
 use crate::{CoordinatorUrl, Secret, SecretKey};
 
 /// Where to connect, as whom, and how patiently.
@@ -24,6 +24,8 @@ pub struct ClientOptions {
     pub grant: Option<Secret>,
     /// How long a lost connection is tried again.
     pub retry: Retry,
+    /// How fast blobs may travel, together with those of other clients that have the same one.
+    pub throttle: Option<Arc<Throttle>>,
 }
 
 impl ClientOptions {
@@ -37,6 +39,7 @@ impl ClientOptions {
             certificates: Vec::new(),
             grant: None,
             retry: Retry::default(),
+            throttle: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SignedReceipt;
+use crate::Signature;
 
 /// A job to be run. Its component and inputs must be uploaded before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +70,10 @@ pub struct JobSpec {
     /// Software GPUs may take it.
     #[serde(default)]
     pub test: bool,
+    /// By the developer over [`component_claim`](super::component_claim) of the component. Providers that choose
+    /// their developers take no job without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component_signature: Option<Signature>,
 }
 
 impl JobSpec {

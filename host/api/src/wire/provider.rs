@@ -1,15 +1,16 @@
 //! Providers: enrolling, polling for work, and the batch in which they report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_job::{
-    AttemptId, Blob, Credits, Digest, HostFault, Identity, Price, Span, Task, TaskId, Timestamp, Versions,
+    AttemptId, Blob, Credits, Digest, HostFault, Identity, Price, RecordHasher, Span, Task, TaskId,
+    Timestamp, Versions,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SignedReceipt;
-use crate::ErrorBody;
+use crate::{ErrorBody, SecretKey, Signature};
 
 /// Devices of a provider.
 pub const DEVICES_MAX: usize = 64;
@@ -75,6 +76,9 @@ pub struct PollReply {
     pub revision: u64,
     /// For each idle device that got none, why.
     pub none: Vec<NoLease>,
+    /// What 10^9 gas pay now on each of this provider's devices, so that it may compare it with its costs.
+    #[serde(default)]
+    pub prices: BTreeMap<u32, Price>,
 }
 
 /// Why there is no work for a device.
@@ -103,6 +107,9 @@ pub struct Lease {
     pub task: Task,
     /// Its id; recomputed, not believed.
     pub task_id: TaskId,
+    /// Whose job it is; an earlier version's coordinator does not say it.
+    #[serde(default)]
+    pub developer: Option<LeaseDeveloper>,
     /// The component's file.
     pub component: Blob,
     /// The file with all inputs.
@@ -117,6 +124,33 @@ pub struct Lease {
     pub heartbeat_every: Span,
     /// What is paid for 10^9 gas.
     pub price: Price,
+}
+
+/// Whose job a lease is of: as the coordinator says, and as the developer has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaseDeveloper {
+    /// Who.
+    pub identity: Identity,
+    /// By them over [`component_claim`] of the lease's component; null where they signed nothing.
+    pub component_signature: Option<Signature>,
+}
+
+impl LeaseDeveloper {
+    /// Whether the developer signed this component; `None` where there is no signature.
+    pub fn signed(&self, component: Digest) -> Option<bool> {
+        let signature = self.component_signature?;
+        Some(signature.is_by(&self.identity, &component_claim(component)))
+    }
+}
+
+/// What a developer signs of a component: that it is theirs to have run.
+pub fn component_claim(component: Digest) -> Digest {
+    RecordHasher::new("anneal component 1").bytes(component.as_bytes()).finish()
+}
+
+/// A developer's signature over a component.
+pub fn sign_component(key: &SecretKey, component: Digest) -> Signature {
+    key.sign(&component_claim(component))
 }
 
 /// A task's state.

@@ -10,7 +10,8 @@ pub mod offered;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey};
+use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey, client::Throttle};
+use anneal_policy::policy::Shares;
 use anneal_provider::{
     Agent, AgentError, Folder, Owner, OwnerStatus, StatusBoard, Wish, agent::folder_of, control,
     lock::FolderLock, page, warden::Warden,
@@ -50,19 +51,21 @@ pub struct Provided {
 /// where no device may be offered; where another process works in the folder.
 pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome<Provided> {
     let base = owner::folder(arguments.folder.as_deref(), host);
-    let settings = Settings::read(&base)?.with(arguments)?;
+    let mut settings = Settings::read(&base)?.with(arguments)?;
     let urls = coordinators(&settings, host)?;
     let requirement = requirement(&urls, host)?;
     let key = key_in(&base)?;
     let _alone = FolderLock::take(&base).map_err(Failure::host)?;
     let owner = Owner::open(&base, env!("CARGO_PKG_VERSION")).map_err(Failure::host)?;
     let policy = limits::read(arguments.policy.as_deref(), &base)?;
+    let shares = policy.as_ref().map(|(_, policy)| policy.shares).unwrap_or_default();
+    settings.threads = fewest(settings.threads, shares.cpu_threads);
     let offered = offered::offered(&settings, &base, host, terminal)?;
     terminal.note(format!("provider {}", key.identity()));
     let Some((path, policy)) = policy else {
         terminal.warn("no limits: `anneal setup` writes a policy.toml, which holds heat, power and hours");
         return wait_for(work(
-            Work { settings, urls, base, key, offered, owner, requirement, warden: None },
+            Work { settings, shares, urls, base, key, offered, owner, requirement, warden: None },
             host,
             terminal,
         ));
@@ -70,7 +73,7 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     terminal.note(format!("limits of {}; `anneal status` shows what they do", path.display()));
     let (warden, watch) = limits::watch(policy, &base, &offered, host)?;
     let work = work(
-        Work { settings, urls, base, key, offered, owner, requirement, warden: Some(warden) },
+        Work { settings, shares, urls, base, key, offered, owner, requirement, warden: Some(warden) },
         host,
         terminal,
     );
@@ -82,6 +85,7 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
 /// What is worked with.
 struct Work {
     settings: Settings,
+    shares: Shares,
     urls: Vec<CoordinatorUrl>,
     base: PathBuf,
     key: Arc<SecretKey>,
@@ -95,8 +99,10 @@ async fn work(work: Work, host: &Host, terminal: &Terminal) -> Outcome<Provided>
     let owner = &work.owner;
     let mut services = serve_owner(&work, terminal).await?;
     let mut agents = JoinSet::new();
+    // All agents together.
+    let throttle = work.shares.bandwidth.map(|share| Arc::new(Throttle::new(share.0)));
     for url in &work.urls {
-        let agent = agent(&work, url, host).await?;
+        let agent = agent(&work, url, throttle.clone(), host).await?;
         terminal.note(format!("working for {url}"));
         agents.spawn(agent.run(owner.wished()));
     }
@@ -137,9 +143,15 @@ async fn serve_owner(work: &Work, terminal: &Terminal) -> Outcome<JoinSet<()>> {
     Ok(services)
 }
 
-async fn agent(work: &Work, url: &CoordinatorUrl, host: &Host) -> Outcome<Agent> {
-    let Work { settings, base, key, offered, owner, requirement, warden, .. } = work;
-    let client = Client::connect(ClientOptions::new(url.clone(), Arc::clone(key))).await.map_err(failure)?;
+async fn agent(
+    work: &Work,
+    url: &CoordinatorUrl,
+    throttle: Option<Arc<Throttle>>,
+    host: &Host,
+) -> Outcome<Agent> {
+    let Work { settings, shares, base, key, offered, owner, requirement, warden, .. } = work;
+    let options = ClientOptions { throttle, ..ClientOptions::new(url.clone(), Arc::clone(key)) };
+    let client = Client::connect(options).await.map_err(failure)?;
     let folder = Folder::open(&folder_of(base, &client.coordinator())).map_err(Failure::host)?;
     let board = StatusBoard::default();
     board.change(|status| status.coordinator = url.to_string());
@@ -151,11 +163,17 @@ async fn agent(work: &Work, url: &CoordinatorUrl, host: &Host) -> Outcome<Agent>
         folder: Arc::new(folder),
         name: if settings.name.is_empty() { unnamed(key) } else { settings.name.clone() },
         payout: settings.payout.clone(),
-        devices: offered.iter().map(|offered| offered.device(host, *requirement)).collect(),
-        blob_bytes_max: BLOB_BYTES_MAX,
+        devices: offered.iter().map(|offered| offered.device(host, *requirement, shares)).collect(),
+        blob_bytes_max: BLOB_BYTES_MAX.min(shares.disk.map_or(u64::MAX, |share| share.0)),
         board,
         warden: warden.clone(),
     })
+}
+
+/// The smaller of what is set and the owner's share.
+fn fewest(threads: Option<usize>, share: Option<u32>) -> Option<usize> {
+    let share = share.and_then(|share| usize::try_from(share).ok());
+    threads.into_iter().chain(share).min()
 }
 
 /// A provider without a name is told from others all the same.

@@ -63,6 +63,8 @@ pub fn submission(job: &Job, terms: &Terms) -> Outcome<Submission> {
         allow: terms.allow.iter().copied().collect(),
         private: !terms.public,
         test: terms.test,
+        // The client signs as it submits.
+        component_signature: None,
     };
     Ok(Submission { spec, blobs })
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anneal_api::{
     ErrorBody, ErrorCode,
     endpoints::{Cancel, GetJob, ListJobs, Quotes, Resume, Submit, WAIT_MS_MAX},
-    wire::{Cancelled, JobSpec, JobState, Jobs, SubmitJob, Submitted},
+    wire::{Cancelled, JobSpec, JobState, Jobs, LeaseDeveloper, SubmitJob, Submitted},
 };
 use anneal_job::{Blob, Identity, JobId};
 use anneal_market::{Account, Command, Rejection, Reply};
@@ -41,6 +41,7 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
     let developer = ask.caller.who()?;
     let key = ask.caller.key().ok_or_else(|| ErrorCode::SignatureMissing.because("a command needs an id"))?;
     check_name(&ask.body.name)?;
+    check_signature(developer, &ask.body.spec)?;
     check_blobs(&app, developer, &ask.body.spec).await?;
     let grant = app.config.grants.developer;
     let submitted = app.turn(Some(key), move |turn| {
@@ -70,6 +71,15 @@ fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Resu
             to_json(&Submitted { job, salt, quote })
         }
         other => Err(unexpected(&other)),
+    }
+}
+
+/// A component that is signed must be signed by who submits it: every provider would refuse the job.
+fn check_signature(developer: Identity, spec: &JobSpec) -> Result<(), ErrorBody> {
+    let signed = LeaseDeveloper { identity: developer, component_signature: spec.component_signature };
+    match signed.signed(spec.component.digest) {
+        Some(false) => Err(ErrorCode::Invalid.because("the component's signature is not by who submits it")),
+        Some(true) | None => Ok(()),
     }
 }
 

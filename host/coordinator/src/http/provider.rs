@@ -245,13 +245,21 @@ fn ask_for(
     };
     let revision = revision(&demands);
     let duties: Vec<Duty> = demands.into_iter().map(convert::duty).collect();
-    let reply = PollReply { leases, duties, revision, none };
+    let prices = prices(turn, provider);
+    let reply = PollReply { leases, duties, revision, none, prices };
     Ok((reply, Duration::from_millis(again.0)))
 }
 
 fn class_of(turn: &Turn<'_>, provider: Identity, device: DeviceId) -> Option<DeviceClass> {
     let device = turn.market().provider(&provider)?.devices.get(&device)?;
     Some(device.offer.class.clone())
+}
+
+/// What work is paid now on each of a provider's devices.
+fn prices(turn: &Turn<'_>, provider: Identity) -> BTreeMap<u32, anneal_job::Price> {
+    let market = turn.market();
+    let devices = market.provider(&provider).into_iter().flat_map(|provider| &provider.devices);
+    devices.map(|(id, device)| (id.0, market.price_of(&device.offer.class))).collect()
 }
 
 fn hint_name(hint: NothingHint) -> String {

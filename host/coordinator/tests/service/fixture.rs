@@ -117,6 +117,7 @@ impl Job {
             allow: [].into(),
             private: true,
             test: false,
+            component_signature: None,
         };
         Job { spec, files: vec![component, inputs] }
     }

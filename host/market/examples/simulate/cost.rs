@@ -133,6 +133,7 @@ impl Bench {
             allow: BTreeSet::new(),
             private: true,
             test: false,
+            component_signature: None,
         };
         self.apply(Command::Submit { developer, nonce: number, spec: Box::new(spec) });
     }

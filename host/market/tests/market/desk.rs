@@ -68,6 +68,7 @@ pub fn spec(plan: PlanSpec, redundancy: Redundancy) -> JobSpec {
         allow: BTreeSet::new(),
         private: true,
         test: false,
+        component_signature: None,
     }
 }
 

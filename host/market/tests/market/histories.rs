@@ -477,6 +477,7 @@ fn spec(plan: u8, redundancy: u8, workers: u8, cap: u64) -> JobSpec {
         allow: BTreeSet::new(),
         private: plan.is_multiple_of(2),
         test: true,
+        component_signature: None,
     }
 }
 

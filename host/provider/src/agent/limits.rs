@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anneal_api::wire::Lease;
-use anneal_job::AttemptId;
+use anneal_api::wire::{Lease, PollReply};
+use anneal_job::{AttemptId, ByteCount};
+use anneal_policy::Piconero;
 use anneal_sandbox::PaceHandle;
 
 use super::{Running, Shared, attempts::describe};
@@ -46,6 +47,25 @@ impl Shared {
         if let Some(warden) = &self.warden {
             let unfinished = records.filter(|record| record.finished.is_none());
             unfinished.for_each(|record| warden.remember(&record.lease));
+        }
+    }
+
+    /// What the devices would earn. Until there is money a credit counts as a piconero.
+    pub(super) fn would_earn(&self, reply: &PollReply) {
+        let Some(warden) = &self.warden else { return };
+        for (device, price) in &reply.prices {
+            let Some(offered) = self.devices.get(device) else { continue };
+            let gas = offered.offer.speed_gas_per_second.saturating_mul(3600);
+            let earned = price.cost(gas).map_or(u64::MAX, |credits| credits.0);
+            warden.would_earn(*device, self.client.coordinator(), Piconero(earned));
+        }
+    }
+
+    /// The attempt has been run; its state waits for a verdict.
+    pub(super) fn ran(&self, attempt: AttemptId) {
+        if let Some(warden) = &self.warden {
+            let bytes = std::fs::metadata(self.folder.state(attempt)).map_or(0, |metadata| metadata.len());
+            warden.ran(attempt, ByteCount(bytes));
         }
     }
 

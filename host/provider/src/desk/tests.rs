@@ -8,8 +8,8 @@ use anneal_api::{
     wire::{BatchReply, HeartbeatReply, ItemReply, SignedReceipt},
 };
 use anneal_job::{
-    Completed, Entry, Limits, Price, Receipt, ReceiptOutcome, Span, Task, Versions, plan::place_alone,
-    result_digest,
+    Completed, Entry, FaultCode, Limits, Price, Receipt, ReceiptOutcome, Span, Task, Versions,
+    plan::place_alone, result_digest,
 };
 use proptest::prelude::*;
 
@@ -38,6 +38,7 @@ fn lease(number: u8, device: u32) -> Lease {
         salt: Digest::of(b"salt"),
         task_id: task.id(),
         task,
+        developer: None,
         component: Blob { digest: component, bytes: 9 },
         inputs_blob: None,
         states: Vec::new(),
@@ -70,7 +71,7 @@ fn finished(key: &SecretKey, lease: &Lease) -> Finished {
 }
 
 fn reply(leases: Vec<Lease>, duties: Vec<Duty>) -> PollReply {
-    PollReply { leases, duties, revision: 1, none: Vec::new() }
+    PollReply { leases, duties, revision: 1, none: Vec::new(), prices: BTreeMap::new() }
 }
 
 fn accept(batch: &Batch) -> BatchReply {
@@ -140,6 +141,29 @@ fn one_attempt_at_a_time_runs_on_a_device() {
     assert_eq!(desk.actions(NOW).into_iter().filter(is_run).count(), 1);
     let batch = desk.batch(NOW).expect("a lease given back");
     assert_eq!(batch.given_back.len(), 1);
+}
+
+#[test]
+fn what_was_stopped_is_no_fault() {
+    let mut desk = Desk::new([0], Vec::new(), NOW);
+    let fault = || Failure::Fault(HostFault { code: FaultCode::Internal, message: "it ended".to_owned() });
+    let attempt = lease(1, 0).attempt;
+    let begin = |desk: &mut Desk| {
+        desk.polled(reply(vec![lease(1, 0)], Vec::new()), NOW);
+        assert_eq!(desk.actions(NOW).iter().filter(|action| is_run(action)).count(), 1);
+    };
+    begin(&mut desk);
+    assert!(desk.failed(attempt, fault(), NOW), "nobody stopped it");
+    let batch = desk.batch(NOW).expect("a fault");
+    assert_eq!((batch.faults.len(), batch.given_back.len()), (1, 0));
+    desk.answered(&batch, &accept(&batch), NOW);
+    begin(&mut desk);
+    assert_eq!(desk.release(0), 1);
+    assert!(!desk.failed(attempt, fault(), NOW), "its owner wants the device");
+    let batch = desk.batch(NOW).expect("a lease given back");
+    assert_eq!((batch.faults.len(), batch.given_back.len()), (0, 1));
+    desk.answered(&batch, &accept(&batch), NOW);
+    assert!(!desk.failed(attempt, fault(), NOW), "nobody knows it any more");
 }
 
 #[test]

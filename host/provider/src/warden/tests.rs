@@ -1,8 +1,10 @@
 //! The warden between decisions and work: what runs, what is taken, what is given back, what is remembered. The
 //! decisions themselves are tested where they are made.
 
-use anneal_api::wire::Lease;
-use anneal_job::{Blob, Digest, Entry, Limits, Price, Span, Task, Timestamp, Versions, plan::place_alone};
+use anneal_api::wire::{Lease, LeaseDeveloper, sign_component};
+use anneal_job::{
+    Blob, ByteCount, Digest, Entry, Limits, Price, Span, Task, Timestamp, Versions, plan::place_alone,
+};
 use anneal_policy::{Celsius, Sensor};
 use anneal_tensor::{Duty, Pace};
 use proptest::prelude::*;
@@ -67,6 +69,7 @@ fn lease(number: u8) -> Lease {
         salt: Digest::of(b"salt"),
         task_id: task.id(),
         task,
+        developer: None,
         component: Blob { digest: component, bytes: 9 },
         inputs_blob: None,
         states: Vec::new(),
@@ -174,20 +177,110 @@ fn leases_are_taken_by_the_rules() {
     assert!(warden.admit(&lease(1), now).is_err());
 }
 
+/// The same on another device.
+fn lease_on(device: u32, number: u8) -> Lease {
+    Lease { device, ..lease(number) }
+}
+
 #[test]
 fn no_more_tasks_at_once_than_allowed_and_none_while_it_stands() {
-    let (_folder, warden) = scene("");
+    const OTHER: u32 = 1;
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let warden = Warden::new(policy(""), &own(&folder), [gpu(GPU), gpu(OTHER)]).expect("the folder is new");
     assert!(warden.admit(&lease(1), at(1).wall).is_err(), "nobody has looked yet");
-    warden.look(GPU, warm(50.0, &[]), at(1));
+    let look = |second| [GPU, OTHER].map(|device| warden.look(device, warm(50.0, &[]), at(second)));
+    look(1);
+    assert!(warden.begins(GPU) && warden.begins(OTHER));
     warden.admit(&lease(1), at(1).wall).expect("it is the first");
     warden.admit(&lease(1), at(1).wall).expect("it is the same");
-    let reasons = warden.admit(&lease(2), at(1).wall).expect_err("it is the second");
-    assert!(reasons[0].contains("concurrent-tasks"), "{reasons:?}");
+    // One that waits for its device is not at once with what runs there; another device's would be.
+    warden.admit(&lease(2), at(1).wall).expect("it runs after the first");
+    assert!(warden.begins(GPU) && !warden.begins(OTHER), "no lease is asked for that would be refused");
+    let reasons = warden.admit(&lease_on(OTHER, 3), at(1).wall).expect_err("it is the second at once");
+    assert!(reasons.iter().any(|reason| reason.contains("concurrent-tasks")), "{reasons:?}");
     warden.gave(lease(1).attempt);
-    warden.admit(&lease(2), at(1).wall).expect("it is alone");
-    warden.gave(lease(2).attempt);
-    warden.remember(&lease(3));
-    assert!(warden.admit(&lease(2), at(1).wall).is_err());
+    warden.ran(lease(2).attempt, ByteCount(9));
+    warden.admit(&lease_on(OTHER, 3), at(1).wall).expect("what has been run only waits for its verdict");
+    assert!(!warden.begins(GPU) && warden.begins(OTHER));
+    // What was taken in an earlier life goes on, also where it is too much by now.
+    warden.remember(&lease(4));
+    assert!(warden.begins(GPU) && warden.begins(OTHER));
+}
+
+#[test]
+fn files_are_counted_until_the_verdict() {
+    let (_folder, warden) = scene("[shares]\ndisk = \"10 GiB\"");
+    warden.look(GPU, warm(50.0, &[]), at(1));
+    let bytes = Limits::DEFAULT.tensor_bytes;
+    let fitting = (10_u64 << 30) / (bytes + 9);
+    for number in 0..fitting {
+        warden.admit(&lease(number as u8), at(1).wall).expect("there is room");
+    }
+    let reasons = warden.admit(&lease(200), at(1).wall).expect_err("there is none");
+    assert!(reasons.iter().any(|reason| reason.contains("disk")), "{reasons:?}");
+    warden.ran(lease(0).attempt, ByteCount(bytes));
+    assert!(warden.admit(&lease(200), at(1).wall).is_err(), "a state as large as it may be takes as much");
+    warden.ran(lease(0).attempt, ByteCount(100));
+    warden.admit(&lease(200), at(1).wall).expect("its state is small");
+}
+
+#[test]
+fn developers_are_known_by_what_they_signed() {
+    let (key, other) = (anneal_api::SecretKey::generate(), anneal_api::SecretKey::generate());
+    let (key, other) = (key.expect("random bytes"), other.expect("random bytes"));
+    let component = lease(1).task.component;
+    let signed = |key: &anneal_api::SecretKey, claims: &anneal_api::SecretKey| {
+        let component_signature = Some(sign_component(key, component));
+        Lease {
+            developer: Some(LeaseDeveloper { identity: claims.identity(), component_signature }),
+            ..lease(1)
+        }
+    };
+    let unsigned = LeaseDeveloper { identity: key.identity(), component_signature: None };
+    let unsigned = Lease { developer: Some(unsigned), ..lease(1) };
+    let (allowed, denied) = (
+        format!("[jobs]\nallowed-developers = [\"{}\"]", key.identity()),
+        format!("[jobs]\ndenied-developers = [\"{}\"]", key.identity()),
+    );
+    for (text, lease, refused) in [
+        ("", lease(1), None),
+        ("", unsigned.clone(), None),
+        ("", signed(&other, &key), Some("signature")),
+        (&*allowed, signed(&key, &key), None),
+        (&*allowed, signed(&other, &other), Some("allowed-developers")),
+        (&*allowed, signed(&other, &key), Some("signature")),
+        (&*allowed, unsigned.clone(), Some("allowed-developers")),
+        (&*allowed, lease(1), Some("allowed-developers")),
+        (&*denied, signed(&other, &other), None),
+        (&*denied, signed(&key, &key), Some("denied-developers")),
+        (&*denied, unsigned, Some("denied-developers")),
+    ] {
+        let (_folder, warden) = scene(text);
+        warden.look(GPU, warm(50.0, &[]), at(1));
+        match (warden.admit(&lease, at(1).wall), refused) {
+            (Ok(()), None) => {}
+            (Err(reasons), Some(word)) => {
+                assert!(reasons.iter().any(|reason| reason.contains(word)), "{reasons:?} for {text}");
+            }
+            (found, _) => panic!("{found:?} for {text} and {:?}", lease.developer),
+        }
+    }
+}
+
+#[test]
+fn work_waits_until_it_is_known_to_pay() {
+    let text = "[earnings]\nxmr-price = 100\nprice-per-kwh = 0.3\nworking-watts = 300";
+    let (_folder, warden) = scene(text);
+    let [one, another] = [1, 2].map(|number| Identity::from_bytes([number; 32]));
+    warden.look(GPU, warm(50.0, &[]), at(1));
+    assert!(!warden.begins(GPU), "nobody has said what it earns");
+    // 0.09 EUR an hour are 0.0009 XMR, and a tenth more to begin.
+    warden.would_earn(GPU, one, Piconero(980_000_000));
+    warden.look(GPU, warm(50.0, &[]), at(100));
+    assert!(!warden.begins(GPU), "{:?}", warden.limits(GPU));
+    warden.would_earn(GPU, another, Piconero(1_000_000_000));
+    warden.look(GPU, warm(50.0, &[]), at(200));
+    assert!(warden.begins(GPU), "the one that pays more counts: {:?}", warden.limits(GPU));
 }
 
 #[test]

@@ -9,9 +9,10 @@ use std::{
 
 use anneal_api::wire::DeviceOffer;
 use anneal_job::{Price, Versions, report::DeviceReport};
+use anneal_policy::policy::Shares;
 use anneal_provider::{Device, warden::DeviceName};
 use anneal_sandbox::{confine::Requirement, files};
-use anneal_sensors::SensedDevice;
+use anneal_sensors::{DeviceKind, GpuIdentity, PciAddress, SensedDevice};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -31,6 +32,8 @@ pub struct OfferedDevice {
     backend: Backend,
     offer: DeviceOffer,
     gate: Arc<Mutex<()>>,
+    /// Whose sensors a GPU has that is a program.
+    sensors_gpu: Option<PciAddress>,
 }
 
 /// The devices that are offered: tested, or the command ends.
@@ -76,7 +79,8 @@ pub fn offered(
             tested.gas_per_second as f64
         ));
         let offer = offer(number as u32, &backend, tested, Price(settings.price_floor));
-        offered.push(OfferedDevice { backend, offer, gate: Arc::default() });
+        let sensors_gpu = host.sensors_gpu;
+        offered.push(OfferedDevice { backend, offer, gate: Arc::default(), sensors_gpu });
     }
     Ok(offered)
 }
@@ -115,20 +119,34 @@ impl OfferedDevice {
     /// As the owner's policy and the sensors know it.
     pub fn name(&self) -> DeviceName {
         let DeviceReport { backend, name, software, .. } = &self.backend.device;
-        DeviceName { number: self.offer.device, name: name.clone(), is_gpu: backend == "gpu" && !software }
+        let is_gpu = backend == "gpu" && (!software || self.sensors_gpu.is_some());
+        DeviceName { number: self.offer.device, name: name.clone(), is_gpu }
     }
 
     /// For the sensors.
     pub fn sensed(&self) -> SensedDevice {
-        self.backend.sensed()
+        let sensed = self.backend.sensed();
+        match self
+            .sensors_gpu
+            .filter(|_| self.backend.device.backend == "gpu" && self.backend.device.software)
+        {
+            Some(address) => {
+                let kind = DeviceKind::Gpu(GpuIdentity { address: Some(address), id: None });
+                SensedDevice { kind, ..sensed }
+            }
+            None => sensed,
+        }
     }
 
     /// For one agent; agents share the gate.
-    pub fn device(&self, host: &Host, requirement: Requirement) -> Device {
-        let (host, backend) = (host.clone(), self.backend.clone());
+    pub fn device(&self, host: &Host, requirement: Requirement, shares: &Shares) -> Device {
+        let (host, backend, shares) = (host.clone(), self.backend.clone(), *shares);
+        let mut offer = self.offer.clone();
+        let share = if backend.device.backend == "gpu" { shares.gpu_memory } else { shares.ram };
+        offer.memory_bytes = offer.memory_bytes.min(share.map_or(u64::MAX, |share| share.0));
         Device {
-            offer: self.offer.clone(),
-            machine: Box::new(move || Box::new(host.worker_for(&backend, requirement))),
+            offer,
+            machine: Box::new(move || Box::new(host.worker_within(&backend, requirement, &shares))),
             gate: Arc::clone(&self.gate),
         }
     }
