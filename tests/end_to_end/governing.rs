@@ -30,7 +30,7 @@ fn changes_of_pace_on_a_gpu_change_no_digest() {
 
 /// Trains as often as it takes until the pace has changed so many times, and compares the digests each time. How many
 /// changes one training sees is up to the machine's speed.
-fn check_changes(job: &Job, machine: &mut dyn Machine, expected: &[Digest], changes: u64) {
+fn check_changes(job: &Job, machine: &mut dyn Machine, expected: &[(Digest, u64)], changes: u64) {
     let mut told = Told::default();
     for _ in 0..TRAININGS_MAX {
         let (found, more) = train(job, machine, Some(&mut Whims::new(changes)));
@@ -89,8 +89,8 @@ impl Whims {
     }
 }
 
-/// Runs the whole plan; the results of its tasks.
-fn train(job: &Job, machine: &mut dyn Machine, mut whims: Option<&mut Whims>) -> (Vec<Digest>, Told) {
+/// Runs the whole plan; the results of its tasks, and their gas.
+fn train(job: &Job, machine: &mut dyn Machine, mut whims: Option<&mut Whims>) -> (Vec<(Digest, u64)>, Told) {
     let folder = scratch();
     let (mut results, mut told) = (Vec::new(), Told::default());
     let mut states: Vec<(Digest, PathBuf)> = Vec::new();
@@ -118,7 +118,7 @@ fn train(job: &Job, machine: &mut dyn Machine, mut whims: Option<&mut Whims>) ->
         told.holds += holds;
         match outcome {
             Outcome::Completed(completed) => {
-                results.push(completed.result);
+                results.push((completed.result, completed.gas));
                 states.push((completed.state, output));
             }
             other => panic!("task {} of {}: {other:?}", planned.index, machine.name()),

@@ -152,16 +152,15 @@ impl Scene {
         self.ends(&job, first);
     }
 
-    /// Rules that only the policy's text changes, one after another, while a job waits; then a policy without them.
-    fn policies(&mut self, rules: &[(&str, String)], environment: &[(&str, &Path)]) {
+    /// A rule that only the policy's text changes: it stands before there is a job, and then there is a policy
+    /// without it.
+    fn policy(&mut self, words: &str, policy: &str, environment: &[(&str, &Path)]) {
+        self.provide(policy, environment);
         let job = self.submit();
-        for (words, policy) in rules {
-            self.provide(policy, environment);
-            self.is_told(words);
-            assert_eq!(self.state(&job), "running", "{words}");
-        }
+        self.is_told(words);
+        assert_eq!(self.state(&job), "running", "{words}");
         self.provide("", environment);
-        self.ends(&job, rules[0].0);
+        self.ends(&job, words);
     }
 }
 
@@ -287,6 +286,7 @@ fn what_the_owner_writes_holds_work_and_changes_no_digest() {
         ("hours are over for good", off.to_owned()),
         ("hours are over until", holiday),
     ];
-    scene.policies(&refused, &environment);
-    scene.policies(&closed, &environment);
+    for (words, policy) in refused.into_iter().chain(closed) {
+        scene.policy(words, &policy, &environment);
+    }
 }
