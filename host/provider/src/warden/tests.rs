@@ -274,12 +274,15 @@ fn work_waits_until_it_is_known_to_pay() {
     let [one, another] = [1, 2].map(|number| Identity::from_bytes([number; 32]));
     warden.look(GPU, warm(50.0, &[]), at(1));
     assert!(!warden.begins(GPU), "nobody has said what it earns");
+    // Work comes back when nothing was in its way for half a minute.
+    let a_minute =
+        |from: u64| (from..from + 60).for_each(|second| warden.look(GPU, warm(50.0, &[]), at(second)));
     // 0.09 EUR an hour are 0.0009 XMR, and a tenth more to begin.
     warden.would_earn(GPU, one, Piconero(980_000_000));
-    warden.look(GPU, warm(50.0, &[]), at(100));
+    a_minute(2);
     assert!(!warden.begins(GPU), "{:?}", warden.limits(GPU));
     warden.would_earn(GPU, another, Piconero(1_000_000_000));
-    warden.look(GPU, warm(50.0, &[]), at(200));
+    a_minute(62);
     assert!(warden.begins(GPU), "the one that pays more counts: {:?}", warden.limits(GPU));
 }
 
