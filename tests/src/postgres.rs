@@ -37,6 +37,26 @@ impl Cluster {
     }
 
     fn start() -> Cluster {
+        let cluster = Cluster::made();
+        // The socket alone: no port that somebody else may have.
+        cluster.begin("-c listen_addresses=");
+        cluster
+    }
+
+    /// A server that is reached over TLS alone, at this port of `localhost`.
+    pub fn start_secured(certificate: &Path, key: &Path, port: u16) -> Cluster {
+        let cluster = Cluster::made();
+        for (file, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            // As the server's own user, whose file a key must be.
+            run(cluster.program("install").args(["-m", "600"]).arg(file).arg(cluster.data().join(name)));
+        }
+        let rules = "local all all trust\nhostssl all all all trust\n";
+        fs::write(cluster.data().join("pg_hba.conf"), rules).expect("written");
+        cluster.begin(&format!("-c listen_addresses=localhost -p {port} -c ssl=on"));
+        cluster
+    }
+
+    fn made() -> Cluster {
         let programs = programs();
         let folder =
             tempfile::Builder::new().prefix("anneal-postgres").tempdir().expect("a temporary folder");
@@ -50,21 +70,22 @@ impl Cluster {
             .arg("-D")
             .arg(&data)
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"]));
-        let socket = cluster.folder.path().display();
-        // The socket alone: no port that somebody else may have.
-        let options =
-            format!("-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200");
-        let log = cluster.folder.path().join("log");
-        run(cluster
+        cluster
+    }
+
+    fn begin(&self, options: &str) {
+        let socket = self.folder.path().display();
+        let options = format!("{options} -c unix_socket_directories={socket} -c max_connections=200");
+        let log = self.folder.path().join("log");
+        run(self
             .program("pg_ctl")
             .args(["-w", "-D"])
-            .arg(&data)
+            .arg(self.data())
             .arg("-o")
             .arg(options)
             .arg("-l")
             .arg(log)
             .arg("start"));
-        cluster
     }
 
     /// The URL of a new, empty database.
@@ -82,7 +103,8 @@ impl Cluster {
 
     /// PostgreSQL refuses to run as root, so there it runs as the user that its package made.
     fn program(&self, name: &str) -> Command {
-        let path = self.programs.join(name);
+        let packaged = self.programs.join(name);
+        let path = if packaged.exists() { packaged } else { name.into() };
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);

@@ -92,8 +92,11 @@ where
         .build(connector)
 }
 
-/// The system's roots and those of the files.
-fn client_config(certificates: &[&Path]) -> Result<ClientConfig, TransportError> {
+/// TLS as a client that trusts the system's roots and those of the files.
+///
+/// # Errors
+/// When there is no root at all, or a file holds none.
+pub fn client_config(certificates: &[&Path]) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
     for certificate in rustls_native_certs::load_native_certs().certs {
         // What the system has and rustls does not understand is no root.

@@ -1,7 +1,7 @@
 //! A provider with many devices, as fast as it can: no worker, what a task gives is made up from its id. Its
 //! requests are about all its devices at once.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use anneal_api::{
     Client, SecretKey, random_bytes,
@@ -24,7 +24,7 @@ pub struct Provider {
     pub client: Client,
     key: Arc<SecretKey>,
     devices: u32,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     work: HashMap<AttemptId, Work>,
     seen: u64,
 }
@@ -40,7 +40,7 @@ struct Work {
 /// What a provider has to send.
 pub struct Pending {
     client: Client,
-    folder: PathBuf,
+    folder: Arc<TempDir>,
     batch: Batch,
     uploads: Vec<(AttemptId, Blob, Vec<u8>)>,
 }
@@ -51,7 +51,7 @@ impl Provider {
         let key = new_key();
         let client = client_at(url, key.clone()).await;
         client.enrol(&enrolment(devices)).await.expect("enrolled");
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         Provider { client, key, devices, folder, work: HashMap::new(), seen: 0 }
     }
 
@@ -82,7 +82,7 @@ impl Provider {
         let commits = leases.into_iter().map(|lease| self.execute(&lease)).collect();
         let mut pending = Pending {
             client: self.client.clone(),
-            folder: self.folder.path().to_owned(),
+            folder: Arc::clone(&self.folder),
             batch: Batch { commits, ..Batch::default() },
             uploads: Vec::new(),
         };
@@ -171,8 +171,8 @@ impl Pending {
                 if running.len() >= UPLOADS {
                     running.join_next().await.expect("one runs").expect("uploaded");
                 }
-                let path = folder.join(attempt.to_string());
-                running.spawn(upload(client.clone(), path, attempt, blob, state));
+                // It goes on for a moment when the measurement ends, and needs its folder until then.
+                running.spawn(upload(client.clone(), Arc::clone(&folder), attempt, blob, state));
             }
             while let Some(done) = running.join_next().await {
                 done.expect("uploaded");
@@ -182,7 +182,8 @@ impl Pending {
     }
 }
 
-async fn upload(client: Client, path: PathBuf, attempt: AttemptId, blob: Blob, state: Vec<u8>) {
+async fn upload(client: Client, folder: Arc<TempDir>, attempt: AttemptId, blob: Blob, state: Vec<u8>) {
+    let path = folder.path().join(attempt.to_string());
     tokio::fs::write(&path, state).await.expect("a file");
     let uploaded = client.upload(blob, &path, Some(attempt), &mut |_, _| {}).await;
     // A replay may have given the state meanwhile, and settled the task: then nobody asks for it any more.

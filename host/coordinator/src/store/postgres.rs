@@ -3,14 +3,18 @@
 //! an old one's commit never overlap.
 
 mod rows;
+mod way;
 
 use std::time::Duration;
 
 use anneal_api::{LogEntry, LogHead, Secret, Signature};
 use anneal_job::{Digest, Identity, Timestamp};
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, NoTls, types::ToSql};
+use tokio_postgres::{Client, types::ToSql};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+
+use self::way::Way;
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
     Transaction, digest, lease::LEAD_FOR, merged, schema, to_signed, to_unsigned,
@@ -54,9 +58,10 @@ impl PostgresStore {
     pub fn open(url: &Secret) -> Result<PostgresStore, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed("connecting"))?;
-        let mut config: tokio_postgres::Config = url.expose().parse().map_err(failed("reading its URL"))?;
-        config.connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
-        let client = runtime.block_on(connect(config)).map_err(failed("connecting"))?;
+        let mut way = Way::read(url).map_err(failed("reading its URL"))?;
+        way.config.connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
+        let tls = way.tls().map_err(failed("setting up TLS"))?;
+        let client = runtime.block_on(connect(&way, tls)).map_err(failed("connecting"))?;
         let store = PostgresStore { runtime: BackgroundRuntime(Some(runtime)), client };
         store.prepare()?;
         Ok(store)
@@ -224,7 +229,7 @@ impl Store for PostgresStore {
     }
 
     fn kept_bytes(&mut self, keeper: Identity) -> Result<u64, StoreError> {
-        let sql = "SELECT COALESCE(SUM(bytes), 0)::bigint FROM kept_blob WHERE keeper = $1";
+        let sql = "SELECT bytes FROM keeper WHERE id = $1";
         let rows = self.query(sql, &[&&keeper.as_bytes()[..]])?;
         Ok(rows.first().map_or(0, |row| to_unsigned(row.get(0))))
     }
@@ -243,8 +248,8 @@ impl Store for PostgresStore {
     }
 }
 
-async fn connect(config: tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+async fn connect(way: &Way, tls: MakeRustlsConnect) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = way.config.connect(tls).await?;
     // Driven whenever the store waits for an answer.
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -1,8 +1,9 @@
 //! The tables, in the words that both databases understand. `{bytes}` is the type of bytes in each, `{number}` that
-//! of a number which rows are found by and added in the order of.
+//! of a number which rows are found by and added in the order of. `{by key}` ends a table whose short rows lie in
+//! the order of its key.
 
 /// Kept in `setting`; another number is another program's database.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
@@ -20,19 +21,21 @@ CREATE TABLE IF NOT EXISTS item (key TEXT{collation} PRIMARY KEY, value {bytes} 
 CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, payload {bytes} NOT NULL);
 CREATE TABLE IF NOT EXISTS kept_blob (
     blob {bytes} NOT NULL, keeper {bytes} NOT NULL, bytes BIGINT NOT NULL, at_ms BIGINT NOT NULL,
-    PRIMARY KEY (blob, keeper));
-CREATE INDEX IF NOT EXISTS kept_blob_keeper ON kept_blob (keeper, bytes);
+    PRIMARY KEY (blob, keeper)){by key};
+CREATE TABLE IF NOT EXISTS keeper (id {bytes} PRIMARY KEY, bytes BIGINT NOT NULL){by key};
 INSERT INTO leader (id, epoch, address, until_ms) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING;
-INSERT INTO setting (name, value) VALUES ('schema', 3) ON CONFLICT DO NOTHING;
+INSERT INTO setting (name, value) VALUES ('schema', 4) ON CONFLICT DO NOTHING;
 ";
 
 /// For SQLite, which compares texts byte by byte.
 pub(super) fn sqlite() -> String {
     // By this very name alone it is the table's own order, and needs no index beside it.
-    TABLES.replace("{bytes}", "BLOB").replace("{collation}", "").replace("{number}", "INTEGER")
+    let tables = TABLES.replace("{bytes}", "BLOB").replace("{collation}", "").replace("{number}", "INTEGER");
+    tables.replace("{by key}", " WITHOUT ROWID")
 }
 
 /// For PostgreSQL, which compares texts by language where it is not told otherwise.
 pub(super) fn postgres() -> String {
-    TABLES.replace("{bytes}", "BYTEA").replace("{collation}", " COLLATE \"C\"").replace("{number}", "BIGINT")
+    let tables = TABLES.replace("{bytes}", "BYTEA").replace("{collation}", " COLLATE \"C\"");
+    tables.replace("{number}", "BIGINT").replace("{by key}", "")
 }

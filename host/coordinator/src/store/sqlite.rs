@@ -29,6 +29,9 @@ const WRITE_LIVE: &str = "INSERT INTO live_item (key, value) VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const WRITE_ENDED: &str = "INSERT INTO item (key, value) VALUES (?1, ?2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const WRITE_KEPT: &str = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)";
+const COUNT_KEPT: &str = "INSERT INTO keeper (id, bytes) VALUES (?1, ?2)
+    ON CONFLICT (id) DO UPDATE SET bytes = bytes + excluded.bytes";
 const DELETE_LIVE: &str = "DELETE FROM live_item WHERE key = ?1";
 
 /// A SQLite database.
@@ -235,9 +238,9 @@ impl Store for SqliteStore {
     }
 
     fn kept_bytes(&mut self, keeper: Identity) -> Result<u64, StoreError> {
-        let sql = "SELECT COALESCE(SUM(bytes), 0) FROM kept_blob WHERE keeper = ?1";
-        let sum = self.connection.query_row(sql, [keeper.as_bytes()], |row| row.get(0));
-        sum.map(to_unsigned).map_err(failed("counting bytes"))
+        let sql = "SELECT bytes FROM keeper WHERE id = ?1";
+        let bytes = self.connection.query_row(sql, [keeper.as_bytes()], |row| row.get(0)).optional();
+        bytes.map(|bytes| bytes.map_or(0, to_unsigned)).map_err(failed("counting bytes"))
     }
 
     fn kept_blobs(&mut self, after: Option<Digest>, limit: u64) -> Result<Vec<KeptBlob>, StoreError> {
@@ -285,22 +288,39 @@ fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rus
     for key in deleted {
         delete_live.execute([key])?;
     }
-    let mut sql = database.prepare_cached(
-        "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms",
-    )?;
-    for KeptBlob { blob, keeper, bytes, at } in kept {
-        sql.execute(params![blob.as_bytes(), keeper.as_bytes(), to_signed(*bytes), to_signed(at.0)])?;
-    }
-    for blob in forgotten {
-        database.prepare_cached("DELETE FROM kept_blob WHERE blob = ?1")?.execute([blob.as_bytes()])?;
-    }
+    blobs(database, kept, forgotten)?;
     for OutboxItem { id, payload } in outbox {
         let sql = "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         database.prepare_cached(sql)?.execute(params![id, payload])?;
     }
     for id in done {
         database.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Notes who keeps what, and how much each keeps in all.
+fn blobs(
+    database: &rusqlite::Transaction<'_>,
+    kept: &[KeptBlob],
+    forgotten: &[Digest],
+) -> rusqlite::Result<()> {
+    let mut count = database.prepare_cached(COUNT_KEPT)?;
+    let mut write = database.prepare_cached(WRITE_KEPT)?;
+    let mut renew = database.prepare_cached("UPDATE kept_blob SET at_ms = ?3 WHERE blob = ?1 AND keeper = ?2")?;
+    for KeptBlob { blob, keeper, bytes, at } in kept {
+        let (blob, keeper, at) = (blob.as_bytes(), keeper.as_bytes(), to_signed(at.0));
+        if renew.execute(params![blob, keeper, at])? == 0 {
+            write.execute(params![blob, keeper, to_signed(*bytes), at])?;
+            count.execute(params![keeper, to_signed(*bytes)])?;
+        }
+    }
+    let mut forget = database.prepare_cached("DELETE FROM kept_blob WHERE blob = ?1 RETURNING keeper, bytes")?;
+    for blob in forgotten {
+        let mut rows = forget.query([blob.as_bytes()])?;
+        while let Some(row) = rows.next()? {
+            count.execute(params![row.get::<_, [u8; 32]>(0)?, -row.get::<_, i64>(1)?])?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! One suite for every store.
 
-use std::sync::Arc;
+use std::{net::TcpListener, path::Path, sync::Arc};
 
 use anneal_api::{LogVerifier, SecretKey, log::genesis};
 use anneal_tests::postgres::Cluster;
@@ -270,4 +270,25 @@ fn a_url_with_a_password_is_never_shown() {
     for text in ["", "sqlite:", "mysql://x", "/path"] {
         assert!(text.parse::<StoreUrl>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_server_over_tls_is_checked_and_used() {
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/tls").join(name);
+    // Free a moment ago; who takes it meanwhile makes the server say so.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = port.expect("a free port").port();
+    let _cluster = Cluster::start_secured(&file("certificate.pem"), &file("key.pem"), port);
+    let open = |query: &str| {
+        let url = format!("postgres://postgres@localhost:{port}/postgres?{query}");
+        url.parse::<StoreUrl>().expect("a URL").open()
+    };
+    let ca = file("ca.pem").display().to_string();
+    let mut store = open(&format!("sslmode=verify-full&sslrootcert={ca}")).expect("it opens");
+    lead(store.as_mut());
+    let unknown = open("sslmode=require").err().expect("nobody vouches for it");
+    let why = std::error::Error::source(&unknown).expect("a cause").source().expect("its cause").to_string();
+    assert!(why.contains("UnknownIssuer"), "{why}");
+    // The server takes nothing that is not encrypted, so what went through above was.
+    assert!(open("sslmode=disable").is_err());
 }

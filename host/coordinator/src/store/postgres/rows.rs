@@ -89,16 +89,27 @@ async fn rows(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_po
     Ok(())
 }
 
+/// Notes who keeps what, and how much each keeps in all.
 async fn blobs(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
     for KeptBlob { blob, keeper, bytes, at } in &all.kept {
-        let sql = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (blob, keeper) DO UPDATE SET at_ms = excluded.at_ms";
         let (blob, keeper) = (&blob.as_bytes()[..], &keeper.as_bytes()[..]);
-        run(database, sql, &[&blob, &keeper, &to_signed(*bytes), &to_signed(at.0)]).await?;
+        let (bytes, at) = (to_signed(*bytes), to_signed(at.0));
+        let renew = "UPDATE kept_blob SET at_ms = $3 WHERE blob = $1 AND keeper = $2";
+        if database.execute(renew, &[&blob, &keeper, &at]).await? == 0 {
+            let write = "INSERT INTO kept_blob (blob, keeper, bytes, at_ms) VALUES ($1, $2, $3, $4)";
+            run(database, write, &[&blob, &keeper, &bytes, &at]).await?;
+            let count = "INSERT INTO keeper (id, bytes) VALUES ($1, $2)
+                         ON CONFLICT (id) DO UPDATE SET bytes = keeper.bytes + excluded.bytes";
+            run(database, count, &[&keeper, &bytes]).await?;
+        }
     }
     if !all.forgotten.is_empty() {
         let blobs: Vec<&[u8]> = all.forgotten.iter().map(|blob| &blob.as_bytes()[..]).collect();
-        run(database, "DELETE FROM kept_blob WHERE blob = ANY($1)", &[&blobs]).await?;
+        let sql = "WITH gone AS (DELETE FROM kept_blob WHERE blob = ANY($1) RETURNING keeper, bytes)
+                   UPDATE keeper SET bytes = keeper.bytes - sum.bytes
+                   FROM (SELECT keeper AS id, SUM(bytes)::bigint AS bytes FROM gone GROUP BY keeper) AS sum
+                   WHERE keeper.id = sum.id";
+        run(database, sql, &[&blobs]).await?;
     }
     Ok(())
 }
