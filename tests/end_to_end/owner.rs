@@ -2,6 +2,7 @@
 //! processes.
 
 mod limits;
+mod reach;
 
 use std::{
     fs::{self, File},
@@ -55,22 +56,38 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 struct Site {
     folder: tempfile::TempDir,
     url: String,
-    _coordinator: Process,
+    coordinator: Option<Process>,
+}
+
+/// A coordinator, and its URL once it listens.
+fn coordinator(folder: &Path, address: &str) -> (Process, String) {
+    let mut coordinator = command();
+    coordinator.args(["coordinator", "--listen", address, "--folder"]);
+    coordinator.arg(folder.join("coordinator")).env("ANNEAL_DATA", folder);
+    coordinator.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut coordinator = Process(coordinator.spawn().expect("it starts"));
+    let mut line = String::new();
+    let output = coordinator.0.stdout.take().expect("it is piped");
+    BufReader::new(output).read_line(&mut line).expect("it says where");
+    let url = line.trim().strip_prefix("listening on ").expect("it says where").to_owned();
+    (coordinator, url)
 }
 
 impl Site {
     fn start() -> Site {
         let folder = scratch();
-        let mut coordinator = command();
-        coordinator.args(["coordinator", "--listen", "127.0.0.1:0", "--folder"]);
-        coordinator.arg(folder.path().join("coordinator")).env("ANNEAL_DATA", folder.path());
-        coordinator.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut coordinator = Process(coordinator.spawn().expect("it starts"));
-        let mut line = String::new();
-        let output = coordinator.0.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut line).expect("it says where");
-        let url = line.trim().strip_prefix("listening on ").expect("it says where").to_owned();
-        Site { folder, url, _coordinator: coordinator }
+        let (coordinator, url) = coordinator(folder.path(), "127.0.0.1:0");
+        Site { folder, url, coordinator: Some(coordinator) }
+    }
+
+    /// The coordinator ends.
+    fn leave(&mut self) {
+        self.coordinator = None;
+    }
+
+    /// It begins again, at this address.
+    fn come_at(&mut self, address: &str) {
+        self.coordinator = Some(coordinator(self.folder.path(), address).0);
     }
 
     fn provider(&self) -> PathBuf {
@@ -90,7 +107,17 @@ impl Site {
     fn provide_with(&self, log: &str, environment: &[(&str, &Path)]) -> Process {
         let mut command = command();
         command.envs(environment.iter().copied());
-        command.arg("provide").env("ANNEAL_DATA", self.folder.path()).env_remove("ANNEAL_COORDINATOR");
+        self.begin(command, log, &[])
+    }
+
+    /// For these coordinators.
+    fn provide_for(&self, log: &str, urls: &[&str]) -> Process {
+        self.begin(command(), log, urls)
+    }
+
+    fn begin(&self, mut command: std::process::Command, log: &str, urls: &[&str]) -> Process {
+        command.arg("provide").args(urls.iter().flat_map(|url| ["--coordinator", url]));
+        command.env("ANNEAL_DATA", self.folder.path()).env_remove("ANNEAL_COORDINATOR");
         let log = File::create(self.folder.path().join(log)).expect("a file");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Process(command.spawn().expect("it starts"))

@@ -135,6 +135,11 @@ impl ClientError {
             _ => None,
         }
     }
+
+    /// Whether the same call may succeed later, without anybody changing anything here.
+    pub fn may_pass(&self) -> bool {
+        retry::again(self).is_some()
+    }
 }
 
 impl Client {

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod limits;
+mod reach;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +24,8 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
+
+pub use reach::reach;
 
 use crate::{
     desk::{Action, Desk, Failure, digests_of},
@@ -143,7 +146,10 @@ impl Agent {
             payout: self.payout.clone(),
             devices: self.devices.iter().map(|device| device.offer.clone()).collect(),
         };
-        self.client.enrol(&enrol).await.map_err(AgentError::Enrol)?;
+        let enrolled = reach::until_answered(&self.board, &mut wish, || self.client.enrol(&enrol)).await;
+        if enrolled.map_err(AgentError::Enrol)?.is_none() {
+            return Ok(());
+        }
         let (tell, mut heard) = mpsc::channel(EVENTS_MAX);
         let mut running = self.start(tell)?;
         running.wish(*wish.borrow_and_update());

@@ -58,7 +58,7 @@ impl Retry {
 }
 
 /// Whether sending again may help, and how long to wait at least.
-fn again(error: &ClientError) -> Option<Duration> {
+pub(super) fn again(error: &ClientError) -> Option<Duration> {
     match error {
         ClientError::Network { .. } => Some(Duration::ZERO),
         ClientError::Refused(body) => {

@@ -10,11 +10,15 @@ pub mod offered;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anneal_api::{Client, ClientOptions, CoordinatorUrl, SecretKey, client::Throttle};
+use anneal_api::{ClientOptions, CoordinatorUrl, SecretKey, client::Throttle};
 use anneal_policy::policy::Shares;
 use anneal_provider::{
-    Agent, AgentError, Folder, Owner, OwnerStatus, StatusBoard, Wish, agent::folder_of, control,
-    lock::FolderLock, page, warden::Warden,
+    Agent, Folder, Owner, OwnerStatus, StatusBoard, Wish,
+    agent::{folder_of, reach},
+    control,
+    lock::FolderLock,
+    page,
+    warden::Warden,
 };
 use anneal_sandbox::confine::Requirement;
 use anyhow::Context;
@@ -47,7 +51,7 @@ pub struct Provided {
 /// Works until the owner ends it.
 ///
 /// # Errors
-/// Where a coordinator cannot be reached, or is elsewhere and this machine does not confine strangers' work enough;
+/// Where a coordinator is elsewhere and this machine does not confine strangers' work enough;
 /// where no device may be offered; where another process works in the folder.
 pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome<Provided> {
     let base = owner::folder(arguments.folder.as_deref(), host);
@@ -96,15 +100,22 @@ struct Work {
 }
 
 async fn work(work: Work, host: &Host, terminal: &Terminal) -> Outcome<Provided> {
+    let work = Arc::new(work);
     let owner = &work.owner;
     let mut services = serve_owner(&work, terminal).await?;
     let mut agents = JoinSet::new();
     // All agents together.
     let throttle = work.shares.bandwidth.map(|share| Arc::new(Throttle::new(share.0)));
     for url in &work.urls {
-        let agent = agent(&work, url, throttle.clone(), host).await?;
+        let board = StatusBoard::default();
+        board.change(|status| status.coordinator = url.to_string());
+        owner.show(board.clone());
+        let options = ClientOptions {
+            throttle: throttle.clone(),
+            ..ClientOptions::new(url.clone(), Arc::clone(&work.key))
+        };
         terminal.note(format!("working for {url}"));
-        agents.spawn(agent.run(owner.wished()));
+        agents.spawn(work_for(Arc::clone(&work), options, board, host.clone()));
     }
     let mut live = Live::new(owner.clone(), *terminal);
     let ended = tokio::select! {
@@ -143,31 +154,25 @@ async fn serve_owner(work: &Work, terminal: &Terminal) -> Outcome<JoinSet<()>> {
     Ok(services)
 }
 
-async fn agent(
-    work: &Work,
-    url: &CoordinatorUrl,
-    throttle: Option<Arc<Throttle>>,
-    host: &Host,
-) -> Outcome<Agent> {
-    let Work { settings, shares, base, key, offered, owner, requirement, warden, .. } = work;
-    let options = ClientOptions { throttle, ..ClientOptions::new(url.clone(), Arc::clone(key)) };
-    let client = Client::connect(options).await.map_err(failure)?;
+/// Works for one coordinator, once it can be reached.
+async fn work_for(work: Arc<Work>, options: ClientOptions, board: StatusBoard, host: Host) -> Outcome<()> {
+    let Work { settings, shares, base, key, offered, owner, requirement, warden, .. } = &*work;
+    let mut wish = owner.wished();
+    let Some(client) = reach(&options, &board, &mut wish).await.map_err(failure)? else { return Ok(()) };
     let folder = Folder::open(&folder_of(base, &client.coordinator())).map_err(Failure::host)?;
-    let board = StatusBoard::default();
-    board.change(|status| status.coordinator = url.to_string());
-    owner.show(board.clone());
-    Ok(Agent {
+    let agent = Agent {
         client,
         key: Arc::clone(key),
         compiler: host.compiler_for(*requirement),
         folder: Arc::new(folder),
         name: if settings.name.is_empty() { unnamed(key) } else { settings.name.clone() },
         payout: settings.payout.clone(),
-        devices: offered.iter().map(|offered| offered.device(host, *requirement, shares)).collect(),
+        devices: offered.iter().map(|offered| offered.device(&host, *requirement, shares)).collect(),
         blob_bytes_max: BLOB_BYTES_MAX.min(shares.disk.map_or(u64::MAX, |share| share.0)),
         board,
         warden: warden.clone(),
-    })
+    };
+    agent.run(wish).await.map_err(Failure::host)
 }
 
 /// The smaller of what is set and the owner's share.
@@ -183,11 +188,7 @@ fn unnamed(key: &SecretKey) -> String {
 
 /// Until all agents have ended: each by itself once its owner wants it to finish, or all at a signal. One that
 /// fails leaves the others at work; the first failure is told at the end.
-async fn until_ended(
-    mut agents: JoinSet<Result<(), AgentError>>,
-    owner: &Owner,
-    terminal: &Terminal,
-) -> Outcome<()> {
+async fn until_ended(mut agents: JoinSet<Outcome<()>>, owner: &Owner, terminal: &Terminal) -> Outcome<()> {
     let mut leaving = std::pin::pin!(stop_signal());
     let (mut result, mut is_leaving) = (Ok(()), false);
     loop {
@@ -195,9 +196,7 @@ async fn until_ended(
             ended = agents.join_next() => match ended {
                 None => return result,
                 Some(ended) => {
-                    let ended = ended.map_err(anyhow::Error::from);
-                    let Err(error) = ended.and_then(|ended| Ok(ended?)) else { continue };
-                    let failure = Failure::host(error);
+                    let Err(failure) = ended.map_err(Failure::host).flatten() else { continue };
                     if !agents.is_empty() {
                         terminal.warn(format!("an agent ended: {failure}"));
                     }

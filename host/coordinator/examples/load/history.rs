@@ -136,7 +136,8 @@ fn grow(path: &Path, tasks: u64) {
             &[],
         );
     }
-    let count = "INSERT OR REPLACE INTO keeper (id, bytes) SELECT keeper, SUM(bytes) FROM kept_blob GROUP BY keeper";
+    let count =
+        "INSERT OR REPLACE INTO keeper (id, bytes) SELECT keeper, SUM(bytes) FROM kept_blob GROUP BY keeper";
     database.execute(count, []).expect("counted");
     database.execute("UPDATE model_name SET copies = ?1", params![wanted.max(copies)]).expect("noted");
     database.execute_batch("COMMIT;").expect("written");

@@ -13,7 +13,6 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-
 use self::way::Way;
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,

@@ -307,7 +307,8 @@ fn blobs(
 ) -> rusqlite::Result<()> {
     let mut count = database.prepare_cached(COUNT_KEPT)?;
     let mut write = database.prepare_cached(WRITE_KEPT)?;
-    let mut renew = database.prepare_cached("UPDATE kept_blob SET at_ms = ?3 WHERE blob = ?1 AND keeper = ?2")?;
+    let mut renew =
+        database.prepare_cached("UPDATE kept_blob SET at_ms = ?3 WHERE blob = ?1 AND keeper = ?2")?;
     for KeptBlob { blob, keeper, bytes, at } in kept {
         let (blob, keeper, at) = (blob.as_bytes(), keeper.as_bytes(), to_signed(at.0));
         if renew.execute(params![blob, keeper, at])? == 0 {
@@ -315,7 +316,8 @@ fn blobs(
             count.execute(params![keeper, to_signed(*bytes)])?;
         }
     }
-    let mut forget = database.prepare_cached("DELETE FROM kept_blob WHERE blob = ?1 RETURNING keeper, bytes")?;
+    let mut forget =
+        database.prepare_cached("DELETE FROM kept_blob WHERE blob = ?1 RETURNING keeper, bytes")?;
     for blob in forgotten {
         let mut rows = forget.query([blob.as_bytes()])?;
         while let Some(row) = rows.next()? {
