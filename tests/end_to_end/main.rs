@@ -10,6 +10,7 @@ mod governing;
 mod network;
 mod owner;
 mod policy;
+mod proxy;
 mod scaffold;
 mod structure;
 mod training;

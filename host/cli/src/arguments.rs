@@ -338,7 +338,8 @@ pub struct Serve {
     /// Where its key, state and blobs are kept.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// The state: `sqlite:PATH` or `postgres://user@host/database`; a file in the folder where nothing is said.
+    /// The state: `sqlite:PATH` or `postgres://user@host/database`, on another machine over TLS (`?sslrootcert=FILE`
+    /// for an authority of your own); a file in the folder where nothing is said.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// The blobs: a folder or `s3://bucket/prefix`, with AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and

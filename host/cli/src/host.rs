@@ -42,6 +42,8 @@ pub struct Host {
     pub config: PathBuf,
     /// The coordinator that is meant where none is named: ANNEAL_COORDINATOR.
     pub coordinator: Option<String>,
+    /// The SOCKS 5 proxy to coordinators that are not on this machine, as `host:port`: ANNEAL_PROXY.
+    pub proxy: Option<String>,
     /// Where GPU drivers keep compiled shaders.
     pub shaders: PathBuf,
     /// How storage that is no folder is reached: `AWS_…`.
@@ -73,6 +75,7 @@ impl Host {
             data: data_folder(),
             config: config_folder(),
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
+            proxy: proxy()?,
             storage: storage(),
             environment: environment(),
             groups: group_folders(),
@@ -255,6 +258,20 @@ fn cache_folder() -> PathBuf {
         .or_else(|| given("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("anneal")))
         .or_else(|| env::home_dir().map(|home| home.join(".cache/anneal")));
     base.unwrap_or_else(|| env::temp_dir().join("anneal-cache"))
+}
+
+/// What ANNEAL_PROXY says.
+fn proxy() -> Result<Option<String>> {
+    let Some(text) = env::var("ANNEAL_PROXY").ok().filter(|text| !text.is_empty()) else { return Ok(None) };
+    let place =
+        ["socks5h://", "socks5://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(&text);
+    let port =
+        place.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    ensure!(
+        !place.contains('/') && matches!(port, Some(Ok(_))),
+        "ANNEAL_PROXY is `{text}`, but names a SOCKS 5 proxy as socks5h://HOST:PORT, like Tor's socks5h://127.0.0.1:9050"
+    );
+    Ok(Some(place.to_owned()))
 }
 
 /// Settings of storage elsewhere; what is no text is none.

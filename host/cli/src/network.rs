@@ -77,7 +77,13 @@ fn key_in(path: &Path) -> Outcome<Arc<SecretKey>> {
 /// Where none is named, or it cannot be reached.
 pub async fn connect(arguments: &Coordinator, host: &Host, key: Arc<SecretKey>) -> Outcome<Client> {
     let url = coordinator_url(arguments, host)?;
-    Client::connect(ClientOptions::new(url, key)).await.map_err(failure)
+    Client::connect(options(url, key, host)).await.map_err(failure)
+}
+
+/// How a coordinator is talked to: through the owner's proxy, where it is not on this machine.
+fn options(url: CoordinatorUrl, key: Arc<SecretKey>, host: &Host) -> ClientOptions {
+    let proxy = host.proxy.clone().filter(|_| !url.is_loopback());
+    ClientOptions { proxy, ..ClientOptions::new(url, key) }
 }
 
 /// The coordinator that is meant.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anneal_api::{
-    Client, ClientError, SecretKey,
+    Client, ClientError, ErrorCode, SecretKey,
     wire::{Batch, BatchReply, DeviceOffer, Enrol, PollReply, TraceLevel},
 };
 use anneal_job::AttemptId;
@@ -360,7 +360,10 @@ impl Running {
                 self.desk.traced(attempt, level, traced);
             }
             Heard::Uploaded(attempt, result) => {
-                if let Err(error) = result {
+                // Refused is what nobody needs any more: a replay or another provider has given it meanwhile.
+                if let Err(error) = result
+                    && error.code() != Some(ErrorCode::Forbidden.name())
+                {
                     self.shared.board.line(format!("an upload failed: {}", chain(&error)));
                 }
                 self.desk.uploaded(attempt, now);

@@ -73,7 +73,9 @@ async fn connect(uri: Uri, tls: Option<Arc<ClientConfig>>, proxy: Option<String>
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
     let stream = match proxy {
-        Some(proxy) => socks::connect(&proxy, &host, port).await?,
+        Some(proxy) => socks::connect(&proxy, &host, port)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("through the proxy {proxy}: {error}")))?,
         None => TcpStream::connect((host.as_str(), port)).await?,
     };
     stream.set_nodelay(true)?;

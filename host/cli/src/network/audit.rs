@@ -83,7 +83,7 @@ fn read_all(arguments: &arguments::Audit, host: &Host, terminal: &Terminal) -> O
     };
     let mut logs: Vec<LogReport> = Vec::new();
     for name in named {
-        let source = Source::parse(name)?;
+        let source = Source::parse(name, host)?;
         let checked =
             wait_for(source.check(arguments.identity, &receipts, arguments.save.as_deref(), terminal))?;
         if let Some(first) = logs.first().filter(|first| first.coordinator != checked.coordinator) {

@@ -112,7 +112,7 @@ async fn work(work: Work, host: &Host, terminal: &Terminal) -> Outcome<Provided>
         owner.show(board.clone());
         let options = ClientOptions {
             throttle: throttle.clone(),
-            ..ClientOptions::new(url.clone(), Arc::clone(&work.key))
+            ..super::options(url.clone(), Arc::clone(&work.key), host)
         };
         terminal.note(format!("working for {url}"));
         agents.spawn(work_for(Arc::clone(&work), options, board, host.clone()));

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anneal_api::{
-    Client, ClientOptions, Secret,
+    Client, Secret,
     wire::{BlobQuery, FindingView, JobSpec, JobView, TaskView, TraceLevel, VerdictView},
 };
 use anneal_job::{BackendChoice, Blob, Digest, HostFault, JobId, ReceiptOutcome, Task, report::ErrorKind};
@@ -26,7 +26,9 @@ use anneal_sandbox::{Machine, StopFlag, confine::Requirement};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use super::{connect, coordinator_url, developer::find, developer_key, failure, wait_for, watch::all_tasks};
+use super::{
+    connect, coordinator_url, developer::find, developer_key, failure, options, wait_for, watch::all_tasks,
+};
 use crate::{
     arguments,
     backends::Backend,
@@ -129,8 +131,8 @@ fn replayed(
         .map_err(Failure::host)?;
     // Waiting for the network ends before the work begins, which takes this thread.
     let (view, indices, own) = wait_for(async {
-        let mut options =
-            ClientOptions::new(coordinator_url(&arguments.coordinator, host)?, developer_key(host)?);
+        let url = coordinator_url(&arguments.coordinator, host)?;
+        let mut options = options(url, developer_key(host)?, host);
         options.grant = arguments.grant.as_deref().map(grant_text).transpose()?;
         let client = Client::connect(options).await.map_err(failure)?;
         let job = find(&client, job).await?;

@@ -160,9 +160,10 @@ impl Watcher {
 
 fn describe(view: &JobView, task: &TaskView, verdict: &VerdictView) -> String {
     let by = match verdict.by {
-        VerdictBy::Agreement => {
-            format!("{} agree", task.attempts.iter().filter(|a| a.receipt.is_some()).count())
-        }
+        VerdictBy::Agreement => match task.attempts.iter().filter(|a| a.receipt.is_some()).count() {
+            1 => "ran once".to_owned(),
+            several => format!("{several} agree"),
+        },
         VerdictBy::Replay => "replayed".to_owned(),
         VerdictBy::Cache => "known".to_owned(),
     };

@@ -11,8 +11,7 @@ use std::{
 };
 
 use anneal_api::{
-    Client, ClientOptions, CoordinatorUrl, LogPage, SecretKey, endpoints::LOG_PAGE_ENTRIES_MAX,
-    log::LogFileHeader,
+    Client, ClientOptions, LogPage, SecretKey, endpoints::LOG_PAGE_ENTRIES_MAX, log::LogFileHeader,
 };
 use anneal_job::{AttemptId, Digest, Identity};
 use anyhow::{Context, anyhow};
@@ -23,7 +22,8 @@ use super::{
 };
 use crate::{
     failure::{Failure, Outcome},
-    network::{failure, parse_url},
+    host::Host,
+    network::{failure, options, parse_url},
     terminal::Terminal,
 };
 
@@ -35,16 +35,18 @@ const TELL_EVERY: u64 = 100_000;
 /// Where a log comes from.
 pub(super) enum Source {
     /// A coordinator.
-    Live(CoordinatorUrl),
+    Live(Box<ClientOptions>),
     /// A file that was saved.
     File(PathBuf),
 }
 
 impl Source {
     /// What starts like a URL is one.
-    pub(super) fn parse(text: &str) -> Outcome<Source> {
+    pub(super) fn parse(text: &str, host: &Host) -> Outcome<Source> {
         if text.starts_with("http://") || text.starts_with("https://") {
-            return parse_url(text).map(Source::Live);
+            // The log is open to all: nobody needs to know who reads it.
+            let key = Arc::new(SecretKey::generate().map_err(Failure::host)?);
+            return Ok(Source::Live(Box::new(options(parse_url(text)?, key, host))));
         }
         Ok(Source::File(text.into()))
     }
@@ -58,7 +60,7 @@ impl Source {
         terminal: &Terminal,
     ) -> Outcome<LogReport> {
         match self {
-            Source::Live(url) => live(url, identity, receipts, save, terminal).await,
+            Source::Live(options) => live(options, identity, receipts, save, terminal).await,
             Source::File(path) if save.is_some() => {
                 Err(Failure::bad_input(format!("{} is a file already: --save is for a URL", path.display())))
             }
@@ -68,15 +70,14 @@ impl Source {
 }
 
 async fn live(
-    url: &CoordinatorUrl,
+    options: &ClientOptions,
     identity: Option<Identity>,
     receipts: &BTreeMap<AttemptId, Digest>,
     save: Option<&Path>,
     terminal: &Terminal,
 ) -> Outcome<LogReport> {
-    // The log is open to all: nobody needs to know who reads it.
-    let key = Arc::new(SecretKey::generate().map_err(Failure::host)?);
-    let client = Client::connect(ClientOptions::new(url.clone(), key)).await.map_err(failure)?;
+    let url = &options.url;
+    let client = Client::connect(options.clone()).await.map_err(failure)?;
     let coordinator = client.coordinator();
     check_identity(&url.to_string(), coordinator, identity)?;
     let mut saved = save.map(|path| Saved::create(path, coordinator)).transpose()?;
