@@ -60,10 +60,18 @@ struct Site {
 
 impl Site {
     fn start() -> Site {
+        Site::start_with("")
+    }
+
+    /// The same, whose market goes by these rules.
+    fn start_with(rules: &str) -> Site {
         let folder = scratch();
+        let file = folder.path().join("rules.toml");
+        write(&file, rules);
         let mut coordinator = command();
         coordinator.args(["coordinator", "--listen", "127.0.0.1:0", "--folder"]);
         coordinator.arg(folder.path().join("coordinator")).env("ANNEAL_DATA", folder.path());
+        coordinator.arg("--rules").arg(file);
         coordinator.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut coordinator = Process(coordinator.spawn().expect("it starts"));
         let mut line = String::new();
@@ -118,7 +126,12 @@ impl Site {
     }
 
     fn set_up_on(&self, device: &str, more: &[&str]) {
-        let arguments = ["--no-payout", "--limits", "dedicated", "--device", device, "--threads", "1"];
+        self.set_up_with(device, 1, more);
+    }
+
+    fn set_up_with(&self, device: &str, threads: u32, more: &[&str]) {
+        let threads = threads.to_string();
+        let arguments = ["--no-payout", "--limits", "dedicated", "--device", device, "--threads", &threads];
         let line = [&["setup", "--coordinator", &self.url][..], &arguments[..], more, &["--json"]].concat();
         let report = self.anneal(&line).success().json();
         assert_eq!(report["limits"], "dedicated");
