@@ -15,15 +15,21 @@ fn a_day_s_and_a_month_s_energy_hold_work_and_change_no_digest() {
     let clock = Clock::new(folder.path(), "clock");
     let mut scene = Scene::new("cpu", &machine).with(clock.environment());
     clock.shows(NOON);
-    // The least budget that can be written: a quarter of a minute of all that a machine is believed to draw.
-    scene.provide(&format!("[power]\nkwh-per-day = 0.01\noverhead-watts = 2500\n{FREE}"));
-    scene.is_told("today used 0.01 kWh of its 0.01 kWh");
-    let day = scene.submit();
-    scene.is_held("today used 0.01 kWh of its 0.01 kWh", &day);
-    // What was used is remembered over a restart, and in the last minute of the day. Now nothing draws anything.
+    // The least budget that can be written: a quarter of a minute of all that a machine is believed to draw. Work
+    // that is as slow as can be takes longer.
+    let day = scene.submit_of("digits", &["--segments", "1", "--param", "epochs=90"]);
+    let spent = "today used 0.01 kWh of its 0.01 kWh";
+    scene.provide(&format!(
+        "[power]\nkwh-per-day = 0.01\noverhead-watts = 2500\n[shares]\nduty = 0.05\n{FREE}"
+    ));
+    scene.is_told(spent);
+    scene.sees("the task given back", |device| device["work"].is_null());
+    assert_eq!(scene.summary(&day)["state"], "running");
+    // It is remembered over a restart, until the last minute of the day. Nothing draws anything any more.
     clock.shows(NOON + DAY / 2 - 60);
     scene.provide(&format!("[power]\nkwh-per-day = 0.01\n{FREE}"));
-    scene.is_held("today used 0.01 kWh of its 0.01 kWh", &day);
+    scene.is_told(spent);
+    assert_eq!(scene.summary(&day)["state"], "running");
     clock.shows(NOON + DAY / 2);
     scene.ends(&day, "the next day");
 
