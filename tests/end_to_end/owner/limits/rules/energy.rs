@@ -17,7 +17,7 @@ fn a_day_s_and_a_month_s_energy_hold_work_and_change_no_digest() {
     clock.shows(NOON);
     // The least budget that can be written: a quarter of a minute of all that a machine is believed to draw. Work
     // that is as slow as can be takes longer.
-    let day = scene.submit_of("digits", &["--segments", "1", "--param", "epochs=90"]);
+    let day = scene.submit_of("digits", &["--segments", "1", "--param", "epochs=60"]);
     let spent = "today used 0.01 kWh of its 0.01 kWh";
     scene.provide(&format!(
         "[power]\nkwh-per-day = 0.01\noverhead-watts = 2500\n[shares]\nduty = 0.05\n{FREE}"
