@@ -37,6 +37,7 @@
 //! - Read power as a mean over about a second. A peak between two readings is seen by no policy.
 //! - Say [`Sensor::Absent`] only for what the machine does not have, [`Sensor::Lost`] for what failed.
 //! - Give the energy of the machine's other devices ([`History::energy_on`]) in [`Readings::energy_elsewhere`].
+//! - Say [`Readings::is_idle`] only where nothing was under way on the device at any time since the last reading.
 //! - Begin no segment that does not end before [`Decided::until`].
 
 pub mod admit;

@@ -52,6 +52,8 @@ pub struct Readings {
     pub metered: Sensor<bool>,
     /// What an hour at full duty is expected to earn, where that is known.
     pub earnings_per_hour: Option<Piconero>,
+    /// Whether the device had nothing to do since the last reading: what is drawn then is not the work's.
+    pub is_idle: bool,
     /// What the machine's other devices used of the same budgets.
     pub energy_elsewhere: EnergyUsed,
 }

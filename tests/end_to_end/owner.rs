@@ -59,11 +59,12 @@ struct Site {
     coordinator: Option<Process>,
 }
 
-/// A coordinator, and its URL once it listens.
+/// A coordinator by the rules in the folder, and its URL once it listens.
 fn coordinator(folder: &Path, address: &str) -> (Process, String) {
     let mut coordinator = command();
     coordinator.args(["coordinator", "--listen", address, "--folder"]);
-    coordinator.arg(folder.join("coordinator")).env("ANNEAL_DATA", folder);
+    coordinator.arg(folder.join("coordinator")).arg("--rules").arg(folder.join("rules.toml"));
+    coordinator.env("ANNEAL_DATA", folder);
     coordinator.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut coordinator = Process(coordinator.spawn().expect("it starts"));
     let mut line = String::new();
@@ -75,7 +76,13 @@ fn coordinator(folder: &Path, address: &str) -> (Process, String) {
 
 impl Site {
     fn start() -> Site {
+        Site::start_with("")
+    }
+
+    /// The same, whose market goes by these rules.
+    fn start_with(rules: &str) -> Site {
         let folder = scratch();
+        write(&folder.path().join("rules.toml"), rules);
         let (coordinator, url) = coordinator(folder.path(), "127.0.0.1:0");
         Site { folder, url, coordinator: Some(coordinator) }
     }
@@ -145,7 +152,12 @@ impl Site {
     }
 
     fn set_up_on(&self, device: &str, more: &[&str]) {
-        let arguments = ["--no-payout", "--limits", "dedicated", "--device", device, "--threads", "1"];
+        self.set_up_with(device, 1, more);
+    }
+
+    fn set_up_with(&self, device: &str, threads: u32, more: &[&str]) {
+        let threads = threads.to_string();
+        let arguments = ["--no-payout", "--limits", "dedicated", "--device", device, "--threads", &threads];
         let line = [&["setup", "--coordinator", &self.url][..], &arguments[..], more, &["--json"]].concat();
         let report = self.anneal(&line).success().json();
         assert_eq!(report["limits"], "dedicated");

@@ -2,6 +2,8 @@
 //! those who kill them, and a bad line between them.
 
 pub mod campaign;
+pub mod clock;
+pub mod desktop;
 pub mod machine;
 pub mod network;
 pub mod nvml;

@@ -61,7 +61,7 @@ impl Process {
 
     /// The children that are workers or compilers, as the system knows them now.
     pub fn workers(&self) -> Vec<u32> {
-        children(self.id()).into_iter().filter(|id| is_worker(*id)).collect()
+        workers_of(self.id()).into_iter().map(|(_, id)| id).collect()
     }
 }
 
@@ -69,6 +69,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The children of a process that are workers or compilers, with the word that makes them one.
+pub fn workers_of(id: u32) -> Vec<(&'static str, u32)> {
+    children(id).into_iter().filter_map(|id| Some((worker_word(id)?, id))).collect()
 }
 
 /// Sends a signal to a process of ours; nothing where it is gone.
@@ -101,7 +106,8 @@ fn children(id: u32) -> Vec<u32> {
         .collect()
 }
 
-fn is_worker(id: u32) -> bool {
+fn worker_word(id: u32) -> Option<&'static str> {
     let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).any(|word| word == b"__worker" || word == b"__compile")
+    let words = ["__worker", "__compile"];
+    words.into_iter().find(|known| line.split(|byte| *byte == 0).any(|word| word == known.as_bytes()))
 }

@@ -87,6 +87,8 @@ pub struct Desk {
     duties: Vec<Duty>,
     revision: u64,
     wish: Wish,
+    /// Whether the coordinator has answered a poll.
+    is_heard: bool,
     /// Devices that may begin nothing now.
     held: BTreeSet<u32>,
     /// Decided, and not yet handed out.
@@ -104,6 +106,7 @@ impl Desk {
             duties: Vec::new(),
             revision: 0,
             wish: Wish::Run,
+            is_heard: false,
             held: BTreeSet::new(),
             actions: Vec::new(),
         };
@@ -187,8 +190,15 @@ impl Desk {
     /// What is asked of the coordinator next.
     pub fn poll(&self, now: Timestamp) -> Poll {
         let idle = self.idle(now);
-        let wait_ms = if idle.is_empty() { POLL_BUSY_MS } else { POLL_IDLE_MS };
-        Poll { idle, seen: self.revision, wait_ms }
+        let wait_ms = match (self.is_heard, idle.is_empty()) {
+            // What work is paid comes with the first answer, and an owner's policy may wait for it.
+            (false, _) => 0,
+            (true, true) => POLL_BUSY_MS,
+            (true, false) => POLL_IDLE_MS,
+        };
+        let unfinished = self.attempts.iter().filter(|(_, attempt)| attempt.record.finished.is_none());
+        let holds = Some(unfinished.map(|(&id, _)| id).collect());
+        Poll { idle, seen: self.revision, wait_ms, holds }
     }
 
     /// The devices that would take a lease: those without one, and those that are halfway through the only one
@@ -216,6 +226,7 @@ impl Desk {
 
     /// The coordinator has answered a poll.
     pub fn polled(&mut self, reply: PollReply, now: Timestamp) {
+        self.is_heard = true;
         self.duties = reply.duties;
         self.revision = reply.revision;
         for lease in reply.leases {

@@ -19,6 +19,7 @@ pub mod lock;
 pub mod owner;
 pub mod page;
 pub mod payout;
+pub mod processors;
 pub mod record;
 pub mod status;
 pub mod warden;

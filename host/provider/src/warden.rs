@@ -101,6 +101,8 @@ struct DeviceStanding {
     history: History,
     orders: Orders,
     work: Option<AtWork>,
+    /// Whether something was under way at any time since the last look.
+    has_worked: bool,
     /// What an hour of work would earn, as each coordinator said last.
     earnings: BTreeMap<Identity, Piconero>,
 }
@@ -180,9 +182,11 @@ impl Warden {
         let readings = Readings {
             device: ward.name.name.clone(),
             energy_elsewhere,
+            is_idle: !known.has_worked,
             earnings_per_hour: known.earnings.values().max().copied(),
             ..readings
         };
+        known.has_worked = known.work.is_some();
         let decided = decide(&ward.policy, &readings, &known.history, now);
         known.orders = known.orders.after(&decided, known.work.as_ref(), now.steady_ms);
         known.history = decided.history;
@@ -237,6 +241,7 @@ impl Warden {
     pub fn began(&self, device: u32, expected: Duration) {
         if let Some(known) = self.standing().devices.get_mut(&device) {
             known.work = Some(AtWork { expected, began: Instant::now(), progress: None });
+            known.has_worked = true;
         }
     }
 

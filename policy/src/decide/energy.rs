@@ -10,8 +10,8 @@ impl Rules<'_> {
         self.look_at_earnings();
     }
 
-    /// What the machine used since the last decision, if it worked: at the larger of the two powers, so that
-    /// never less is counted than was used.
+    /// What the machine used since the last decision, if it worked and had something to do: at the larger of the
+    /// two powers, so that never less is counted than was used.
     fn count_energy(&mut self) {
         let has_budget = self.policy.power.has_budget();
         let (readings, before) = (self.readings, self.before);
@@ -30,7 +30,7 @@ impl Rules<'_> {
             (Some(watts), Some(before)) => Some(watts.max(before)),
             (watts, before) => watts.or(before),
         };
-        if let Some(highest) = highest.filter(|_| self.was_running()) {
+        if let Some(highest) = highest.filter(|_| self.was_running() && !self.readings.is_idle) {
             let date = self.policy.schedule.date(self.now.wall);
             self.after.energy.add(date, highest * self.step.elapsed_s);
         }

@@ -23,7 +23,6 @@ impl Rules<'_> {
                 return Some(value.clone());
             }
             Sensor::Lost => {
-                self.after.seen.insert(name);
                 self.hold(Weight::Wait, SensorReason::Lost { sensor: name });
             }
             Sensor::Absent if self.before.seen.contains(&name) => {

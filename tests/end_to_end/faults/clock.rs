@@ -1,83 +1,13 @@
 //! Clocks that jump, at the coordinator and at a provider: by an hour, forwards and backwards, while a job runs, and
 //! while nobody runs. Time in the log never goes back, and never stands still.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
 use anneal_tests::{
+    clock::Clock,
     network::{JobLine, Kept, Network},
     process::wait_until,
 };
 
 use super::{JOB_TIME, ends_undisturbed};
-
-/// Stands before the system's clock: adds the seconds that a file says. Clocks that nobody can set stay as they are.
-const SHIM: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-int clock_gettime(clockid_t clock, struct timespec *time) {
-    static int (*real)(clockid_t, struct timespec *);
-    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    int result = real(clock, time);
-    if (clock == CLOCK_REALTIME) {
-        long seconds = 0;
-        const char *path = getenv("CLOCK_OFFSET");
-        FILE *file = path ? fopen(path, "r") : NULL;
-        if (file) {
-            if (fscanf(file, "%ld", &seconds) != 1) seconds = 0;
-            fclose(file);
-        }
-        time->tv_sec += seconds;
-    }
-    return result;
-}
-"#;
-
-/// A clock that can be set, of whoever is started through it.
-struct Clock {
-    library: PathBuf,
-    offset: PathBuf,
-}
-
-impl Clock {
-    fn new(folder: &Path, name: &str) -> Clock {
-        let (source, library) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
-        fs::write(&source, SHIM).expect("there is room for a file");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&library)
-            .arg(&source)
-            .arg("-ldl")
-            .status();
-        assert!(
-            compiled.is_ok_and(|status| status.success()),
-            "`cc`, which Rust links with, compiles the clock"
-        );
-        let clock = Clock { library, offset: folder.join(format!("{name}.offset")) };
-        clock.set(0);
-        clock
-    }
-
-    /// So many seconds beside the true time.
-    fn set(&self, seconds: i64) {
-        // At once, never a half-written number.
-        let new = self.offset.with_extension("new");
-        fs::write(&new, seconds.to_string()).expect("there is room for a file");
-        fs::rename(&new, &self.offset).expect("it was just written");
-    }
-
-    fn through(&self) -> Vec<String> {
-        let library = format!("LD_PRELOAD={}", self.library.display());
-        vec!["env".to_owned(), library, format!("CLOCK_OFFSET={}", self.offset.display())]
-    }
-}
 
 #[test]
 fn clocks_that_jump_lose_nothing() {

@@ -63,6 +63,10 @@ pub struct Poll {
     pub seen: u64,
     /// How long to wait, at most.
     pub wait_ms: u64,
+    /// Every attempt that it has and has not finished: what the coordinator takes it to have besides is given to
+    /// others. Where nothing is said, nothing is taken back.
+    #[serde(default)]
+    pub holds: Option<Vec<AttemptId>>,
 }
 
 /// Work and duties.

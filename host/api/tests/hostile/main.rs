@@ -13,7 +13,7 @@ use anneal_api::{
 use anneal_job::{Blob, Digest, JobId};
 use coordinator::{Answer, Coordinator};
 
-const WAIT_NOT: Poll = Poll { idle: Vec::new(), seen: 0, wait_ms: 0 };
+const WAIT_NOT: Poll = Poll { idle: Vec::new(), seen: 0, wait_ms: 0, holds: None };
 
 async fn client(coordinator: &Coordinator) -> Client {
     let url: CoordinatorUrl = coordinator.url().parse().expect("a URL");

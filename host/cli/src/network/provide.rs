@@ -17,7 +17,7 @@ use anneal_provider::{
     agent::{folder_of, reach},
     control,
     lock::FolderLock,
-    page,
+    page, processors,
     warden::Warden,
 };
 use anneal_sandbox::confine::Requirement;
@@ -64,6 +64,12 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     let policy = limits::read(arguments.policy.as_deref(), &base)?;
     let shares = policy.as_ref().map(|(_, policy)| policy.shares).unwrap_or_default();
     settings.threads = fewest(settings.threads, shares.cpu_threads);
+    if let Some(threads) = shares.cpu_threads {
+        // Compilers and software GPUs start as many threads as there are processors.
+        let held =
+            processors::hold_to(threads).context("the share of the processor's threads cannot be kept");
+        held.map_err(Failure::host)?;
+    }
     let offered = offered::offered(&settings, &base, host, terminal)?;
     terminal.note(format!("provider {}", key.identity()));
     let Some((path, policy)) = policy else {

@@ -71,7 +71,8 @@ async fn wait(url: &str, tls: bool, waiting: &AtomicU64, enrolling: &Semaphore) 
     let mut wait_ms = 500 + u64::from(client.identity().as_bytes()[0]) * 100;
     drop(place);
     loop {
-        let reply = client.poll(&Poll { idle: vec![0], seen: 0, wait_ms }).await.expect("a poll");
+        let reply =
+            client.poll(&Poll { idle: vec![0], seen: 0, wait_ms, holds: None }).await.expect("a poll");
         assert!(reply.leases.is_empty(), "there are no jobs");
         wait_ms = 30_000;
     }

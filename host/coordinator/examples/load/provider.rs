@@ -71,7 +71,7 @@ impl Provider {
 
     /// Leases and duties.
     pub async fn poll(&mut self, idle: &[u32], wait_ms: u64) -> (Vec<Lease>, Vec<Duty>) {
-        let poll = Poll { idle: idle.to_vec(), seen: self.seen, wait_ms };
+        let poll = Poll { idle: idle.to_vec(), seen: self.seen, wait_ms, holds: None };
         let reply = self.client.poll(&poll).await.expect("a poll");
         self.seen = reply.revision;
         (reply.leases, reply.duties)

@@ -14,7 +14,7 @@ use anneal_api::{
     },
     wire::{
         BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, GiveBackItem, GiveBackReason,
-        HeartbeatReply, ItemReply, NoLease, Poll, PollReply, Providers,
+        HeartbeatReply, ItemReply, Lease, NoLease, Poll, PollReply, Providers,
     },
 };
 use anneal_job::{AttemptId, Credits, Digest, Identity, RecordHasher, Span};
@@ -37,6 +37,8 @@ use crate::{
 const DEVICE_NAME_BYTES_MAX: usize = 100;
 /// Idle devices of a poll.
 const IDLE_MAX: usize = 256;
+/// Attempts that a poll names.
+const HOLDS_MAX: usize = 1024;
 /// A device that was refused a lease may ask again after this.
 const REFUSED_AGAIN: Span = Span::seconds(30);
 /// Bytes of a payout address.
@@ -151,9 +153,11 @@ pub(super) async fn pause(app: Arc<App>, ask: Ask<PauseProvider>) -> Outcome {
 
 pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
     let provider = ask.caller.who()?;
-    let Poll { idle, seen, wait_ms } = ask.body;
-    if idle.len() > IDLE_MAX {
-        return Err(ErrorCode::Invalid.because(format!("at most {IDLE_MAX} idle devices")));
+    let Poll { idle, seen, wait_ms, holds } = ask.body;
+    if idle.len() > IDLE_MAX || holds.iter().flatten().count() > HOLDS_MAX {
+        return Err(
+            ErrorCode::Invalid.because(format!("at most {IDLE_MAX} idle devices, and {HOLDS_MAX} attempts"))
+        );
     }
     app.saw(provider);
     let profile = app.profiles.get(&app, provider).await?;
@@ -163,12 +167,12 @@ pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
     let place = app.waiters.provider(provider);
     let mut stopping = app.stopping.clone();
     loop {
-        let (idle, floors, waiter, shared) =
-            (idle.clone(), floors.clone(), place.waiter.clone(), app.clone());
+        let (asked, floors, waiter, shared) =
+            ((idle.clone(), holds.clone()), floors.clone(), place.waiter.clone(), app.clone());
         let looked = Arc::new(OnceLock::new());
         let look = looked.clone();
         let polled = app.turn(ask.caller.key(), move |turn| {
-            let (reply, again) = ask_for(turn, &shared, provider, &idle, &floors, &waiter)?;
+            let (reply, again) = ask_for(turn, &shared, provider, &asked, &floors, &waiter)?;
             let leases = !reply.leases.is_empty();
             // Only leases must not be given out twice for one command.
             if !leases {
@@ -209,7 +213,7 @@ fn ask_for(
     turn: &mut Turn<'_>,
     app: &App,
     provider: Identity,
-    idle: &[u32],
+    (idle, holds): &(Vec<u32>, Option<Vec<AttemptId>>),
     floors: &BTreeMap<u32, anneal_job::Price>,
     waiter: &Arc<Waiter>,
 ) -> Result<(PollReply, Duration), ErrorBody> {
@@ -239,7 +243,11 @@ fn ask_for(
             other => return Err(unexpected(&other)),
         }
     }
-    let demands = match turn.apply(Command::Heartbeat { provider, attempts: Vec::new() })? {
+    // What the market takes to be running and is not named is given to others.
+    let named = holds.clone().unwrap_or_else(|| leased(turn, provider));
+    let given = leases.iter().map(|lease: &Lease| lease.attempt);
+    let attempts = named.into_iter().chain(given).collect();
+    let demands = match turn.apply(Command::Heartbeat { provider, attempts })? {
         Reply::Demands { demands } => demands,
         other => return Err(unexpected(&other)),
     };
@@ -354,12 +362,20 @@ fn batch_turn(turn: &mut Turn<'_>, provider: Identity, batch: Batch, forged: &[b
 
 fn heartbeats(turn: &mut Turn<'_>, provider: Identity, batch: &Batch) -> Vec<HeartbeatReply> {
     let attempts: Vec<_> = batch.heartbeats.iter().map(|heartbeat| heartbeat.attempt).collect();
-    let demands = match turn.apply(Command::Heartbeat { provider, attempts: attempts.clone() }) {
+    // Only those are named that are due: nothing is said about the others.
+    let named = attempts.iter().copied().chain(leased(turn, provider)).collect();
+    let demands = match turn.apply(Command::Heartbeat { provider, attempts: named }) {
         Ok(Reply::Demands { demands }) => demands,
         _ => Vec::new(),
     };
     let stopped = |attempt| demands.contains(&Demand::Stop { attempt });
     attempts.into_iter().map(|attempt| HeartbeatReply { wanted: !stopped(attempt) }).collect()
+}
+
+/// What the market takes a provider's devices to have.
+fn leased(turn: &Turn<'_>, provider: Identity) -> Vec<AttemptId> {
+    let devices = turn.market().provider(&provider).into_iter().flat_map(|known| known.devices.values());
+    devices.flat_map(|device| device.leases.iter().copied()).collect()
 }
 
 fn apply(turn: &mut Turn<'_>, command: Command) -> ItemReply {

@@ -95,10 +95,10 @@ async fn who_only_waits_leaves_nothing_behind() {
     for client in clients {
         polling.spawn(async move {
             for _ in 0..10 {
-                let poll = Poll { idle: vec![0], seen: 0, wait_ms: 20 };
+                let poll = Poll { idle: vec![0], seen: 0, wait_ms: 20, holds: None };
                 assert!(client.poll(&poll).await.expect("a poll").leases.is_empty());
             }
-            client.poll(&Poll { idle: vec![0], seen: 0, wait_ms: 30_000 }).await
+            client.poll(&Poll { idle: vec![0], seen: 0, wait_ms: 30_000, holds: None }).await
         });
     }
     let until = async |wanted: u64| {

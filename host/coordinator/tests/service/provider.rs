@@ -61,7 +61,7 @@ impl Provider {
 
     /// Polls once and does what was wanted.
     pub async fn turn(&mut self, wait_ms: u64) -> PollReply {
-        let poll = Poll { idle: vec![0], seen: self.seen, wait_ms };
+        let poll = Poll { idle: vec![0], seen: self.seen, wait_ms, holds: None };
         let reply = self.client.poll(&poll).await.expect("a poll");
         let mut batch = Batch::default();
         for lease in &reply.leases {

@@ -2,9 +2,11 @@
 
 use anneal_api::{
     CommandId, ErrorCode,
-    wire::{Batch, JobState, Poll},
+    wire::{Batch, Heartbeat, JobState, Poll},
 };
-use anneal_job::{PlanSpec, Redundancy};
+use anneal_coordinator::Config;
+use anneal_job::{PlanSpec, Redundancy, Span};
+use anneal_market::Parameters;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -67,7 +69,7 @@ async fn a_command_that_comes_again_gets_the_same_answer() {
     Job::new(site.folder.path(), PlanSpec::Single, Redundancy::Fixed(1)).submit(&developer).await;
     let provider = Provider::enrol(&coordinator, None).await.client;
     let command = CommandId::random().expect("random");
-    let poll = Poll { idle: vec![0], seen: 0, wait_ms: 0 };
+    let poll = Poll { idle: vec![0], seen: 0, wait_ms: 0, holds: None };
     let poll_as = async |client: &anneal_api::Client, poll: &Poll| {
         client.call_as::<anneal_api::endpoints::PollProvider>(command, poll).await
     };
@@ -85,6 +87,37 @@ async fn a_command_that_comes_again_gets_the_same_answer() {
     let again = poll_as(&provider, &poll).await.expect("the same");
     assert_eq!(again.leases, first.leases);
     assert!(provider.batch(&Batch::default()).await.is_ok());
+    coordinator.stop().await;
+}
+
+/// An attempt goes on for as long as it takes: what a poll names is not taken for forgotten, nor is anything by a
+/// provider that names nothing at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_a_poll_should_name_and_does_not_is_taken_back() {
+    let site = Site::new();
+    // Every lease is older than this by the next command.
+    let parameters = Parameters { silence: Span(0), ..site.config().parameters };
+    let coordinator = site.start_with(Config { parameters, ..site.config() }).await;
+    let developer = client(&coordinator, new_key()).await;
+    Job::new(site.folder.path(), PlanSpec::Single, Redundancy::Fixed(1)).submit(&developer).await;
+    let provider = Provider::enrol(&coordinator, None).await.client;
+    let poll = async |idle: &[u32], holds| {
+        let poll = Poll { idle: idle.to_vec(), seen: 0, wait_ms: 0, holds };
+        provider.poll(&poll).await.expect("a poll").leases
+    };
+    let leases = poll(&[0], Some(Vec::new())).await;
+    let [lease] = &leases[..] else { panic!("one task, one lease: {leases:?}") };
+    let attempt = lease.attempt;
+    let is_wanted = async || {
+        let batch = Batch { heartbeats: vec![Heartbeat { attempt }], ..Batch::default() };
+        provider.batch(&batch).await.expect("a batch").heartbeats[0].wanted
+    };
+    for holds in [Some(vec![attempt]), None] {
+        assert!(poll(&[], holds).await.is_empty());
+        assert!(is_wanted().await, "it runs");
+    }
+    poll(&[], Some(Vec::new())).await;
+    assert!(!is_wanted().await, "it was forgotten");
     coordinator.stop().await;
 }
 

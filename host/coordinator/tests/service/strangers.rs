@@ -40,7 +40,11 @@ async fn a_lease_is_its_holders_and_a_commitment_is_kept() {
     let thief = Provider::enrol(&coordinator, None).await;
     let developer = client(&coordinator, new_key()).await;
     let id = Job::new(site.folder.path(), PlanSpec::Single, Redundancy::Fixed(2)).submit(&developer).await;
-    let poll = holder.client.poll(&Poll { idle: vec![0], seen: 0, wait_ms: 10_000 }).await.expect("a poll");
+    let poll = holder
+        .client
+        .poll(&Poll { idle: vec![0], seen: 0, wait_ms: 10_000, holds: None })
+        .await
+        .expect("a poll");
     let lease = poll.leases.into_iter().next().expect("a lease");
     let attempt = lease.attempt;
 
@@ -74,7 +78,7 @@ async fn a_lease_is_its_holders_and_a_commitment_is_kept() {
     others.spawn(thief.run());
     let asked = tokio::time::timeout(Duration::from_secs(60), async {
         loop {
-            let poll = Poll { idle: Vec::new(), seen: 0, wait_ms: 1_000 };
+            let poll = Poll { idle: Vec::new(), seen: 0, wait_ms: 1_000, holds: None };
             if !holder.client.poll(&poll).await.expect("a poll").duties.is_empty() {
                 return;
             }

@@ -122,6 +122,22 @@ fn an_attempt_goes_its_way() {
 }
 
 #[test]
+fn a_poll_names_what_is_unfinished_and_the_first_one_does_not_wait() {
+    let key = SecretKey::generate().expect("a key");
+    let mut desk = Desk::new([0], Vec::new(), NOW);
+    let (first, second) = (lease(1, 0), lease(2, 0));
+    let asked = desk.poll(NOW);
+    assert_eq!((asked.wait_ms, asked.holds), (0, Some(Vec::new())));
+    desk.polled(reply(vec![first.clone(), second.clone()], Vec::new()), NOW);
+    let asked = desk.poll(NOW);
+    assert!(asked.wait_ms > 0);
+    let held = asked.holds.map(|holds| holds.into_iter().collect::<BTreeSet<_>>());
+    assert_eq!(held, Some([first.attempt, second.attempt].into()));
+    desk.ran(first.attempt, finished(&key, &first));
+    assert_eq!(desk.poll(NOW).holds, Some(vec![second.attempt]));
+}
+
+#[test]
 fn one_attempt_at_a_time_runs_on_a_device() {
     let mut desk = Desk::new([0, 1], Vec::new(), NOW);
     desk.polled(reply(vec![lease(1, 0), lease(2, 0), lease(3, 1)], Vec::new()), NOW);

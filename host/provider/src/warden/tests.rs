@@ -287,6 +287,29 @@ fn work_waits_until_it_is_known_to_pay() {
 }
 
 #[test]
+fn energy_counts_while_there_is_work_and_no_longer() {
+    let (_folder, warden) = scene("");
+    let readings = || Readings { gpu_watts: Sensor::Value(anneal_policy::Watts(100.0)), ..warm(50.0, &[]) };
+    let used = |second: u64| {
+        warden.look(GPU, readings(), at(second));
+        warden.standing().devices[&GPU].history.energy_on(jiff::civil::date(2026, 12, 1)).day.0
+    };
+    assert_eq!((used(0), used(1)), (0.0, 0.0));
+    // One that is over before the next look counts, too.
+    warden.began(GPU, Duration::ZERO);
+    warden.ended(GPU);
+    let once = used(2);
+    assert!(once > 0.0);
+    assert_eq!(used(3), once);
+    warden.began(GPU, Duration::ZERO);
+    let twice = [used(4), used(5)];
+    warden.ended(GPU);
+    let last = used(6);
+    assert!(once < twice[0] && twice[0] < twice[1] && twice[1] < last);
+    assert_eq!(used(7), last);
+}
+
+#[test]
 fn what_was_used_is_remembered_and_damage_is_said() {
     let (folder, warden) = scene("");
     for second in 0..5 {

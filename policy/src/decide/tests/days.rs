@@ -129,6 +129,16 @@ fn never_less_energy_is_counted_than_was_used() {
 }
 
 #[test]
+fn a_device_without_work_uses_nothing_of_its_budget() {
+    let idle = Readings { is_idle: true, ..calm() };
+    let mut running = Running::warm("[power]\nkwh-per-day = 5\noverhead-watts = 60", &idle);
+    let used = |running: &Running| running.history.energy_on(jiff::civil::date(2026, 11, 23)).day.0;
+    assert_eq!(used(&running), 0.0);
+    running.step(&calm());
+    assert!(used(&running) > 0.0);
+}
+
+#[test]
 fn a_months_energy_ends_with_the_month() {
     let mut running = Running::new("[power]\nkwh-per-month = 0.05\noverhead-watts = 220");
     running.now.wall = "2026-11-29T23:45:00Z".parse().expect("a time");

@@ -85,6 +85,17 @@ fn what_a_sensor_cannot_say_is_not_believed() {
     check("", |r| r.fan = Sensor::Lost, "run", "");
 }
 
+/// A driver that fails as a whole fails for sensors, too, that its device never had; once it is back nobody waits for
+/// those.
+#[test]
+fn a_sensor_that_never_said_anything_is_not_missed_after_a_failure() {
+    let without = |sensor: Sensor<Celsius>| Readings { hot_spot: sensor, ..calm() };
+    let mut running = Running::warm("", &without(Sensor::Absent));
+    assert!(!running.step(&without(Sensor::Lost)).decision.runs());
+    let runs = (0..60).any(|_| running.step(&without(Sensor::Absent)).decision.runs());
+    assert!(runs, "it waits for a sensor that this device never had");
+}
+
 #[test]
 fn the_owner_comes_first() {
     let idle = |seconds| move |r: &mut Readings| r.idle_s = Sensor::Value(seconds);

@@ -1,14 +1,109 @@
-//! Every rule of a policy in the real provider, with a real job for each: while the rule stands nothing is finished
-//! and the owner is told why; once it does not, the job ends with the digest of a run that nobody held.
+//! Every rule of a policy in the real provider, with a real job: while the rule stands nothing is finished and the
+//! owner is told why; once it does not, the job ends with the digest of a run that nobody held. Which test trips
+//! which key is in [`TESTED`].
 
-use std::path::Path;
+mod desktop;
+mod energy;
+mod heat;
+mod hours;
+mod readings;
+mod shares;
 
-use anneal_tests::{machine::MachineStandIn, nvml::NvmlStandIn, workspace};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anneal_tests::{machine::MachineStandIn, workspace};
 use serde_json::Value;
 
 use super::super::{Process, Site, wait_for};
 
-/// A processor that is cool, on mains, with nothing running.
+/// Keys of `policy.toml`, and the test in this folder that trips each.
+const TESTED: [(&str, &str); 59] = [
+    ("temperature.gpu", HEAT),
+    ("temperature.gpu.target", HEAT),
+    ("temperature.gpu.limit", HEAT),
+    ("temperature.gpu.hysteresis", HEAT),
+    ("temperature.gpu.required", HEAT),
+    ("temperature.hot-spot", HEAT),
+    ("temperature.hot-spot.target", HEAT),
+    ("temperature.hot-spot.limit", HEAT),
+    ("temperature.hot-spot.hysteresis", HEAT),
+    ("temperature.hot-spot.required", HEAT),
+    ("temperature.gpu-memory", HEAT),
+    ("temperature.gpu-memory.target", HEAT),
+    ("temperature.gpu-memory.limit", HEAT),
+    ("temperature.gpu-memory.hysteresis", HEAT),
+    ("temperature.gpu-memory.required", HEAT),
+    ("temperature.cpu", HEAT),
+    ("temperature.cpu.target", HEAT),
+    ("temperature.cpu.limit", HEAT),
+    ("temperature.cpu.hysteresis", HEAT),
+    ("temperature.cpu.required", HEAT),
+    ("fan.limit-percent", DRIVER),
+    ("power.watts", DRIVER),
+    ("power.kwh-per-day", "a_day_s_and_a_month_s_energy_hold_work_and_change_no_digest"),
+    ("power.kwh-per-month", "a_day_s_and_a_month_s_energy_hold_work_and_change_no_digest"),
+    ("power.overhead-watts", "a_day_s_and_a_month_s_energy_hold_work_and_change_no_digest"),
+    ("earnings.currency", TEXTS),
+    ("earnings.xmr-price", TEXTS),
+    ("earnings.price-per-kwh", TEXTS),
+    ("earnings.working-watts", TEXTS),
+    ("earnings.margin", TEXTS),
+    ("earnings.tariffs", TEXTS),
+    ("time.zone", "a_night_without_an_hour_and_one_with_it_twice_open_and_close_when_they_should"),
+    ("time.windows", "a_night_without_an_hour_and_one_with_it_twice_open_and_close_when_they_should"),
+    ("time.holidays", "days_off_and_the_last_moment_hold_work_and_change_no_digest"),
+    ("time.holiday-windows", "days_off_and_the_last_moment_hold_work_and_change_no_digest"),
+    ("time.until", "days_off_and_the_last_moment_hold_work_and_change_no_digest"),
+    ("owner.idle-minutes", "what_the_owner_does_at_the_desk_holds_work_and_changes_no_digest"),
+    ("owner.fullscreen", "what_the_owner_does_at_the_desk_holds_work_and_changes_no_digest"),
+    ("owner.run-on-metered-network", "what_the_owner_does_at_the_desk_holds_work_and_changes_no_digest"),
+    ("owner.programs", MACHINE),
+    ("owner.run-on-battery", MACHINE),
+    ("owner.resume-after-seconds", MACHINE),
+    ("owner.gpu-memory-by-others", DRIVER),
+    ("owner.gpu-percent-by-others", DRIVER),
+    ("owner.pause-at-most-minutes", "a_task_is_kept_over_a_short_pause_and_given_back_after_a_long_one"),
+    ("shares.gpu-memory", "a_gpu_s_memory_is_shared_and_the_digest_stays"),
+    ("shares.duty", "a_share_of_time_and_of_threads_is_kept_and_the_digest_stays"),
+    ("shares.cpu-threads", "a_share_of_time_and_of_threads_is_kept_and_the_digest_stays"),
+    ("shares.ram", JOBS),
+    ("shares.disk", JOBS),
+    ("shares.bandwidth", "what_travels_keeps_to_the_bandwidth_and_the_digest_stays"),
+    ("shares.concurrent-tasks", "two_devices_take_turns_where_one_task_at_once_is_allowed"),
+    ("devices.NVIDIA T400", TEXTS),
+    ("jobs.minimum-price", JOBS),
+    ("jobs.longest-task-minutes", JOBS),
+    ("jobs.allowed-developers", JOBS),
+    ("jobs.allowed-components", JOBS),
+    ("jobs.denied-developers", JOBS),
+    ("jobs.denied-components", JOBS),
+];
+const HEAT: &str = "heat_of_every_part_is_held_by_its_own_numbers";
+const DRIVER: &str = "a_gpu_s_driver_that_reads_anything_holds_work_and_changes_no_digest";
+const MACHINE: &str = "what_the_machine_reads_holds_work_and_changes_no_digest";
+const TEXTS: &str = "what_the_owner_writes_holds_work_and_changes_no_digest";
+const JOBS: &str = "jobs_that_the_owner_refuses_wait_and_change_no_digest";
+
+/// A market that waits for nobody, forgives at once, and expects two minutes of each task, whatever it saw.
+const MARKET: &str = "
+pairing_patience = 0
+expected_min = 120000
+expected_max = 120000
+silence = 4000
+heartbeat_every = 1000
+backoff = 200
+backoff_max = 2000
+failures_in_a_row_max = 50
+give_backs_in_a_row_max = 1000
+";
+/// What holds nothing; work comes back as soon as a policy can say.
+const FREE: &str = "[owner]\nresume-after-seconds = 5\n";
+/// A processor that is cool, on mains, with nothing running, whose counter of energy stands still.
 const CALM: &str = "
     sys/class/hwmon/hwmon1/name coretemp
     sys/class/hwmon/hwmon1/temp1_input 50000
@@ -16,32 +111,16 @@ const CALM: &str = "
     sys/class/power_supply/AC/online 1
     sys/class/power_supply/BAT0/type Battery
     sys/class/power_supply/BAT0/status Charging
+    sys/class/powercap/intel-rapl:0/name package-0
+    sys/class/powercap/intel-rapl:0/energy_uj 1000000
     proc/1/comm systemd
-";
-/// A GPU of AMD's, whose hottest spot can be read.
-const RADEON: &str = "
-    sys/class/drm/card1/device/uevent DRIVER=amdgpu\\nPCI_CLASS=30000\\nPCI_ID=1002:744C\\nPCI_SLOT_NAME=0000:03:00.0
-    sys/class/drm/card1/device/hwmon/hwmon5/name amdgpu
-    sys/class/drm/card1/device/hwmon/hwmon5/temp1_input 57000
-    sys/class/drm/card1/device/hwmon/hwmon5/temp1_label edge
-    sys/class/drm/card1/device/hwmon/hwmon5/temp2_input 65000
-    sys/class/drm/card1/device/hwmon/hwmon5/temp2_label junction
-    sys/class/drm/card1/device/hwmon/hwmon5/temp3_input 66000
-    sys/class/drm/card1/device/hwmon/hwmon5/temp3_label mem
-";
-/// A GPU of NVIDIA's at the address that the tests give to lavapipe.
-const DRIVER: &str = "bus_id 00000000:C1:00.0
-pci_id 0x233510de
-temperature 45
-memory_temperature 51
-fans 1
-fan 38
-power_mean_mw 120500
 ";
 
 /// A provider with a policy, on a machine that the test writes.
 struct Scene {
     site: Site,
+    /// What its providers find in their environment.
+    environment: Vec<(&'static str, PathBuf)>,
     provider: Option<Process>,
     /// Providers so far: each has a log of its own.
     lives: u64,
@@ -50,23 +129,40 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(device: &str) -> Scene {
-        let site = Site::start();
-        let mut more = vec!["--no-page"];
-        if device == "gpu" {
-            more.push("--software");
+    fn new(device: &str, machine: &MachineStandIn) -> Scene {
+        Scene::with_threads(device, 1, machine)
+    }
+
+    fn with_threads(device: &str, threads: u32, machine: &MachineStandIn) -> Scene {
+        let site = Site::start_with(MARKET);
+        let software: &[&str] = if device == "cpu" { &[] } else { &["--software"] };
+        site.set_up_with(device, threads, &[&["--no-page"], software].concat());
+        let environment = vec![("ANNEAL_SENSORS_ROOT", machine.root().to_owned())];
+        Scene { site, environment, provider: None, lives: 0, jobs: 0 }
+    }
+
+    /// The same with more in the environment of its providers.
+    fn with<'a>(mut self, more: impl IntoIterator<Item = (&'static str, &'a Path)>) -> Scene {
+        self.environment.extend(more.into_iter().map(|(name, value)| (name, value.to_owned())));
+        self
+    }
+
+    /// Ends the provider, which gives back what it has.
+    fn leave(&mut self) {
+        if let Some(mut provider) = self.provider.take() {
+            provider.signal("TERM");
+            assert!(provider.ended("SIGTERM").success(), "{}", self.site.said(&self.log()));
         }
-        site.set_up_on(device, &more);
-        Scene { site, provider: None, lives: 0, jobs: 0 }
     }
 
     /// The provider, begun anew under this policy.
-    fn provide(&mut self, policy: &str, environment: &[(&str, &Path)]) {
-        self.provider = None;
-        let path = self.site.provider().join("policy.toml");
-        std::fs::write(path, policy).expect("written");
+    fn provide(&mut self, policy: &str) {
+        self.leave();
+        fs::write(self.site.provider().join("policy.toml"), policy).expect("written");
         self.lives += 1;
-        self.provider = Some(self.site.provide_with(&self.log(), environment));
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
+        self.provider = Some(self.site.provide_with(&self.log(), &environment));
         self.site.status(&self.log());
     }
 
@@ -74,57 +170,92 @@ impl Scene {
         format!("{}.log", self.lives)
     }
 
-    /// Submits a job of its own seed, not waiting for it.
+    /// Submits the smallest job, not waiting for it.
     fn submit(&mut self) -> Job {
+        self.submit_of("hello", &["--segments", "1"])
+    }
+
+    /// Submits a job of its own seed, not waiting for it, and runs it alone with the command.
+    fn submit_of(&mut self, example: &str, more: &[&str]) -> Job {
         self.jobs += 1;
         let seed = format!("{}", 1000 + self.jobs);
-        let hello = anneal_tests::component("examples/hello").display().to_string();
-        let manifest = workspace().join("examples/hello/job.toml").display().to_string();
-        let job = [hello.as_str(), "--manifest", &manifest, "--seed", &seed, "--segments", "1"];
+        let component = anneal_tests::component(&format!("examples/{example}"));
+        let digest = anneal_job::Digest::of(&fs::read(&component).expect("it was built")).to_string();
+        let component = component.display().to_string();
+        let manifest = workspace().join(format!("examples/{example}/job.toml")).display().to_string();
+        let job = [&[component.as_str(), "--manifest", &manifest, "--seed", &seed], more].concat();
         let terms =
             ["--coordinator", &self.site.url, "--redundancy", "1", "--test", "--yes", "--detach", "--json"];
         let submitted = self.site.anneal(&[&["submit"], &job[..], &terms[..]].concat()).success().json();
         let out = self.site.folder.path().join(format!("alone-{seed}")).display().to_string();
         let alone =
             self.site.anneal(&[&["run"], &job[..], &["--backend", "cpu", "--out", &out, "--json"]].concat());
-        let id = submitted["summary"]["id"].as_str().expect("a job").to_owned();
-        Job { id, undisturbed: alone.success().json()["result"].clone() }
+        let text = |key: &str| submitted["summary"][key].as_str().expect("a text").to_owned();
+        let undisturbed = alone.success().json()["result"].clone();
+        Job { id: text("id"), developer: text("owner"), component: digest, undisturbed }
+    }
+
+    /// The devices, as the owner is shown them.
+    fn devices(&self) -> Value {
+        let status = self.site.anneal(&["status", "--json"]).success().json();
+        status["coordinators"][0]["devices"].clone()
     }
 
     fn device(&self) -> Value {
-        let status = self.site.anneal(&["status", "--json"]).success().json();
-        status["coordinators"][0]["devices"]["0"].clone()
+        self.devices()["0"].clone()
+    }
+
+    /// Looks at the first device until this holds of it.
+    fn sees(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+        let mut seen = Value::Null;
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for(what, || {
+                seen = self.device();
+                holds(&seen).then_some(())
+            });
+        }));
+        assert!(told.is_ok(), "{what}: {seen}\n{}", self.site.said(&self.log()));
     }
 
     /// Waits until the owner is told this: why nothing runs, or why a lease was given back.
     fn is_told(&self, words: &str) {
-        let mut seen = Value::Null;
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for(words, || {
-                seen = self.device();
-                let limits = &seen["limits"];
-                let stands = limits["doing"] != "run" && limits["reasons"].to_string().contains(words);
-                let given_back = self.site.said(&self.log());
-                let is_given_back = given_back.lines().any(|line| {
-                    !line.contains("what was leased") && line.starts_with("gave back") && line.contains(words)
-                });
-                (stands || is_given_back).then_some(())
+        self.sees(words, |device| {
+            let limits = &device["limits"];
+            let stands = limits["doing"] != "run" && limits["reasons"].to_string().contains(words);
+            let said = self.site.said(&self.log());
+            let is_given_back = said.lines().any(|line| {
+                !line.contains("what was leased") && line.starts_with("gave back") && line.contains(words)
             });
-        }));
-        assert!(told.is_ok(), "{words}: {seen}\n{}", self.site.said(&self.log()));
+            stands || is_given_back
+        });
     }
 
-    fn state(&self, job: &Job) -> Value {
+    /// The rule stands: the owner is told, and nothing of the job is done or begun.
+    fn is_held(&self, words: &str, job: &Job) {
+        self.is_told(words);
+        let (summary, device) = (self.summary(job), self.device());
+        assert_eq!(
+            (&summary["state"], &summary["tasks_done"], &device["work"]),
+            (&Value::from("running"), &Value::from(0), &Value::Null),
+            "{words}: {summary} {device}"
+        );
+    }
+
+    fn summary(&self, job: &Job) -> Value {
         let listed = self.site.anneal(&["jobs", "--coordinator", &self.site.url, "--json"]).success().json();
         let jobs = listed["jobs"].as_array().expect("jobs");
-        let own = jobs.iter().find(|other| other["id"] == *job.id).expect("it was submitted");
-        own["state"].clone()
+        jobs.iter().find(|other| other["id"] == *job.id).expect("it was submitted").clone()
     }
 
+    /// The job's state, once it has ended.
+    fn end(&self, job: &Job) -> Option<Value> {
+        Some(self.summary(job)["state"].clone()).filter(|state| state != "running")
+    }
+
+    /// Nothing holds the job any more: it ends as if nobody ever had.
     fn ends(&self, job: &Job, rule: &str) {
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for(rule, || Some(self.state(job)).filter(|state| state != "running"))
-        }));
+        let ended =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for(rule, || self.end(job))));
         let state =
             ended.unwrap_or_else(|_| panic!("{rule}: {}\n{}", self.device(), self.site.said(&self.log())));
         assert_eq!(state, "completed", "{rule}: {}", self.site.said(&self.log()));
@@ -132,154 +263,118 @@ impl Scene {
         assert_eq!(watched.success().json()["end"]["result"], job.undisturbed, "{rule}");
     }
 
-    /// Rules that readings trip, one after another, while a job waits; then nothing is in its way any more.
-    fn readings(&mut self, rules: &[(&str, &dyn Fn())], clear: impl FnOnce()) {
+    /// Rules that readings trip, one after another, while a job waits.
+    fn readings(&mut self, rules: &[(&str, &dyn Fn())]) -> Job {
         let (first, trip) = rules[0];
         trip();
         self.is_told(first);
         let job = self.submit();
         for (words, trip) in rules {
             trip();
-            self.is_told(words);
-            let device = self.device();
-            assert_eq!(
-                (self.state(&job), &device["work"]),
-                (Value::from("running"), &Value::Null),
-                "{words}"
-            );
+            self.is_held(words, &job);
         }
-        clear();
-        self.ends(&job, first);
+        job
     }
 
-    /// A rule that only the policy's text changes: it stands before there is a job, and then there is a policy
-    /// without it.
-    fn policy(&mut self, words: &str, policy: &str, environment: &[(&str, &Path)]) {
-        self.provide(policy, environment);
-        let job = self.submit();
-        self.is_told(words);
-        assert_eq!(self.state(&job), "running", "{words}");
-        self.provide("", environment);
-        self.ends(&job, words);
+    /// Rules that the policy's text makes, one after another, while a job waits. Nothing else holds the work.
+    fn texts(&mut self, job: &Job, rules: &[(&str, String)]) {
+        for (words, policy) in rules {
+            self.provide(&format!("{FREE}{policy}"));
+            self.is_held(words, job);
+        }
     }
 }
 
 struct Job {
     id: String,
+    developer: String,
+    component: String,
     undisturbed: Value,
 }
 
 #[test]
-fn what_the_machine_reads_holds_work_and_changes_no_digest() {
-    let machine = MachineStandIn::new(CALM);
-    let mut scene = Scene::new("cpu");
-    let policy = "[owner]\nprograms = [\"blender\"]\nresume-after-seconds = 5\n";
-    scene.provide(policy, &[("ANNEAL_SENSORS_ROOT", machine.root())]);
-    let rules: [(&str, &dyn Fn()); 3] = [
-        ("95 °C", &|| machine.write("sys/class/hwmon/hwmon1/temp1_input 95000")),
-        ("battery", &|| machine.write("sys/class/power_supply/AC/online 0")),
-        ("blender", &|| machine.write("proc/77/comm blender")),
-    ];
-    let calm = || {
-        machine.write(CALM);
-        machine.remove("proc/77");
-    };
-    scene.readings(&rules, calm);
-}
-
-#[test]
-fn a_gpu_s_driver_that_reads_anything_holds_work_and_changes_no_digest() {
-    let machine = MachineStandIn::new(CALM);
-    let driver = NvmlStandIn::new(DRIVER);
-    let library = driver.library();
-    let environment = [
-        ("ANNEAL_SENSORS_ROOT", machine.root()),
-        ("ANNEAL_NVML", library.as_path()),
-        ("ANNEAL_SENSORS_GPU", Path::new("0000:c1:00.0")),
-    ];
-    let mut scene = Scene::new("gpu");
-    let policy = "[fan]\nlimit-percent = 60\n[power]\nwatts = 250\n[owner]\nresume-after-seconds = 5\n\
-                  gpu-memory-by-others = \"2 GiB\"\ngpu-percent-by-others = 20\n";
-    scene.provide(policy, &environment);
-    let calm = || driver.script(DRIVER);
-    let says = |from: &str, to: &str| {
-        assert!(DRIVER.contains(from));
-        driver.script(&DRIVER.replace(from, to));
-    };
-    // A rise, reading by reading, until it is too hot.
-    let rise = || {
-        for celsius in [60, 70, 78, 88] {
-            says("\ntemperature 45", &format!("\ntemperature {celsius}"));
-            std::thread::sleep(std::time::Duration::from_secs(1));
+fn every_key_of_a_policy_has_a_test_in_the_real_provider() {
+    let reference = fs::read_to_string(workspace().join("policy/policy.toml")).expect("it is there");
+    let reference: toml::Table = reference.parse().expect("it is TOML");
+    let mut keys = BTreeSet::new();
+    for (table, rules) in &reference {
+        for (key, value) in rules.as_table().expect("a policy consists of tables") {
+            let key = format!("{table}.{key}");
+            keys.extend(value.as_table().into_iter().flatten().map(|(part, _)| format!("{key}.{part}")));
+            keys.insert(key);
         }
-    };
-    let rules: [(&str, &dyn Fn()); 5] = [
-        ("88 °C", &rise),
-        // A spike.
-        ("97 °C", &|| says("\ntemperature 45", "\ntemperature 97")),
-        ("99 °C", &|| says("memory_temperature 51", "memory_temperature 99")),
-        ("80 %", &|| says("fan 38", "fan 80")),
-        ("300 W", &|| says("120500", "300000")),
-    ];
-    scene.readings(&rules, calm);
-    let rules: [(&str, &dyn Fn()); 6] = [
-        ("reads 0 °C", &|| says("\ntemperature 45", "\ntemperature 0")),
-        ("reads 255 °C", &|| says("\ntemperature 45", "\ntemperature 255")),
-        ("other programs hold", &|| driver.script(&format!("{DRIVER}process 1 6000000000\n"))),
-        ("other programs use", &|| driver.script(&format!("{DRIVER}use 1 60\n"))),
-        ("can no longer be read", &|| says("\ntemperature 45", "\ntemperature error 999")),
-        ("can no longer be read", &|| driver.script(&format!("{DRIVER}device error 15\ndriver error 9\n"))),
-    ];
-    scene.readings(&rules, calm);
-    drop(scene);
-
-    // The same GPU's place taken by one whose hottest spot can be read.
-    machine.write(RADEON);
-    let hot = "sys/class/drm/card1/device/hwmon/hwmon5/temp2_input";
-    let mut scene = Scene::new("gpu");
-    let none = Path::new("/none/libnvidia-ml.so");
-    let environment = [
-        ("ANNEAL_SENSORS_ROOT", machine.root()),
-        ("ANNEAL_NVML", none),
-        ("ANNEAL_SENSORS_GPU", Path::new("0000:03:00.0")),
-    ];
-    scene.provide("[owner]\nresume-after-seconds = 5\n", &environment);
-    let rules: [(&str, &dyn Fn()); 1] = [("104 °C", &|| machine.write(&format!("{hot} 104000")))];
-    scene.readings(&rules, || machine.write(&format!("{hot} 65000")));
+    }
+    let tested: BTreeSet<String> = TESTED.iter().map(|(key, _)| (*key).to_owned()).collect();
+    let difference: Vec<&String> = keys.symmetric_difference(&tested).collect();
+    assert!(difference.is_empty(), "keys without a test, or tests of no key: {difference:?}");
+    let folder = workspace().join("tests/end_to_end/owner/limits");
+    let files =
+        fs::read_dir(folder.join("rules")).expect("a folder").map(|file| file.expect("a file").path());
+    let code: String = files
+        .chain([folder.join("rules.rs")])
+        .map(|file| fs::read_to_string(file).expect("a source file is readable"))
+        .collect();
+    for (key, test) in TESTED {
+        assert!(code.contains(&format!("#[test]\nfn {test}() {{")), "{key}: there is no test {test}");
+    }
 }
 
 #[test]
-#[ignore = "slow: the market backs off after each refusal; run by hand until that is looked into"]
+fn jobs_that_the_owner_refuses_wait_and_change_no_digest() {
+    let machine = MachineStandIn::new(CALM);
+    let mut scene = Scene::new("cpu", &machine);
+    let job = scene.submit();
+    let nobody = "1".repeat(64);
+    let list = |key: &str, entry: &str| format!("[jobs]\n{key} = [\"{entry}\"]\n");
+    let rules = [
+        ("`jobs.minimum-price`", "[jobs]\nminimum-price = 900000000\n".to_owned()),
+        ("`jobs.longest-task-minutes`", "[jobs]\nlongest-task-minutes = 1\n".to_owned()),
+        ("`jobs.denied-components`", list("denied-components", &job.component)),
+        ("`jobs.allowed-components`", list("allowed-components", &nobody)),
+        ("`jobs.denied-developers`", list("denied-developers", &job.developer)),
+        ("`jobs.allowed-developers`", list("allowed-developers", &nobody)),
+        ("`shares.ram`", "[shares]\nram = \"1 MiB\"\n".to_owned()),
+        ("`shares.disk`", "[shares]\ndisk = \"1 MiB\"\n".to_owned()),
+    ];
+    scene.texts(&job, &rules);
+    // The same keys, with what lets this very job through.
+    let allowed = format!(
+        "{FREE}[jobs]\nminimum-price = 1\nlongest-task-minutes = 120\nallowed-components = [\"{}\"]\n\
+         allowed-developers = [\"{}\"]\ndenied-components = [\"{nobody}\"]\ndenied-developers = [\"{nobody}\"]\n\
+         [shares]\nram = \"4 GiB\"\ndisk = \"8 GiB\"\n",
+        job.component, job.developer
+    );
+    scene.provide(&allowed);
+    scene.ends(&job, "jobs that are allowed");
+}
+
+#[test]
 fn what_the_owner_writes_holds_work_and_changes_no_digest() {
     let machine = MachineStandIn::new(CALM);
-    let environment = [("ANNEAL_SENSORS_ROOT", machine.root())];
-    let mut scene = Scene::new("cpu");
-    let status = {
-        scene.provide("", &environment);
-        scene.device()
+    let mut scene = Scene::new("cpu", &machine);
+    let job = scene.submit();
+    // So dear that no machine earns it.
+    let dear = "[earnings]\ncurrency = \"CHF\"\nxmr-price = 1e6\nworking-watts = 1000\nprice-per-kwh = 1e8\n";
+    scene.texts(&job, &[("would not earn what its energy costs", dear.to_owned())]);
+    // An hour's earnings, as the owner is told them in that currency.
+    let told = scene.device()["limits"]["reasons"].to_string();
+    let earned = told.split("CHF/XMR = ").nth(1).and_then(|rest| rest.split(' ').next());
+    let earned: f64 = earned.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+    assert!(earned > 0.0, "{told}");
+    let earns = |more: &str| {
+        format!(
+            "[earnings]\nxmr-price = 1e6\nworking-watts = 1000\nprice-per-kwh = {:.6}\n{more}",
+            earned / 10.0
+        )
     };
-    let name = status["name"].as_str().expect("a device").to_owned();
-    let earnings = "[earnings]\nxmr-price = 1\nprice-per-kwh = 9\nworking-watts = 300\n";
-    let off = "[time]\nzone = \"UTC\"\nuntil = \"2020-01-01 00:00\"\n";
-    let holiday = {
-        let today =
-            std::process::Command::new("date").args(["-u", "+%F"]).output().expect("date runs").stdout;
-        let today = String::from_utf8(today).expect("digits").trim().to_owned();
-        let tomorrow = std::process::Command::new("date").args(["-u", "-d", "tomorrow", "+%F"]).output();
-        let tomorrow =
-            String::from_utf8(tomorrow.expect("date runs").stdout).expect("digits").trim().to_owned();
-        format!("[time]\nzone = \"UTC\"\nholidays = [\"{today}\", \"{tomorrow}\"]\n")
-    };
-    // One that is given back, for after it the market leaves a provider alone for a while; the others' words are in
-    // `warden/tests.rs`.
-    let refused = [("`jobs.minimum-price`", "[jobs]\nminimum-price = 900000000\n".to_owned())];
-    let closed = [
-        ("is off", format!("[devices]\n\"{name}\" = false\n")),
-        ("would not earn", earnings.to_owned()),
-        ("hours are over for good", off.to_owned()),
-        ("hours are over until", holiday),
+    let name = scene.device()["name"].as_str().expect("a device").to_owned();
+    let rules = [
+        ("is off in your policy", format!("[devices]\n\"{name}\" = false\n")),
+        ("times 100 to begin", earns("margin = 100\n")),
+        ("would not earn", earns("tariffs = [{ hours = \"00:00-24:00\", price-per-kwh = 1e8 }]\n")),
     ];
-    for (words, policy) in refused.into_iter().chain(closed) {
-        scene.policy(words, &policy, &environment);
-    }
+    scene.texts(&job, &rules);
+    // It earns ten times its cost, which is enough.
+    scene.provide(&format!("{FREE}{}[devices]\n\"{name}\" = true\n", earns("margin = 2\n")));
+    scene.ends(&job, "what earns enough");
 }
