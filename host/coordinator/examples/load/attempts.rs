@@ -73,6 +73,7 @@ pub async fn measure(service: &Service, setting: &Setting, providers: u64, devic
     if let Some(Err(error)) = running.try_join_next() {
         panic!("a provider broke: {error}");
     }
+    developer.end().await;
     running.shutdown().await;
     let attempts = (tasks * 2).max(1) as f64;
     let per_attempt = |seconds: f64| seconds * 1000.0 / attempts;
