@@ -76,8 +76,9 @@ pub struct DutyMeter {
 
 /// The surplus at which work is held: smaller ones would cost more in waking than they hold.
 const SURPLUS_HELD: i64 = 1000 * 5_000_000;
-/// What standing too long may be made up for by: whoever sleeps is woken late.
-const CREDIT_MAX: i64 = 1000 * 50_000_000;
+/// What standing too long may be made up for by: whoever sleeps is woken late, on a machine with much else to do by
+/// a quarter of a second. Of ten seconds it is a fortieth.
+const CREDIT_MAX: i64 = 1000 * 250_000_000;
 /// No single piece of work counts for more: that is the time over which a duty is held.
 const COUNTED_MAX: Duration = Duration::from_secs(10);
 

@@ -75,6 +75,25 @@ proptest! {
     }
 
     #[test]
+    fn a_duty_is_held_where_wakings_are_late(
+        duty in duty(),
+        lives in prop::collection::vec((1u64..100, 0u64..250), 1..50),
+    ) {
+        let mut worker = Worker::new();
+        for &(piece, late) in lives.iter().cycle() {
+            worker.step(Pace::Run { duty }, Duration::from_millis(piece), Duration::from_millis(late));
+            if worker.now > 30 * SECOND {
+                break;
+            }
+        }
+        for start in 0..200 {
+            let from = SECOND * start / 10;
+            let busy = worker.busy(from, from + 10 * SECOND);
+            prop_assert!((busy - duty.fraction()).abs() < 0.05, "{busy} for {duty:?} from {from:?}");
+        }
+    }
+
+    #[test]
     fn a_new_duty_holds_from_when_it_is_given(
         before in prop::collection::vec((pace(), life()), 0..200),
         duty in duty(),
