@@ -246,6 +246,33 @@ fn setup_asks_nobody_who_is_not_there_and_overwrites_nothing() {
     assert!(read("provider.toml").contains("name = \"attic\"") && read("policy.toml") != "# mine\n");
 }
 
+/// What the owner requires beside the minimum is there, or nothing is run. Which layers are missing depends on the
+/// machine: the doctor says.
+#[test]
+fn without_a_layer_that_its_owner_requires_a_provider_runs_nothing() {
+    let site = Site::start();
+    site.set_up(&["--no-page", "--require", "environment"]);
+    let settings = fs::read_to_string(site.provider().join("provider.toml")).expect("written");
+    assert!(settings.contains("require = [\"environment\"]"), "{settings}");
+    let doctor = site.anneal(&["doctor", "--json"]).json();
+    let layers = doctor["worker"]["layers"].as_array().expect("layers");
+    for layer in layers {
+        let (name, is_missing) = (layer["layer"].as_str().expect("a name"), layer["state"] == "unavailable");
+        if is_missing {
+            let said = site.anneal(&["provide", "--require", name]).failure(1).stderr();
+            assert!(
+                said.contains(&format!("the layer {name} is missing")) && said.contains("require"),
+                "{said}"
+            );
+        }
+    }
+    assert!(layers.len() == 8, "{doctor}");
+    let said = site.anneal(&["provide", "--require", "moat"]).failure(2).stderr();
+    assert!(said.contains("moat") && said.contains("system-calls"), "{said}");
+    let _provider = site.provide("provider.log");
+    site.status("provider.log");
+}
+
 #[test]
 fn a_service_is_written_shown_and_removed() {
     let folder = scratch();

@@ -7,6 +7,7 @@ mod policy;
 use std::{net::SocketAddr, path::PathBuf};
 
 use anneal_job::{BackendChoice, Identity, Redundancy};
+use anneal_sandbox::confine::Layer;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
@@ -400,6 +401,10 @@ pub struct Provide {
     /// Work for no less than this for 10^9 gas.
     #[arg(long, value_name = "CREDITS")]
     pub price_floor: Option<u64>,
+    /// Run nothing without this layer of the confinement, as `anneal doctor` names it; again for more. Strangers'
+    /// work always needs a minimum.
+    #[arg(long, value_name = "LAYER")]
+    pub require: Vec<Layer>,
     /// Where this provider's key and work are kept.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,

@@ -55,7 +55,7 @@ pub fn doctor(host: &Host) -> Outcome<DoctorReport> {
         name: backend.name(),
         fault: host.worker(backend, None).check().err().map(|fault| fault.message),
     };
-    let unmet = [&worker, &compiler].iter().any(|report| report.unmet(Requirement::Strangers).is_some());
+    let unmet = [&worker, &compiler].iter().any(|report| report.unmet(Requirement::STRANGERS).is_some());
     Ok(DoctorReport {
         strangers: !unmet,
         minimum: STRANGERS_MINIMUM.to_vec(),
@@ -66,13 +66,15 @@ pub fn doctor(host: &Host) -> Outcome<DoctorReport> {
     })
 }
 
-/// The failure that a machine below the minimum ends with.
-pub fn failure(report: &DoctorReport) -> Option<Failure> {
-    let unmet = |process: &str, confined: &ConfinementReport| {
-        confined.unmet(Requirement::Strangers).map(|words| format!("{process}: {words}"))
+/// The failure that a machine below the minimum, or below what its owner requires, ends with.
+pub fn failure(report: &DoctorReport, requirement: Requirement) -> Option<Failure> {
+    let unmet = |process: &str, confined: &ConfinementReport, requirement: Requirement| {
+        confined.unmet(requirement).map(|words| format!("{process}: {words}"))
     };
-    let unmet =
-        unmet("the worker", &report.worker).or_else(|| unmet("the compiling process", &report.compiler));
+    // A compiling process joins no control group.
+    let compiler = requirement.without(Layer::Group);
+    let unmet = unmet("the worker", &report.worker, requirement)
+        .or_else(|| unmet("the compiling process", &report.compiler, compiler));
     unmet.map(|message| fault(HostFault { code: FaultCode::Confinement, message }))
 }
 
@@ -146,7 +148,7 @@ mod tests {
             let layers = Layer::ALL.iter().map(|&one| layer(one, missing == Some(one))).collect();
             let confined = ConfinementReport { layers };
             DoctorReport {
-                strangers: confined.unmet(Requirement::Strangers).is_none(),
+                strangers: confined.unmet(Requirement::STRANGERS).is_none(),
                 minimum: STRANGERS_MINIMUM.to_vec(),
                 worker: confined.clone(),
                 compiler: confined,
@@ -154,10 +156,15 @@ mod tests {
                 gpus: Vec::new(),
             }
         };
-        assert!(failure(&report(None)).is_none());
-        assert!(failure(&report(Some(Layer::Scope))).is_none());
+        assert!(failure(&report(None), Requirement::STRANGERS).is_none());
+        assert!(failure(&report(Some(Layer::Scope)), Requirement::STRANGERS).is_none());
+        // What an owner requires beside the minimum; a compiling process joins no control group.
+        let scope = Requirement::BEST_EFFORT.with(Layer::Scope);
+        assert!(failure(&report(Some(Layer::Scope)), scope).is_some());
+        let grouped = DoctorReport { worker: report(None).worker, ..report(Some(Layer::Group)) };
+        assert!(failure(&grouped, Requirement::BEST_EFFORT.with(Layer::Group)).is_none());
         let missing = report(Some(Layer::Files));
-        let failure = failure(&missing).expect("files are in the minimum");
+        let failure = failure(&missing, Requirement::STRANGERS).expect("files are in the minimum");
         assert_eq!((failure.exit_status(), failure.code.as_deref()), (1, Some("confinement")));
         assert!(failure.to_string().contains("switch it on"), "{failure}");
         let text = describe(&missing);

@@ -87,7 +87,7 @@ fn dispatch(command: Command) -> ExitCode {
             match Host::here().map_err(Failure::host).and_then(|host| doctor::doctor(&host)) {
                 Ok(report) => {
                     terminal.data(doctor::describe(&report));
-                    let failure = doctor::failure(&report);
+                    let failure = doctor::failure(&report, anneal_sandbox::confine::Requirement::STRANGERS);
                     (Some(report), failure)
                 }
                 Err(failure) => (None, Some(failure)),

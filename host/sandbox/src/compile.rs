@@ -92,7 +92,7 @@ impl CompileLimits {
         time: Duration::from_secs(120),
         cpu: Duration::from_secs(240),
         memory_bytes: 8 << 30,
-        confinement: Confinement::new(Requirement::BestEffort),
+        confinement: Confinement::new(Requirement::BEST_EFFORT),
     };
 }
 

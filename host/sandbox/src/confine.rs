@@ -30,6 +30,8 @@ mod scope;
 #[cfg(target_os = "linux")]
 mod system_calls;
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 pub use gpu::GpuPaths;
@@ -76,6 +78,10 @@ impl Layer {
         Layer::Environment,
     ];
 
+    const fn bit(self) -> Layers {
+        1 << self as u8
+    }
+
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
@@ -91,30 +97,56 @@ impl Layer {
     }
 }
 
+impl FromStr for Layer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Layer, String> {
+        Layer::ALL.into_iter().find(|layer| layer.name() == text).ok_or_else(|| {
+            format!("there is no layer `{text}`, but {}", Layer::ALL.map(Layer::name).join(", "))
+        })
+    }
+}
+
 /// The layers without which a stranger's component is not run. Not among them: [`Layer::Scope`], whose two
 /// ways out [`Layer::SystemCalls`] and [`Layer::Network`] close as well, and [`Layer::Group`], which needs the
 /// machine's administrator and repeats [`Layer::Limits`].
 pub const STRANGERS_MINIMUM: [Layer; 6] =
     [Layer::Privileges, Layer::Files, Layer::Network, Layer::SystemCalls, Layer::Limits, Layer::Environment];
 
-/// What the parent insists on.
+/// What the parent insists on: the layers without which a process refuses to work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Requirement {
-    /// Every layer that this machine has; none is missed. For a developer's own work.
-    #[default]
-    BestEffort,
-    /// At least [`STRANGERS_MINIMUM`]; below it the process refuses.
-    Strangers,
-}
+#[serde(transparent)]
+pub struct Requirement(Layers);
+
+/// A bit for each layer.
+type Layers = u8;
 
 impl Requirement {
-    /// The layers that it insists on.
-    pub fn layers(self) -> &'static [Layer] {
-        match self {
-            Requirement::BestEffort => &[],
-            Requirement::Strangers => &STRANGERS_MINIMUM,
+    /// Every layer that this machine has; none is missed. For a developer's own work.
+    pub const BEST_EFFORT: Requirement = Requirement(0);
+    /// At least [`STRANGERS_MINIMUM`].
+    pub const STRANGERS: Requirement = {
+        let (mut requirement, mut index) = (Requirement::BEST_EFFORT, 0);
+        while index < STRANGERS_MINIMUM.len() {
+            requirement = requirement.with(STRANGERS_MINIMUM[index]);
+            index += 1;
         }
+        requirement
+    };
+
+    /// This layer, too.
+    pub const fn with(self, layer: Layer) -> Requirement {
+        Requirement(self.0 | layer.bit())
+    }
+
+    /// All but this layer.
+    pub const fn without(self, layer: Layer) -> Requirement {
+        Requirement(self.0 & !layer.bit())
+    }
+
+    /// The layers that it insists on.
+    pub fn layers(self) -> impl Iterator<Item = Layer> {
+        Layer::ALL.into_iter().filter(move |layer| self.0 & layer.bit() != 0)
     }
 }
 
@@ -124,30 +156,30 @@ pub struct Confinement {
     /// What the parent insists on.
     pub requirement: Requirement,
     /// A bit for each layer that is to be enforced.
-    layers: u8,
+    layers: Layers,
 }
 
 impl Confinement {
     /// Every layer, with this requirement.
     pub const fn new(requirement: Requirement) -> Confinement {
-        Confinement { requirement, layers: u8::MAX }
+        Confinement { requirement, layers: Layers::MAX }
     }
 
     /// These layers alone: to show what one of them stops. No command asks for it.
     #[doc(hidden)]
     pub fn only_for_tests(layers: &[Layer], requirement: Requirement) -> Confinement {
-        let layers = layers.iter().fold(0, |bits, &layer| bits | 1 << layer as u8);
+        let layers = layers.iter().fold(0, |bits, layer| bits | layer.bit());
         Confinement { requirement, layers }
     }
 
     pub(crate) fn asks_for(self, layer: Layer) -> bool {
-        self.layers & 1 << layer as u8 != 0
+        self.layers & layer.bit() != 0
     }
 }
 
 impl Default for Confinement {
     fn default() -> Confinement {
-        Confinement::new(Requirement::BestEffort)
+        Confinement::new(Requirement::BEST_EFFORT)
     }
 }
 
@@ -239,15 +271,15 @@ mod tests {
                 })
                 .collect(),
         };
-        assert_eq!(report(None).unmet(Requirement::Strangers), None);
+        assert_eq!(report(None).unmet(Requirement::STRANGERS), None);
         for layer in Layer::ALL {
-            let unmet = report(Some(layer)).unmet(Requirement::Strangers);
+            let unmet = report(Some(layer)).unmet(Requirement::STRANGERS);
             assert_eq!(unmet.is_some(), STRANGERS_MINIMUM.contains(&layer), "{layer:?}");
             assert!(unmet.is_none_or(|words| words.contains(layer.name()) && words.contains("update it")));
-            assert_eq!(report(Some(layer)).unmet(Requirement::BestEffort), None);
+            assert_eq!(report(Some(layer)).unmet(Requirement::BEST_EFFORT), None);
         }
         // A layer that nobody reported is missing, too.
-        let unmet = ConfinementReport { layers: Vec::new() }.unmet(Requirement::Strangers);
+        let unmet = ConfinementReport { layers: Vec::new() }.unmet(Requirement::STRANGERS);
         assert!(
             unmet.is_some_and(|words| STRANGERS_MINIMUM.iter().all(|layer| words.contains(layer.name())))
         );
@@ -256,7 +288,7 @@ mod tests {
     #[test]
     fn layers_are_chosen_one_by_one() {
         for layer in Layer::ALL {
-            let only = Confinement::only_for_tests(&[layer], Requirement::BestEffort);
+            let only = Confinement::only_for_tests(&[layer], Requirement::BEST_EFFORT);
             for other in Layer::ALL {
                 assert_eq!(only.asks_for(other), layer == other);
                 assert!(Confinement::default().asks_for(other));

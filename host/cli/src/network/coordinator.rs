@@ -125,7 +125,7 @@ pub(super) async fn start(
     };
     // Whoever reaches it from elsewhere may submit a component.
     let requirement =
-        if config.listen.ip().is_loopback() { Requirement::BestEffort } else { Requirement::Strangers };
+        if config.listen.ip().is_loopback() { Requirement::BEST_EFFORT } else { Requirement::STRANGERS };
     let replayer = CpuReplayer { host: host.clone(), requirement };
     let started = anneal_coordinator::Coordinator::start(config, Arc::new(replayer)).await;
     started.map_err(|error| Failure::host(anyhow!(error)))

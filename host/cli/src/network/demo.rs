@@ -181,7 +181,7 @@ async fn agent(
         client,
         key,
         folder: Arc::new(folder),
-        compiler: host.compiler_for(Requirement::BestEffort),
+        compiler: host.compiler_for(Requirement::BEST_EFFORT),
         name: cast.name.to_owned(),
         payout: Some(cast.name.to_owned()),
         devices: vec![Device { offer, machine: make, gate: Arc::default() }],

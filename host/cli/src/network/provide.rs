@@ -57,7 +57,7 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     let base = owner::folder(arguments.folder.as_deref(), host);
     let mut settings = Settings::read(&base)?.with(arguments)?;
     let urls = coordinators(&settings, host)?;
-    let requirement = requirement(&urls, host)?;
+    let requirement = requirement(&settings, &urls, host)?;
     let key = key_in(&base)?;
     let _alone = FolderLock::take(&base).map_err(Failure::host)?;
     let owner = Owner::open(&base, env!("CARGO_PKG_VERSION")).map_err(Failure::host)?;
@@ -233,18 +233,26 @@ fn coordinators(settings: &Settings, host: &Host) -> Outcome<Vec<CoordinatorUrl>
     Ok(urls)
 }
 
-/// What of the confinement is insisted on: the minimum for strangers, unless all coordinators are on this
-/// machine. Where it is not met, nothing is begun.
-fn requirement(urls: &[CoordinatorUrl], host: &Host) -> Outcome<Requirement> {
-    let Some(elsewhere) = urls.iter().find(|url| !url.is_loopback()) else {
-        return Ok(Requirement::BestEffort);
-    };
+/// What of the confinement is insisted on: the minimum for strangers, unless all coordinators are on this machine,
+/// and what the owner requires. Where it is not met, nothing is begun.
+fn requirement(settings: &Settings, urls: &[CoordinatorUrl], host: &Host) -> Outcome<Requirement> {
+    let elsewhere = urls.iter().find(|url| !url.is_loopback());
+    let minimum = if elsewhere.is_some() { Requirement::STRANGERS } else { Requirement::BEST_EFFORT };
+    let requirement = settings.require.iter().fold(minimum, |all, &layer| all.with(layer));
+    if requirement == Requirement::BEST_EFFORT {
+        return Ok(requirement);
+    }
     let report = doctor::doctor(host)?;
-    match doctor::failure(&report) {
-        None => Ok(Requirement::Strangers),
-        Some(failure) => Err(failure.context(format!(
-            "{elsewhere} is not on this machine, and strangers' work is run only under the minimum of \
-             confinement; `anneal doctor` shows all of it"
-        ))),
+    if let (Some(url), Some(failure)) = (elsewhere, doctor::failure(&report, minimum)) {
+        return Err(failure.context(format!(
+            "{url} is not on this machine, and strangers' work is run only under the minimum of confinement; \
+             `anneal doctor` shows all of it"
+        )));
+    }
+    match doctor::failure(&report, requirement) {
+        None => Ok(requirement),
+        Some(failure) => {
+            Err(failure.context("a layer that you require is missing here (`require`)".to_owned()))
+        }
     }
 }

@@ -143,7 +143,7 @@ fn replayed(
     })?;
     terminal.note(format!("computing on {}", backend.name()));
     // Somebody else's component is neither compiled nor run without what confines it.
-    let requirement = if own { Requirement::BestEffort } else { Requirement::Strangers };
+    let requirement = if own { Requirement::BEST_EFFORT } else { Requirement::STRANGERS };
     let mut worker = host.worker_for(&backend, requirement);
     let compiler = host.compiler_for(requirement);
     let mut tasks = Vec::new();

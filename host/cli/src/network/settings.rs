@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use anneal_provider::payout;
-use anneal_sandbox::files::{self, ReadError};
+use anneal_sandbox::{
+    confine::Layer,
+    files::{self, ReadError},
+};
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 
@@ -37,6 +40,8 @@ pub struct Settings {
     pub software: bool,
     /// The page's port; 0 for no page.
     pub page_port: Option<u16>,
+    /// Layers of the confinement without which nothing is run, beside the minimum for strangers' work.
+    pub require: Vec<Layer>,
 }
 
 impl Settings {
@@ -82,6 +87,7 @@ impl Settings {
             payout::check(&address).map_err(|error| Failure::from(anyhow!(error).context("--payout")))?;
             self.payout = Some(address);
         }
+        self.require.extend(&arguments.require);
         self.threads = threads.or(self.threads);
         self.name = name.unwrap_or(self.name);
         self.price_floor = price_floor.unwrap_or(self.price_floor);
@@ -155,6 +161,14 @@ impl Settings {
             self.page_port.map(|port| port.to_string()),
             "4280",
         );
+        let require: Vec<String> = self.require.iter().map(|layer| layer.name().to_owned()).collect();
+        key(
+            "Layers of the confinement, as `anneal doctor` names them, without which nothing is run at all. Strangers'\n\
+             # work always needs the minimum that `anneal doctor` shows.",
+            "require",
+            (!require.is_empty()).then(|| list(&require)),
+            "[\"scope\", \"group\"]",
+        );
         document
     }
 }
@@ -176,6 +190,7 @@ mod tests {
             price_floor: 7,
             software: true,
             page_port: Some(0),
+            require: vec![Layer::Scope, Layer::Group],
         }
     }
 
@@ -199,6 +214,7 @@ mod tests {
             .collect();
         let settings = Settings::parse(&open).expect("examples are read");
         assert!(settings.threads.is_some() && settings.page_port.is_some(), "{open}");
+        assert_eq!(settings.require, [Layer::Scope, Layer::Group], "{open}");
         assert!(!settings.devices.is_empty() && !settings.coordinators.is_empty(), "{open}");
     }
 
@@ -209,6 +225,7 @@ mod tests {
             ("coordinator = \"http://127.0.0.1:1\"", "coordinator"),
             ("devices = [\"tpu\"]", "tpu"),
             ("page-port = 70000", "page-port"),
+            ("require = [\"moat\"]", "moat"),
         ] {
             let error = Settings::parse(text).expect_err(text);
             assert!(format!("{error:#}").contains(word), "{text}: {error:#}");

@@ -67,9 +67,8 @@ impl ConfinementReport {
     pub fn unmet(&self, requirement: Requirement) -> Option<String> {
         let missing: Vec<String> = requirement
             .layers()
-            .iter()
-            .filter(|&&layer| !self.enforces(layer))
-            .map(|&layer| self.describe_missing(layer))
+            .filter(|&layer| !self.enforces(layer))
+            .map(|layer| self.describe_missing(layer))
             .collect();
         (!missing.is_empty()).then(|| {
             format!(

@@ -148,7 +148,8 @@ fn check_all(process: &str, report: &ConfinementReport, make: Try, except: &[&st
 
 /// Without layers it succeeds; with one of those that stop it, it does not.
 fn check_alone(process: &str, report: &ConfinementReport, attempt: &Attempt, make: Try, tally: &mut Tally) {
-    let only = |layers: &[Layer]| make(attempt, Confinement::only_for_tests(layers, Requirement::BestEffort));
+    let only =
+        |layers: &[Layer]| make(attempt, Confinement::only_for_tests(layers, Requirement::BEST_EFFORT));
     let said = only(&[]);
     if !said.contains(SUCCEEDED) {
         assert!(attempt.optional, "the {process} cannot {} even without layers: {said}", attempt.name);
@@ -233,7 +234,7 @@ fn abstract_name() -> String {
 /// What the parent insists on is there, or the process does nothing.
 pub fn insisted(scene: &Scene) {
     let request = scene.request(&guest("(i32.const 0)", ""), Limits::DEFAULT);
-    let strangers = |layers: &[Layer]| Confinement::only_for_tests(layers, Requirement::Strangers);
+    let strangers = |layers: &[Layer]| Confinement::only_for_tests(layers, Requirement::STRANGERS);
     for missing in STRANGERS_MINIMUM {
         let others: Vec<Layer> = Layer::ALL.into_iter().filter(|&layer| layer != missing).collect();
         let words = format!("the layer {} is missing", missing.name());
@@ -248,12 +249,12 @@ pub fn insisted(scene: &Scene) {
         );
     }
     // Without a limit of memory the minimum is not met, either.
-    let confinement = Confinement::new(Requirement::Strangers);
+    let confinement = Confinement::new(Requirement::STRANGERS);
     let unlimited = &mut WorkerMachine { memory_bytes: None, confinement, ..machine("worker", "reference") };
     check_fault(unlimited, &request, FaultCode::Confinement, "the layer limits is missing");
     let whole = &mut WorkerMachine { confinement, ..machine("worker", "reference") };
     let report = machine("worker", "reference").check().expect("a worker says how it is confined");
-    match (attempt(whole, &request).0, report.unmet(Requirement::Strangers)) {
+    match (attempt(whole, &request).0, report.unmet(Requirement::STRANGERS)) {
         (Outcome::Completed(_), None) => {}
         (Outcome::HostFault(fault), Some(unmet)) => println!("  not shown here: {} ({unmet})", fault.message),
         (outcome, unmet) => panic!("{outcome:?} although the minimum misses {unmet:?}"),
@@ -271,7 +272,7 @@ pub fn ends_with_parent(scene: &Scene) {
     let request = scene.request(&guest("(i32.const 0)", ""), Limits::DEFAULT);
     // Not the layer of system calls, under which it could not ask.
     let layers = [Layer::Network, Layer::Privileges, Layer::Files, Layer::Scope];
-    let confinement = Confinement::only_for_tests(&layers, Requirement::BestEffort);
+    let confinement = Confinement::only_for_tests(&layers, Requirement::BEST_EFFORT);
     let worker = &mut WorkerMachine { confinement, ..machine("worker", "death signal") };
     check_fault(worker, &request, FaultCode::DeviceLost, "Signal::KILL");
 }
