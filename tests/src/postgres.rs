@@ -43,14 +43,15 @@ impl Cluster {
         cluster
     }
 
-    /// A server that is reached over TLS alone, at this port of `localhost`.
+    /// A server at this port of `localhost`, whose database `postgres` is reached over TLS alone, and `template1`
+    /// without it, too.
     pub fn start_secured(certificate: &Path, key: &Path, port: u16) -> Cluster {
         let cluster = Cluster::made();
         for (file, name) in [(certificate, "server.crt"), (key, "server.key")] {
             // As the server's own user, whose file a key must be.
             run(cluster.program("install").args(["-m", "600"]).arg(file).arg(cluster.data().join(name)));
         }
-        let rules = "local all all trust\nhostssl all all all trust\n";
+        let rules = "local all all trust\nhostssl all all all trust\nhost template1 all all trust\n";
         fs::write(cluster.data().join("pg_hba.conf"), rules).expect("written");
         cluster.begin(&format!("-c listen_addresses=localhost -p {port} -c ssl=on"));
         cluster

@@ -21,7 +21,7 @@ use rustls::{
 use thiserror::Error;
 
 pub use connector::Connector;
-pub use url::{CoordinatorUrl, UrlError};
+pub use url::{CoordinatorUrl, UrlError, is_loopback};
 
 /// Connections that wait for their next request, at most.
 const IDLE_CONNECTIONS_MAX: usize = 8;

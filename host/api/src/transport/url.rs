@@ -43,7 +43,8 @@ impl CoordinatorUrl {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host's name or address is this machine.
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

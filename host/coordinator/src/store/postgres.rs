@@ -10,8 +10,7 @@ use std::time::Duration;
 use anneal_api::{LogEntry, LogHead, Secret, Signature};
 use anneal_job::{Digest, Identity, Timestamp};
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, types::ToSql};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Config, NoTls, Socket, tls::MakeTlsConnect, types::ToSql};
 
 use self::way::Way;
 use super::{
@@ -60,7 +59,13 @@ impl PostgresStore {
         let mut way = Way::read(url).map_err(failed("reading its URL"))?;
         way.config.connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
         let tls = way.tls().map_err(failed("setting up TLS"))?;
-        let client = runtime.block_on(connect(&way, tls)).map_err(failed("connecting"))?;
+        let connecting = async {
+            match tls {
+                Some(tls) => connect(&way.config, tls).await,
+                None => connect(&way.config, NoTls).await,
+            }
+        };
+        let client = runtime.block_on(connecting).map_err(failed("connecting"))?;
         let store = PostgresStore { runtime: BackgroundRuntime(Some(runtime)), client };
         store.prepare()?;
         Ok(store)
@@ -247,8 +252,12 @@ impl Store for PostgresStore {
     }
 }
 
-async fn connect(way: &Way, tls: MakeRustlsConnect) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = way.config.connect(tls).await?;
+async fn connect<T>(config: &Config, tls: T) -> Result<Client, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket> + 'static,
+    T::Stream: Send,
+{
+    let (client, connection) = config.connect(tls).await?;
     // Driven whenever the store waits for an answer.
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -1,11 +1,12 @@
 //! The way to a server: what its URL says, and whether it is encrypted. To another machine it always is, and the
-//! server's certificate is checked; libpq would go on without either where the URL does not ask for them.
+//! server's certificate is checked; libpq would go on without either where the URL does not ask for them. On this
+//! machine it is where the URL asks for it: servers there often have a certificate that nobody vouches for.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use anneal_api::{
     Secret,
-    transport::{TransportError, client_config},
+    transport::{TransportError, client_config, is_loopback},
 };
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
@@ -51,7 +52,7 @@ impl Way {
             }
         }
         let mut config: Config = format!("{server}?{}", others.join("&")).parse()?;
-        if config.get_hosts().iter().any(is_elsewhere) {
+        if is_elsewhere(&config) {
             match config.get_ssl_mode() {
                 SslMode::Disable => return Err(WayError::InTheOpen),
                 _ => config.ssl_mode(SslMode::Require),
@@ -60,20 +61,20 @@ impl Way {
         Ok(Way { config, certificates })
     }
 
-    pub(super) fn tls(&self) -> Result<MakeRustlsConnect, TransportError> {
+    /// What encrypts; `None` where nobody asks for it.
+    pub(super) fn tls(&self) -> Result<Option<MakeRustlsConnect>, TransportError> {
+        if self.config.get_ssl_mode() != SslMode::Require && self.certificates.is_empty() {
+            return Ok(None);
+        }
         let certificates: Vec<&std::path::Path> = self.certificates.iter().map(PathBuf::as_path).collect();
-        client_config(&certificates).map(MakeRustlsConnect::new)
+        client_config(&certificates).map(MakeRustlsConnect::new).map(Some)
     }
 }
 
-fn is_elsewhere(host: &Host) -> bool {
-    match host {
-        Host::Unix(_) => false,
-        Host::Tcp(name) => {
-            let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-            !is_loopback && name != "localhost"
-        }
-    }
+fn is_elsewhere(config: &Config) -> bool {
+    let named = |host: &Host| matches!(host, Host::Tcp(name) if !is_loopback(name));
+    config.get_hosts().iter().any(named)
+        || config.get_hostaddrs().iter().any(|address| !address.is_loopback())
 }
 
 #[cfg(test)]
@@ -90,6 +91,7 @@ mod tests {
             ("postgres://a@db.example.org/x", SslMode::Require),
             ("postgres://a@10.0.0.7/x?sslmode=prefer", SslMode::Require),
             ("postgres://a@db.example.org/x?sslmode=verify-full", SslMode::Require),
+            ("postgres://a@localhost/x?hostaddr=10.0.0.7", SslMode::Require),
             ("postgres://a@127.0.0.1:5433/x", SslMode::Prefer),
             ("postgres://a@localhost/x?sslmode=disable", SslMode::Disable),
             ("postgres://a@%2Frun%2Fpostgresql/x", SslMode::Prefer),
