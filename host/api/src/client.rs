@@ -149,9 +149,22 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] lists.
     pub async fn connect(options: ClientOptions) -> Result<Client, ClientError> {
+        let patience = options.retry;
+        Client::connect_within(options, patience).await
+    }
+
+    /// The same, asking once: for who tries again by itself. Later calls are as patient as the options say.
+    ///
+    /// # Errors
+    /// As [`ClientError`] lists.
+    pub async fn connect_once(options: ClientOptions) -> Result<Client, ClientError> {
+        Client::connect_within(options, Retry::ONCE).await
+    }
+
+    async fn connect_within(options: ClientOptions, patience: Retry) -> Result<Client, ClientError> {
         let certificates: Vec<&std::path::Path> = options.certificates.iter().map(AsRef::as_ref).collect();
         let http = http_client(&options.url, options.proxy.clone(), &certificates)?;
-        let about = options.retry.run(|| ask_about(&http, &options.url)).await?;
+        let about = patience.run(|| ask_about(&http, &options.url)).await?;
         if let Some(expected) = options.coordinator.filter(|expected| *expected != about.coordinator) {
             let (url, found) = (options.url.to_string(), about.coordinator);
             return Err(ClientError::OtherCoordinator { url, expected, found });

@@ -401,8 +401,8 @@ pub struct Provide {
     /// Work for no less than this for 10^9 gas.
     #[arg(long, value_name = "CREDITS")]
     pub price_floor: Option<u64>,
-    /// Run nothing without this layer of the confinement, as `anneal doctor` names it; again for more. Strangers'
-    /// work always needs a minimum.
+    /// Run nothing without this layer of the confinement, as `anneal doctor` names it; again for more, beside those
+    /// of `anneal setup`. Strangers' work always needs a minimum.
     #[arg(long, value_name = "LAYER")]
     pub require: Vec<Layer>,
     /// Where this provider's key and work are kept.

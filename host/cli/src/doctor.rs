@@ -71,10 +71,8 @@ pub fn failure(report: &DoctorReport, requirement: Requirement) -> Option<Failur
     let unmet = |process: &str, confined: &ConfinementReport, requirement: Requirement| {
         confined.unmet(requirement).map(|words| format!("{process}: {words}"))
     };
-    // A compiling process joins no control group.
-    let compiler = requirement.without(Layer::Group);
     let unmet = unmet("the worker", &report.worker, requirement)
-        .or_else(|| unmet("the compiling process", &report.compiler, compiler));
+        .or_else(|| unmet("the compiling process", &report.compiler, requirement.for_compiler()));
     unmet.map(|message| fault(HostFault { code: FaultCode::Confinement, message }))
 }
 

@@ -14,7 +14,7 @@ use anneal_provider::Compiler;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
     compile::CompileLimits,
-    confine::{Confinement, GroupFolders, Layer, Requirement},
+    confine::{Confinement, GroupFolders, Requirement},
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
 use anneal_sensors::{PciAddress, Screen, SensorsConfig};
@@ -114,8 +114,7 @@ impl Host {
 
     /// How strangers' components are compiled.
     pub fn compiler_for(&self, requirement: Requirement) -> Compiler {
-        // A compiling process lives for seconds within limits of its own, and joins no control group.
-        let confinement = Confinement::new(requirement.without(Layer::Group));
+        let confinement = Confinement::new(requirement.for_compiler());
         let limits = CompileLimits { confinement, ..CompileLimits::DEFAULT };
         Compiler { command: self.compiler(), cache: self.cache.clone(), limits }
     }

@@ -322,7 +322,7 @@ impl World {
                 let actor = self.by_id[&provider];
                 if self.actors[actor].online {
                     let attempts = self.actors[actor].work.keys().copied().collect();
-                    self.send(Some(actor), Command::Heartbeat { provider, attempts });
+                    self.send(Some(actor), Command::Heartbeat { provider, attempts, all: true });
                 }
             }
             Effect::KeepBlob { job, index, blob } => {
@@ -478,7 +478,7 @@ impl World {
             self.commit(number, attempt);
         }
         let attempts = self.actors[number].work.keys().copied().collect();
-        self.send(Some(number), Command::Heartbeat { provider, attempts });
+        self.send(Some(number), Command::Heartbeat { provider, attempts, all: true });
         let working = self.actors[number].work.values().filter(|work| !work.acknowledged).count();
         if working == 0 {
             self.send(Some(number), Command::AskLease { provider, device, price_floor: Price(10) });

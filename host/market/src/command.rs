@@ -79,8 +79,10 @@ pub enum Command {
     Heartbeat {
         /// Who.
         provider: Identity,
-        /// All leases that it holds: one that is not named for a while is taken from it.
+        /// Leases that it holds.
         attempts: Vec<AttemptId>,
+        /// Whether these are all of them: one that is not named, and was not given just now, is then taken from it.
+        all: bool,
     },
     /// An attempt has ended; this commits to its receipt.
     Commit {

@@ -176,12 +176,19 @@ impl Market {
         before.into_iter().for_each(|before| self.forget_draw(before.epoch));
     }
 
-    pub(crate) fn heartbeat(&mut self, id: Identity, named: &[AttemptId]) -> Result<Reply, Rejection> {
+    pub(crate) fn heartbeat(
+        &mut self,
+        id: Identity,
+        named: &[AttemptId],
+        all: bool,
+    ) -> Result<Reply, Rejection> {
         if !self.providers.contains_key(&id) {
             return Err(Rejection::UnknownProvider);
         }
         self.presence.hear(id, self.now());
-        self.take_back_forgotten(id, named);
+        if all {
+            self.take_back_forgotten(id, named);
+        }
         let mut demands = self.demands(&id);
         let strange = |attempt: &&AttemptId| {
             self.attempts.get(attempt).is_none_or(|known| known.provider != id || known.is_over())

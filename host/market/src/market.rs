@@ -153,7 +153,7 @@ impl Market {
             Command::AskLease { provider, device, price_floor } => {
                 self.ask_lease(provider, device, price_floor)
             }
-            Command::Heartbeat { provider, attempts } => self.heartbeat(provider, &attempts),
+            Command::Heartbeat { provider, attempts, all } => self.heartbeat(provider, &attempts, all),
             Command::Commit { provider, attempt, commitment } => self.commit(provider, attempt, commitment),
             Command::Reveal { provider, attempt, receipt, nonce } => {
                 self.reveal(provider, attempt, receipt, nonce)

@@ -139,9 +139,10 @@ impl Requirement {
         Requirement(self.0 | layer.bit())
     }
 
-    /// All but this layer.
-    pub const fn without(self, layer: Layer) -> Requirement {
-        Requirement(self.0 & !layer.bit())
+    /// What of it a compiling process can be held to: one lives for seconds within limits of its own, and joins no
+    /// control group.
+    pub const fn for_compiler(self) -> Requirement {
+        Requirement(self.0 & !Layer::Group.bit())
     }
 
     /// The layers that it insists on.

@@ -56,9 +56,7 @@ impl Developer {
             }
         }
     }
-}
 
-impl Developer {
     /// Leaves no work to the measurements that come after this one on the same coordinator: they would do it, and
     /// count only their own.
     pub async fn end(self) {

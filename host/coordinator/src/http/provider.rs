@@ -243,11 +243,9 @@ fn ask_for(
             other => return Err(unexpected(&other)),
         }
     }
-    // What the market takes to be running and is not named is given to others.
-    let named = holds.clone().unwrap_or_else(|| leased(turn, provider));
     let given = leases.iter().map(|lease: &Lease| lease.attempt);
-    let attempts = named.into_iter().chain(given).collect();
-    let demands = match turn.apply(Command::Heartbeat { provider, attempts })? {
+    let attempts = holds.iter().flatten().copied().chain(given).collect();
+    let demands = match turn.apply(Command::Heartbeat { provider, attempts, all: holds.is_some() })? {
         Reply::Demands { demands } => demands,
         other => return Err(unexpected(&other)),
     };
@@ -362,20 +360,13 @@ fn batch_turn(turn: &mut Turn<'_>, provider: Identity, batch: Batch, forged: &[b
 
 fn heartbeats(turn: &mut Turn<'_>, provider: Identity, batch: &Batch) -> Vec<HeartbeatReply> {
     let attempts: Vec<_> = batch.heartbeats.iter().map(|heartbeat| heartbeat.attempt).collect();
-    // Only those are named that are due: nothing is said about the others.
-    let named = attempts.iter().copied().chain(leased(turn, provider)).collect();
-    let demands = match turn.apply(Command::Heartbeat { provider, attempts: named }) {
+    // Only those are named that are due.
+    let demands = match turn.apply(Command::Heartbeat { provider, attempts: attempts.clone(), all: false }) {
         Ok(Reply::Demands { demands }) => demands,
         _ => Vec::new(),
     };
     let stopped = |attempt| demands.contains(&Demand::Stop { attempt });
     attempts.into_iter().map(|attempt| HeartbeatReply { wanted: !stopped(attempt) }).collect()
-}
-
-/// What the market takes a provider's devices to have.
-fn leased(turn: &Turn<'_>, provider: Identity) -> Vec<AttemptId> {
-    let devices = turn.market().provider(&provider).into_iter().flat_map(|known| known.devices.values());
-    devices.flat_map(|device| device.leases.iter().copied()).collect()
 }
 
 fn apply(turn: &mut Turn<'_>, command: Command) -> ItemReply {

@@ -137,7 +137,7 @@ impl Desk {
     /// The provider is there, and works on these.
     pub fn heartbeat(&mut self, number: u8, leases: &[&Lease]) -> Vec<anneal_market::Demand> {
         let attempts = leases.iter().map(|lease| lease.attempt).collect();
-        match self.ok(Command::Heartbeat { provider: provider(number), attempts }) {
+        match self.ok(Command::Heartbeat { provider: provider(number), attempts, all: true }) {
             Reply::Demands { demands } => demands,
             other => panic!("{other:?}"),
         }

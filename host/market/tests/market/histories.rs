@@ -288,7 +288,7 @@ impl History {
                 let provider = identity(1, who);
                 let own = self.leases.iter().filter(|held| named && held.provider == provider);
                 let attempts = own.map(|held| held.lease.attempt).collect();
-                Command::Heartbeat { provider, attempts }
+                Command::Heartbeat { provider, attempts, all: true }
             }
             Step::Commit { attempt, lie } => {
                 let Some(held) = self.held(attempt) else { return };

@@ -3,7 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
-use anneal_api::{Client, ClientError, ClientOptions, client::Retry};
+use anneal_api::{Client, ClientError, ClientOptions};
 use tokio::{sync::watch, time::sleep};
 
 use super::chain;
@@ -23,15 +23,7 @@ pub async fn reach(
     board: &StatusBoard,
     wish: &mut watch::Receiver<Wish>,
 ) -> Result<Option<Client>, ClientError> {
-    until_answered(board, wish, || {
-        // Once without patience: the owner hears of trouble at once.
-        let once = ClientOptions { retry: Retry::ONCE, ..options.clone() };
-        async move {
-            Client::connect(once).await?;
-            Client::connect(options.clone()).await
-        }
-    })
-    .await
+    until_answered(board, wish, || Client::connect_once(options.clone())).await
 }
 
 /// Asks until somebody answers.

@@ -19,6 +19,24 @@ impl Worker {
         Worker { meter: DutyMeter::new(), now: Duration::ZERO, lived: Vec::new() }
     }
 
+    /// One that has lived at this duty for half a minute.
+    fn lived(duty: Duty, lives: impl Iterator<Item = (Duration, Duration)> + Clone) -> Worker {
+        let mut worker = Worker::new();
+        for (piece, late) in lives.cycle() {
+            worker.step(Pace::Run { duty }, piece, late);
+            if worker.now > 30 * SECOND {
+                break;
+            }
+        }
+        worker
+    }
+
+    /// The busy fractions of windows of ten seconds, with where each begins.
+    fn windows(&self) -> impl Iterator<Item = (Duration, f64)> {
+        let starts = (0..200).map(|start| SECOND * start / 10);
+        starts.map(|from| (from, self.busy(from, from + 10 * SECOND)))
+    }
+
     /// Asks, and does what it is told once.
     fn step(&mut self, pace: Pace, piece: Duration, late: Duration) -> Advice {
         let advice = self.meter.ask(self.now, pace);
@@ -60,16 +78,7 @@ proptest! {
 
     #[test]
     fn a_duty_is_held_over_any_ten_seconds(duty in duty(), lives in prop::collection::vec(life(), 1..50)) {
-        let mut worker = Worker::new();
-        for &(piece, late) in lives.iter().cycle() {
-            worker.step(Pace::Run { duty }, piece, late);
-            if worker.now > 30 * SECOND {
-                break;
-            }
-        }
-        for start in 0..200 {
-            let from = SECOND * start / 10;
-            let busy = worker.busy(from, from + 10 * SECOND);
+        for (from, busy) in Worker::lived(duty, lives.into_iter()).windows() {
             prop_assert!((busy - duty.fraction()).abs() < 0.03, "{busy} for {duty:?} from {from:?}");
         }
     }
@@ -79,16 +88,9 @@ proptest! {
         duty in duty(),
         lives in prop::collection::vec((1u64..100, 0u64..250), 1..50),
     ) {
-        let mut worker = Worker::new();
-        for &(piece, late) in lives.iter().cycle() {
-            worker.step(Pace::Run { duty }, Duration::from_millis(piece), Duration::from_millis(late));
-            if worker.now > 30 * SECOND {
-                break;
-            }
-        }
-        for start in 0..200 {
-            let from = SECOND * start / 10;
-            let busy = worker.busy(from, from + 10 * SECOND);
+        let lives = lives.into_iter();
+        let lives = lives.map(|(piece, late)| (Duration::from_millis(piece), Duration::from_millis(late)));
+        for (from, busy) in Worker::lived(duty, lives).windows() {
             prop_assert!((busy - duty.fraction()).abs() < 0.05, "{busy} for {duty:?} from {from:?}");
         }
     }
