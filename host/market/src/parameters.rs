@@ -11,7 +11,7 @@ pub struct Parameters {
     pub re_lease_per_cent: u64,
     /// An attempt's own deadline, as a share of the expected time in per cent.
     pub deadline_per_cent: u64,
-    /// No task is expected to take less.
+    /// No task is expected to take less, and one that took less tells nothing about its device's speed.
     pub expected_min: Span,
     /// No task is expected to take more.
     pub expected_max: Span,

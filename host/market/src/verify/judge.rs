@@ -112,9 +112,11 @@ impl Market {
         }
         let Some(attempt) = self.attempts.get(&id) else { return };
         let (provider, device, worked) = (attempt.provider, attempt.device, attempt.worked);
+        // What is over soon was mostly fetched, started and sent, and tells nothing about the device.
+        let telling = worked >= self.parameters.expected_min;
         let Some(provider) = self.provider_mut(provider) else { return };
         provider.reputation.valid(gas);
-        if let Some(device) = provider.devices.get_mut(&device) {
+        if let Some(device) = provider.devices.get_mut(&device).filter(|_| telling) {
             let measured = u128::from(gas) * 1000 / u128::from(worked.0.max(1));
             let speed = (u128::from(device.speed_gas_per_second) * 3 + measured) / 4;
             device.speed_gas_per_second = u64::try_from(speed).unwrap_or(u64::MAX).max(1);

@@ -10,7 +10,7 @@ use anneal_market::{
     Key, NothingHint, Parameters, PauseReason, Rejection, Reply, view::magnitude,
 };
 
-use crate::desk::{DEVELOPER, Desk, VERSIONS, honest, offer, provider, quiet, spec, strict};
+use crate::desk::{DEVELOPER, Desk, VERSIONS, honest, offer, provider, quiet, receipt, spec, strict};
 
 const TWO: Redundancy = Redundancy::Fixed(2);
 const ONE: Redundancy = Redundancy::Fixed(1);
@@ -51,6 +51,31 @@ fn new_operators_wait_for_established_ones() {
     desk.lease(1);
     desk.wait(61);
     desk.lease(2);
+}
+
+#[test]
+fn a_speed_is_what_long_tasks_took() {
+    let mut desk = Desk::new(quiet(), 1);
+    let speed = |desk: &Desk| {
+        let known = desk.market.provider(&provider(0)).expect("it is enrolled");
+        known.devices[&DeviceId(0)].speed_gas_per_second
+    };
+    let offered = offer().speed_gas_per_second;
+    let gas = |desk: &mut Desk, seconds: u64| {
+        desk.submit(spec(PlanSpec::Single, ONE));
+        let lease = desk.lease(0);
+        desk.wait(seconds);
+        let said = honest(&lease, None);
+        desk.commit(0, &lease, &said);
+        desk.reveal(0, &lease, &said).expect("it was committed to");
+        desk.store(&lease, &said);
+        receipt(0, &lease, &said).outcome.gas()
+    };
+    gas(&mut desk, 19);
+    assert_eq!(speed(&desk), offered, "of a task that was mostly begun and ended");
+    let used = gas(&mut desk, 40);
+    assert_eq!(speed(&desk), (offered * 3 + used / 40) / 4);
+    desk.check_log();
 }
 
 /// A job with this requirement goes to a device that meets it, and to no other.
