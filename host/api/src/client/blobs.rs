@@ -92,7 +92,8 @@ impl Client {
                 return Err(self.protocol(detail));
             }
             furthest = furthest.max(Some(state.offset));
-            let piece = piece(&mut file, state.offset, blob.bytes).await.map_err(unreadable)?;
+            let left = blob.bytes.saturating_sub(state.offset);
+            let piece = piece(&mut file, state.offset, self.piece_bytes(left)).await.map_err(unreadable)?;
             self.pass(piece.len() as u64).await;
             let query = UploadQuery { offset: state.offset, bytes: blob.bytes, attempt };
             state = match self.inner.retry.run(|| self.put_piece(at, query, piece.clone())).await {
@@ -105,6 +106,12 @@ impl Client {
             progress(state.offset, blob.bytes);
         }
         Ok(())
+    }
+
+    /// How many of so many bytes go in one piece.
+    fn piece_bytes(&self, left: u64) -> usize {
+        let most = left.min(UPLOAD_PIECE_BYTES_MAX as u64) as usize;
+        self.inner.throttle.as_ref().map_or(most, |throttle| throttle.piece(most))
     }
 
     async fn put_piece(
@@ -261,9 +268,8 @@ impl Download {
     }
 }
 
-async fn piece(file: &mut File, offset: u64, bytes: u64) -> io::Result<Bytes> {
+async fn piece(file: &mut File, offset: u64, length: usize) -> io::Result<Bytes> {
     file.seek(SeekFrom::Start(offset)).await?;
-    let length = bytes.saturating_sub(offset).min(UPLOAD_PIECE_BYTES_MAX as u64) as usize;
     let mut piece = vec![0; length];
     file.read_exact(&mut piece).await?;
     Ok(piece.into())

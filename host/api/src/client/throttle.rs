@@ -7,6 +7,9 @@ use std::{
 
 use tokio::time::Instant;
 
+/// Smaller pieces cost more than they spare.
+const PIECE_BYTES_MIN: usize = 16 << 10;
+
 /// A limit of bytes a second. What was sent is waited for before more is: a mean, not a wall.
 #[derive(Debug)]
 pub struct Throttle {
@@ -19,6 +22,12 @@ impl Throttle {
     /// At least one byte a second.
     pub fn new(bytes_per_second: u64) -> Throttle {
         Throttle { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(None) }
+    }
+
+    /// How much may travel at once where pieces have up to `most` bytes: a second's worth, so that nobody else on the
+    /// line waits for longer.
+    pub(super) fn piece(&self, most: usize) -> usize {
+        usize::try_from(self.bytes_per_second).unwrap_or(usize::MAX).max(PIECE_BYTES_MIN).min(most)
     }
 
     /// Waits until so many bytes may travel.
@@ -51,5 +60,11 @@ mod tests {
         let later = now + Duration::from_secs(60);
         assert_eq!(throttle.begin(later, 1000), later);
         assert_eq!(throttle.begin(later, 1), later + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_piece_is_what_travels_in_a_second() {
+        let pieces = [1, 100_000, u64::MAX].map(|rate| Throttle::new(rate).piece(8 << 20));
+        assert_eq!(pieces, [PIECE_BYTES_MIN, 100_000, 8 << 20]);
     }
 }

@@ -1,8 +1,11 @@
 //! Blobs over the wire: ranges, goings-on, quotas, corruption, the sweep.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use anneal_api::{ClientError, endpoints::UPLOAD_PIECE_BYTES_MAX};
+use anneal_api::{Client, ClientError, ClientOptions, client::Throttle, endpoints::UPLOAD_PIECE_BYTES_MAX};
 use anneal_coordinator::{Config, Limits};
 use anneal_job::{Blob, Digest};
 
@@ -56,6 +59,33 @@ async fn a_large_blob_travels_in_pieces_and_back() {
     // Somebody else has it not, and learns nothing.
     let stranger = crate::fixture::client(&coordinator, new_key()).await;
     assert_eq!(stranger.missing(&[blob.digest]).await.expect("an answer"), [blob.digest]);
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_travels_no_faster_than_its_client_is_allowed_to_either_way() {
+    const A_SECOND: u64 = 100_000;
+    let site = Site::new();
+    let coordinator = site.start().await;
+    let url = format!("http://{}", coordinator.address()).parse().expect("an address");
+    let options = ClientOptions::new(url, new_key());
+    let options = ClientOptions { throttle: Some(Arc::new(Throttle::new(A_SECOND))), ..options };
+    let client = Client::connect(options).await.expect("it answers");
+    let content = bytes(3 * A_SECOND as usize);
+    let blob = Blob { digest: Digest::of(&content), bytes: content.len() as u64 };
+    let (up, down) = (site.folder.path().join("up"), site.folder.path().join("down"));
+    std::fs::write(&up, &content).expect("a file");
+    let (began, mut told) = (Instant::now(), Vec::new());
+    client.upload(blob, &up, None, &mut |done, _| told.push(done)).await.expect("uploaded");
+    // A second's worth at once; the last piece is paid for by what comes after it.
+    assert_eq!(told, [A_SECOND, 2 * A_SECOND, 3 * A_SECOND]);
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    let pieces = |took: Duration| took.as_secs_f64() * A_SECOND as f64;
+    client.download(blob, &down, &mut |_, _| {}).await.expect("downloaded");
+    let (travelled, allowed) = (2 * blob.bytes, pieces(began.elapsed()));
+    // The last frame that came may not be paid for yet.
+    assert!(allowed >= (travelled - A_SECOND) as f64, "{travelled} bytes where {allowed} may");
+    assert_eq!(std::fs::read(&down).expect("the file"), content);
     coordinator.stop().await;
 }
 
