@@ -30,10 +30,10 @@ function make(name, attributes, ...children) {
 const number = value => Number(value).toLocaleString();
 
 const WISHES = {
-  run: ["Takes work.", "Resume"],
-  pause: ["Paused: takes nothing new; what runs goes on. It stays paused until you resume it.", "Pause"],
-  finish: ["Finishing: takes nothing new, and ends once everything that it took is judged.", "Finish"],
-  leave: ["Leaving: gives back what is not finished.", ""],
+  run: "Takes work.",
+  pause: "Paused: takes nothing new; what runs goes on. It stays paused until you let it take work again.",
+  finish: "Finishing: takes nothing new, and ends once everything that it took is judged.",
+  leave: "Leaving: gives back what is not finished.",
 };
 
 function where({ entry, place, traced }) {
@@ -95,7 +95,7 @@ function show(status) {
   const text = JSON.stringify(status);
   if (text === shown) return;
   shown = text;
-  const words = WISHES[status.wish][0];
+  const words = WISHES[status.wish];
   if (wishLine.textContent !== words) wishLine.textContent = words;
   for (const button of buttons) {
     button.setAttribute("aria-pressed", String(button.dataset.wish === status.wish));
