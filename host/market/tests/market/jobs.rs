@@ -62,7 +62,8 @@ fn a_speed_is_what_long_tasks_took() {
     };
     let offered = offer().speed_gas_per_second;
     let gas = |desk: &mut Desk, seconds: u64| {
-        desk.submit(spec(PlanSpec::Single, ONE));
+        // Another job each time: the same one would be answered from the cache.
+        desk.submit(JobSpec { seed: seconds, ..spec(PlanSpec::Single, ONE) });
         let lease = desk.lease(0);
         desk.wait(seconds);
         let said = honest(&lease, None);
