@@ -5,17 +5,28 @@
 mod body;
 mod place;
 mod s3;
+mod sync;
 mod upload;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use anneal_job::Digest;
+use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 pub use body::BlobBody;
 pub use place::{BlobPlace, BlobPlaceError};
+use sync::Syncs;
 pub use upload::{UploadLimits, Uploads};
 
 /// Downloads that run at once: each holds a file and a thread.
@@ -26,8 +37,17 @@ const DOWNLOADS_MAX: usize = 256;
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// The folder, where the store is one: finished uploads are moved into it and not copied.
-    folder: Option<PathBuf>,
+    folder: Option<Folder>,
     downloads: Arc<Semaphore>,
+    /// Files that were begun, so far.
+    parts: Arc<AtomicU64>,
+}
+
+/// A folder of this machine that blobs are kept in.
+#[derive(Clone)]
+struct Folder {
+    path: PathBuf,
+    syncs: Syncs,
 }
 
 /// Why blobs cannot be read or written.
@@ -80,7 +100,10 @@ impl Blobs {
     /// When it cannot be used.
     pub fn open(place: &BlobPlace) -> Result<Blobs, BlobError> {
         let (store, folder) = place.open()?;
-        Ok(Blobs { store, folder, downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)) })
+        let folder = folder.map(|path| Ok::<_, io::Error>(Folder { syncs: Syncs::begin(&path)?, path }));
+        let folder = folder.transpose()?;
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS_MAX));
+        Ok(Blobs { store, folder, downloads, parts: Arc::default() })
     }
 
     /// The size of a blob, where it is there.
@@ -145,9 +168,8 @@ impl Blobs {
     pub async fn keep_file(&self, digest: Digest, path: &std::path::Path) -> Result<(), BlobError> {
         match &self.folder {
             Some(folder) => {
-                let (folder, name, path) = (folder.clone(), object_path(digest), path.to_owned());
-                let moving = move || place::move_into(&folder, &name, &path);
-                tokio::task::spawn_blocking(moving).await.map_err(io::Error::other)??;
+                let (folder, name, path) = (folder.path.clone(), object_path(digest), path.to_owned());
+                blocking(move || Ok(place::move_into(&folder, &name, &path)?)).await?;
             }
             None => {
                 place::send(self.store.as_ref(), &object_path(digest), path).await?;
@@ -157,20 +179,35 @@ impl Blobs {
         Ok(())
     }
 
-    /// Writes bytes to a file and, where the blobs are in a folder, keeps it under its digest, at once; says whether
-    /// it has. Blocks.
-    fn keep_bytes(&self, digest: Digest, path: &std::path::Path, bytes: &[u8]) -> io::Result<bool> {
-        let Some(folder) = &self.folder else {
-            std::fs::write(path, bytes)?;
-            return Ok(false);
-        };
+    /// Keeps bytes under their digest.
+    ///
+    /// # Errors
+    /// When they are others than the digest says, or cannot be written or sent.
+    pub async fn keep_bytes(&self, digest: Digest, bytes: Bytes) -> Result<(), BlobError> {
         let name = object_path(digest);
-        let there = std::fs::metadata(folder.join(name.as_ref()));
-        if !there.is_ok_and(|there| there.len() == bytes.len() as u64) {
-            std::fs::write(path, bytes)?;
-            place::move_into(folder, &name, path)?;
-        }
-        Ok(true)
+        let check = move || match Digest::of(&bytes) {
+            found if found == digest => Ok(bytes),
+            found => Err(BlobError::OtherBytes { found }),
+        };
+        let Some(Folder { path, syncs }) = self.folder.clone() else {
+            let bytes = blocking(check).await?;
+            self.store.put(&name, bytes.into()).await?;
+            return Ok(());
+        };
+        let number = self.parts.fetch_add(1, Ordering::Relaxed);
+        // All of it at one go on one thread: most states are small, and there are many.
+        let write = move || Ok(place::write_into(&path, &name, number, &check()?)?);
+        let file = blocking(write).await?;
+        Ok(syncs.sync(file).await?)
+    }
+
+    /// Removes what a crash left half-written in a folder, once it is older than this; says how many files.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub async fn remove_parts(&self, now: SystemTime, idle: Duration) -> Result<u64, BlobError> {
+        let Some(Folder { path, .. }) = self.folder.clone() else { return Ok(0) };
+        blocking(move || Ok(place::remove_parts(&path, now, idle)?)).await
     }
 
     /// Deletes a blob; nothing where it is not there.
@@ -183,6 +220,13 @@ impl Blobs {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// On a thread that may wait for a disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Two letters make a folder, so no folder gets too large.

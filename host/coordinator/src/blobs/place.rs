@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use object_store::{
@@ -87,6 +88,36 @@ impl FromStr for BlobPlace {
     }
 }
 
+/// What a file that is not whole yet ends with.
+const PART: &str = ".part";
+
+/// Writes bytes under a name within the folder, and gives the file; nobody has made sure of it yet. Blocks.
+///
+/// The file is made where it stays: renames between folders wait for each other, all over the file system.
+pub(super) fn write_into(folder: &Path, name: &ObjectPath, number: u64, bytes: &[u8]) -> io::Result<PathBuf> {
+    let target = folder.join(name.as_ref());
+    // A power cut may have left other bytes under the name, which nobody was promised.
+    if std::fs::read(&target).is_ok_and(|there| there == bytes) {
+        return Ok(target);
+    }
+    // A number of its own: another upload of the same may be under way.
+    let part = part_of(&target, &format!(".{number}{PART}"));
+    let parent = target.parent().unwrap_or(folder);
+    let written = match std::fs::write(&part, bytes) {
+        // The first of its kind.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&part, bytes))
+        }
+        written => written,
+    };
+    let named = written.and_then(|()| std::fs::rename(&part, &target));
+    if named.is_err() {
+        // What is left of it would take up a disk that may be full.
+        let _the_first_error_counts = std::fs::remove_file(&part);
+    }
+    named.map(|()| target)
+}
+
 /// Moves a file to its name within the folder, so that it survives a power cut. Blocks.
 pub(super) fn move_into(folder: &Path, name: &ObjectPath, file: &Path) -> io::Result<()> {
     let target = folder.join(name.as_ref());
@@ -104,6 +135,35 @@ pub(super) fn move_into(folder: &Path, name: &ObjectPath, file: &Path) -> io::Re
     std::fs::File::open(parent)?.sync_all()
 }
 
+fn part_of(target: &Path, ending: &str) -> PathBuf {
+    let mut part = target.as_os_str().to_owned();
+    part.push(ending);
+    part.into()
+}
+
+/// Removes what a crash left half-written, once it is older than this. Blocks.
+pub(super) fn remove_parts(folder: &Path, now: SystemTime, idle: Duration) -> io::Result<u64> {
+    let mut removed = 0;
+    for inner in std::fs::read_dir(folder)? {
+        let inner = inner?;
+        if !inner.file_type()?.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(inner.path())? {
+            let file = file?;
+            let is_part = file.file_name().to_str().is_some_and(|name| name.ends_with(PART));
+            // Whoever writes it may be done with it meanwhile.
+            let Some(metadata) = is_part.then(|| file.metadata().ok()).flatten() else { continue };
+            if now.duration_since(metadata.modified()?).is_ok_and(|age| age > idle)
+                && std::fs::remove_file(file.path()).is_ok()
+            {
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}
+
 fn name_it(file: &Path, target: &Path) -> io::Result<()> {
     match std::fs::rename(file, target) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_into(file, target),
@@ -113,9 +173,7 @@ fn name_it(file: &Path, target: &Path) -> io::Result<()> {
 
 /// The same where the blobs have a disk of their own: a copy beside the target, then its name.
 fn copy_into(file: &Path, target: &Path) -> io::Result<()> {
-    let mut part = target.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = part_of(target, PART);
     let copied = std::fs::copy(file, &part)
         .and_then(|_| std::fs::File::open(&part)?.sync_all())
         .and_then(|()| std::fs::rename(&part, target));

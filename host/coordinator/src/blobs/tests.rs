@@ -99,6 +99,21 @@ async fn wrong_bytes_become_no_blob() {
 }
 
 #[tokio::test]
+async fn what_a_crash_left_of_a_blob_goes_and_the_blobs_stay() {
+    let Fixture { folder, blobs, uploads } = fixture();
+    let whole = blob(b"whole");
+    uploads.piece(identity(1), whole, 0, Bytes::from_static(b"whole")).await.expect("all of it");
+    let name = whole.digest.to_string();
+    let inner = folder.path().join("blobs").join(&name[..2]);
+    let files = || std::fs::read_dir(&inner).expect("a folder").count();
+    assert_eq!(files(), 1, "nothing is left beside the blob");
+    std::fs::write(inner.join(format!("{name}.7.part")), b"who").expect("a part");
+    assert_eq!(uploads.sweep(SystemTime::now()).await.expect("a sweep"), 0, "somebody may be writing it");
+    assert_eq!(uploads.sweep(SystemTime::now() + LIMITS.idle * 2).await.expect("a sweep"), 1);
+    assert_eq!((files(), read(&blobs, whole.digest, 0, 5).await), (1, b"whole".to_vec()));
+}
+
+#[tokio::test]
 async fn uploads_have_limits() {
     let Fixture { folder: _folder, blobs: _, uploads } = fixture();
     let large = Blob { digest: Digest::of(b"large"), bytes: LIMITS.blob_bytes_max + 1 };

@@ -5,10 +5,7 @@ use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -44,8 +41,6 @@ pub struct Uploads {
     blobs: Blobs,
     limits: UploadLimits,
     open: Arc<Mutex<Sessions>>,
-    /// Blobs that came in one piece, so far.
-    wholes: Arc<AtomicU64>,
 }
 
 type Sessions = HashMap<(Identity, Digest), Arc<AsyncMutex<Upload>>>;
@@ -66,7 +61,7 @@ impl Uploads {
     /// When the folder cannot be made.
     pub fn open(folder: &Path, blobs: Blobs, limits: UploadLimits) -> Result<Uploads, BlobError> {
         std::fs::create_dir_all(folder)?;
-        Ok(Uploads { folder: folder.to_owned(), blobs, limits, open: Arc::default(), wholes: Arc::default() })
+        Ok(Uploads { folder: folder.to_owned(), blobs, limits, open: Arc::default() })
     }
 
     /// How far an identity's upload is; from the start where there is none.
@@ -105,7 +100,8 @@ impl Uploads {
         if upload.file.is_none() && offset == 0 && piece.len() as u64 == blob.bytes {
             // All of it at once: whatever an earlier try left is not needed.
             self.sessions().remove(&(identity, blob.digest));
-            return self.whole(blob, &path, piece).await;
+            self.blobs.keep_bytes(blob.digest, piece).await?;
+            return Ok(UploadState { offset: blob.bytes, complete: true });
         }
         upload.open(&path, blob.bytes).await?;
         if upload.bytes != blob.bytes {
@@ -128,27 +124,6 @@ impl Uploads {
         let finished = std::mem::take(&mut *upload);
         self.sessions().remove(&(identity, blob.digest));
         self.finish(finished, blob, &path).await
-    }
-
-    /// A blob that came in one piece.
-    async fn whole(&self, blob: Blob, path: &Path, piece: Bytes) -> Result<UploadState, BlobError> {
-        // A name of its own: another upload of the same may be under way.
-        let number = self.wholes.fetch_add(1, Ordering::Relaxed);
-        let path = path.with_extension(number.to_string());
-        let (staging, blobs) = (path.clone(), self.blobs.clone());
-        // All of it at one go on one thread: most states are small, and there are many.
-        let stage = move || {
-            let found = Digest::of(&piece);
-            if found != blob.digest {
-                return Err(BlobError::OtherBytes { found });
-            }
-            Ok(blobs.keep_bytes(blob.digest, &staging, &piece)?)
-        };
-        let kept = tokio::task::spawn_blocking(stage).await.map_err(io::Error::other)??;
-        if !kept {
-            self.blobs.keep_file(blob.digest, &path).await?;
-        }
-        Ok(UploadState { offset: blob.bytes, complete: true })
     }
 
     async fn finish(&self, upload: Upload, blob: Blob, path: &Path) -> Result<UploadState, BlobError> {
@@ -183,12 +158,12 @@ impl Uploads {
         Ok(session)
     }
 
-    /// Removes uploads that nobody went on with.
+    /// Removes uploads that nobody went on with, and what crashes left of others.
     ///
     /// # Errors
     /// When the folder cannot be read.
     pub async fn sweep(&self, now: SystemTime) -> Result<u64, BlobError> {
-        let mut removed = 0;
+        let mut removed = self.blobs.remove_parts(now, self.limits.idle).await?;
         let mut entries = fs::read_dir(&self.folder).await?;
         while let Some(entry) = entries.next_entry().await? {
             let modified = entry.metadata().await?.modified()?;
