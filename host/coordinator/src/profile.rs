@@ -7,6 +7,7 @@ use std::{
 
 use anneal_api::ErrorBody;
 use anneal_job::{Identity, Price};
+use anneal_market::row;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -53,7 +54,7 @@ impl Profiles {
             return Ok(profile.clone());
         }
         let row = app.read(move |store| store.row(&row_key(identity))).await?;
-        let profile = row.and_then(|row| serde_json::from_slice(&row).ok()).unwrap_or_default();
+        let profile = row.and_then(|row| row::decode(&row).ok()).unwrap_or_default();
         self.set(identity, profile);
         Ok(self.lock().get(&identity).cloned().unwrap_or_default())
     }
@@ -77,7 +78,7 @@ pub(crate) fn all(store: &mut dyn Store, limit: u64) -> Result<HashMap<Identity,
     let rows = store.rows(&Scan::prefix("profile/", limit))?;
     let profile = |(key, row): (String, Vec<u8>)| {
         let identity = key.strip_prefix("profile/")?.parse().ok()?;
-        Some((identity, serde_json::from_slice(&row).ok()?))
+        Some((identity, row::decode(&row).ok()?))
     };
     Ok(rows.into_iter().filter_map(profile).collect())
 }

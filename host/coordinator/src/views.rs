@@ -232,6 +232,6 @@ pub(crate) fn read<T: DeserializeOwned>(store: &mut dyn Store, key: &str) -> Res
 }
 
 fn parse<T: DeserializeOwned>(key: &str, row: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(row)
+    anneal_market::row::decode(row)
         .map_err(|error| StoreError::Corrupt { what: format!("the row {key} ({error})") })
 }

@@ -123,14 +123,42 @@ impl FromStr for Digest {
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Digests are most of every row and reply: no allocation, no formatting.
-        serializer.serialize_str(as_text(&self.digits()))
+        if serializer.is_human_readable() {
+            serializer.serialize_str(as_text(&self.digits()))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        // Whoever asks for text is given bytes where the value was kept aside, as the fields of a tagged enum are:
+        // what keeps it calls itself readable, whatever it was read from.
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(DigestVisitor)
+        } else {
+            deserializer.deserialize_bytes(DigestVisitor)
+        }
+    }
+}
+
+/// Takes the digits or the bytes.
+struct DigestVisitor;
+
+impl de::Visitor<'_> for DigestVisitor {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("64 hexadecimal digits")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Digest, E> {
+        bytes.try_into().map(Digest).map_err(|_| E::invalid_length(bytes.len(), &"the 32 bytes of a digest"))
     }
 }
 

@@ -64,7 +64,6 @@ impl Market {
         let expected = self.expected(id, device_id, gas);
         let parameters = &self.parameters;
         let (re_lease, own) = (parameters.re_lease_per_cent, parameters.deadline_per_cent);
-        let heartbeat_every = parameters.heartbeat_every;
         let silent_at = now + parameters.silence;
         let late_at = now + expected.per_cent(re_lease);
         let deadline = now + expected.per_cent(own);
@@ -113,24 +112,31 @@ impl Market {
             price,
         });
         self.draw_replicas(key, attempt_id, gas);
-        let (spec, task) = (&self.specs[&key.job], &self.tasks[&key]);
-        Reply::Lease(Box::new(Lease {
-            attempt: attempt_id,
-            lease_epoch,
-            task_tag,
-            salt: self.jobs[&key.job].salt,
-            task: self.runnable(key).expect("a task that is open is in its plan"),
+        Reply::Lease(Box::new(self.lease(&attempt_id).expect("a task that is open is in its plan")))
+    }
+
+    /// The lease of an attempt that nobody has committed to yet, as its provider was given it.
+    pub fn lease(&self, id: &AttemptId) -> Option<Lease> {
+        let attempt = self.attempts.get(id).filter(|attempt| attempt.state == AttemptState::Leased)?;
+        let key = attempt.task;
+        let (spec, task, job) = (self.specs.get(&key.job)?, self.tasks.get(&key)?, self.jobs.get(&key.job)?);
+        Some(Lease {
+            attempt: *id,
+            lease_epoch: attempt.lease_epoch,
+            task_tag: attempt.task_tag,
+            salt: job.salt,
+            task: self.runnable(key)?,
             task_id: task.id,
-            developer: self.jobs[&key.job].developer,
+            developer: job.developer,
             component_signature: spec.component_signature.clone(),
             component: spec.component,
             inputs_blob: spec.inputs_blob,
             states: task.states.clone(),
-            expected,
-            deadline,
-            heartbeat_every,
-            price,
-        }))
+            expected: attempt.expected,
+            deadline: attempt.deadline,
+            heartbeat_every: self.parameters.heartbeat_every,
+            price: attempt.price,
+        })
     }
 
     /// How long a device is expected to take for so much gas, after what it already holds.

@@ -47,6 +47,7 @@ mod provider;
 mod rejection;
 mod replay;
 mod reply;
+pub mod row;
 mod secret;
 mod spec;
 mod store;

@@ -1,12 +1,11 @@
-//! Entities as rows, and a market from its rows. The bytes are JSON.
+//! Entities as rows, and a market from its rows.
 
-use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::{Key, Market, Parameters};
-
-/// Room for most rows, so that they need not be moved as they grow.
-const ROW_BYTES: usize = 2048;
+use crate::{
+    Key, Market, Parameters,
+    row::{RowError, decode as read, encode as write},
+};
 
 /// Why rows are no market.
 #[derive(Debug, Error)]
@@ -18,7 +17,7 @@ pub enum LoadError {
         key: Key,
         /// Why.
         #[source]
-        source: serde_json::Error,
+        source: RowError,
     },
     /// A row that must be there is not.
     #[error("the row {key} is missing; restore the store from a backup")]
@@ -85,7 +84,7 @@ impl Market {
         Ok(market)
     }
 
-    fn insert(&mut self, key: &Key, row: &[u8]) -> Result<(), serde_json::Error> {
+    fn insert(&mut self, key: &Key, row: &[u8]) -> Result<(), RowError> {
         match key {
             Key::Rules => self.parameters = read(row)?,
             Key::Totals => self.totals = read(row)?,
@@ -101,14 +100,4 @@ impl Market {
         }
         Ok(())
     }
-}
-
-fn write<T: Serialize>(entity: &T) -> Vec<u8> {
-    let mut row = Vec::with_capacity(ROW_BYTES);
-    serde_json::to_writer(&mut row, entity).expect("an entity holds nothing that JSON cannot");
-    row
-}
-
-fn read<T: DeserializeOwned>(row: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(row)
 }

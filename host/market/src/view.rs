@@ -1,4 +1,5 @@
-//! The entities as their rows hold them: for pages and for reading what has ended. Rows are JSON.
+//! The entities as their rows hold them: for pages and for reading what has ended. [`crate::row`] reads
+//! them.
 
 pub use crate::{
     attempt::{Attempt, AttemptState, Earned},

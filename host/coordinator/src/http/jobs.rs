@@ -8,7 +8,7 @@ use anneal_api::{
     wire::{Cancelled, JobSpec, JobState, Jobs, LeaseDeveloper, SubmitJob, Submitted},
 };
 use anneal_job::{Blob, Identity, JobId};
-use anneal_market::{Account, Command, Rejection, Reply};
+use anneal_market::{Account, Command, Rejection, Reply, row};
 
 use super::{
     grants,
@@ -63,7 +63,7 @@ fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Resu
             let quote = convert::quote(quote);
             let at = turn.now();
             let submission = Submission { name, developer, private, test, at, salt, quote };
-            turn.put_row(views::submission_key(job), to_json(&submission)?);
+            turn.put_row(views::submission_key(job), row::encode(&submission));
             turn.put_row(views::own_key(developer, at, job), Vec::new());
             if !private {
                 turn.put_row(views::public_key(at, job), Vec::new());

@@ -18,7 +18,9 @@ use anneal_api::{
     },
 };
 use anneal_job::{AttemptId, Credits, Digest, Identity, RecordHasher, Span};
-use anneal_market::{Account, Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply};
+use anneal_market::{
+    Account, Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply, row,
+};
 
 use super::{
     jobs::{check_name, to_json, unexpected},
@@ -49,7 +51,7 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
     check_enrol(&ask.body)?;
     let marks = marks(ask.body.payout.as_deref(), ask.caller.address);
     let profile = profile_of(&ask.body);
-    let (stake, row) = (app.config.grants.operator, to_json(&profile)?);
+    let (stake, row) = (app.config.grants.operator, row::encode(&profile));
     // Before anything is changed: an offer that is none refuses the whole.
     let offers =
         ask.body.devices.into_iter().map(|device| Ok((DeviceId(device.device), convert::offer(device)?)));
@@ -173,23 +175,24 @@ pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
         let look = looked.clone();
         let polled = app.turn(ask.caller.key(), move |turn| {
             let (reply, again) = ask_for(turn, &shared, provider, &asked, &floors, &waiter)?;
-            let leases = !reply.leases.is_empty();
+            let given: Vec<AttemptId> = reply.leases.iter().map(|lease| lease.attempt).collect();
             // Only leases must not be given out twice for one command.
-            if !leases {
+            if given.is_empty() {
                 turn.forget_reply();
             }
-            let _ = look.set(Looked { leases, revision: reply.revision, again });
-            to_json(&reply)
+            let _ = look.set((reply, again));
+            Ok(row::encode(&given))
         });
-        let reply = polled.await?;
-        // A command that was answered before is answered as it was.
-        let Some(Looked { leases, revision, again }) = looked.get().copied() else {
-            return Ok(raw_json(reply));
+        let given = polled.await?;
+        let Some((reply, again)) = looked.get() else {
+            let given =
+                row::decode(&given).map_err(|error| ErrorCode::Internal.because(error.to_string()))?;
+            return answered_before(&app, provider, given, holds, place.waiter.clone()).await;
         };
-        if leases || revision != seen || tokio::time::Instant::now() >= deadline {
-            return Ok(raw_json(reply));
+        if !reply.leases.is_empty() || reply.revision != seen || tokio::time::Instant::now() >= deadline {
+            return json(reply);
         }
-        let again = (tokio::time::Instant::now() + again).min(deadline);
+        let again = (tokio::time::Instant::now() + *again).min(deadline);
         tokio::select! {
             () = place.waiter.news.notified() => {}
             () = tokio::time::sleep_until(again) => {}
@@ -198,13 +201,32 @@ pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
     }
 }
 
-/// What one look gave.
-#[derive(Clone, Copy)]
-struct Looked {
-    leases: bool,
-    revision: u64,
-    /// When to look again if nobody calls.
-    again: Duration,
+/// A poll whose reply was lost: the leases that it was given and has not begun to end, and what is wanted now.
+async fn answered_before(
+    app: &Arc<App>,
+    provider: Identity,
+    given: Vec<AttemptId>,
+    holds: Option<Vec<AttemptId>>,
+    waiter: Arc<Waiter>,
+) -> Outcome {
+    let shared = app.clone();
+    let answered = Arc::new(OnceLock::new());
+    let answer = answered.clone();
+    app.turn(None, move |turn| {
+        let holds = holds.map(|holds| holds.into_iter().chain(given.iter().copied()).collect());
+        let asked = (Vec::new(), holds);
+        let (mut reply, _) = ask_for(turn, &shared, provider, &asked, &BTreeMap::new(), &waiter)?;
+        let market = turn.market();
+        let lease = |id: &AttemptId| {
+            let device = market.attempt(id)?.device;
+            Some(convert::lease(device.0, market.lease(id)?))
+        };
+        reply.leases = given.iter().filter_map(lease).collect();
+        let _ = answer.set(reply);
+        Ok(Vec::new())
+    })
+    .await?;
+    answered.get().map_or_else(|| Err(ErrorCode::Internal.body()), json)
 }
 
 /// Leases for idle devices, and what is wanted of the provider. Who gets nothing waits from here on: what opens

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_api::{LogEntry, LogHead, SecretKey};
 use anneal_job::{Digest, Identity, JobId, Timestamp};
-use anneal_market::{Applied, DeviceClass, Effect, Event, Key, Market, ReplayOrder};
+use anneal_market::{Applied, DeviceClass, Effect, Event, Key, Market, ReplayOrder, row};
 
 use crate::store::{CommandRecord, KeptBlob, LogEnd, OutboxItem, Row, RowKind, Transaction};
 
@@ -85,7 +85,7 @@ impl Draft {
             Effect::TellProvider { provider, message } => Notice::TellProvider(provider, message),
             Effect::JobEnded { job, .. } => {
                 self.jobs_ended.insert(job);
-                self.put(crate::views::ended_key(job), now.0.to_string().into_bytes());
+                self.put(crate::views::ended_key(job), row::encode(&now));
                 return;
             }
             Effect::Replay(order) => {
