@@ -20,6 +20,8 @@ pub fn run(training: &Training, host: &Host, backends: &[Backend]) -> Result<()>
     println!("\n## The busy fraction over {} s\n", MEASURED.as_secs());
     println!("| device | duty | busy | steps/s | of full |\n| --- | --- | --- | --- | --- |");
     for backend in backends {
+        // The first training compiles shaders, which the driver keeps for the next.
+        measure(training, host, backend, Duty::FULL)?;
         let mut full = None;
         for duty in DUTIES {
             let measured = measure(training, host, backend, Duty::of_fraction(duty))?;
