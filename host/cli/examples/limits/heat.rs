@@ -1,5 +1,6 @@
 //! How a temperature is held by duty: the device is warmed at full duty, then a policy whose target lies between
-//! its coolest and its hottest holds it, with the sensors and the decisions that `anneal provide` has.
+//! its coolest and its hottest holds it, with the sensors and the decisions that `anneal provide` has. Targets are
+//! neared from below within some minutes, so only the last third of the time counts.
 
 use std::{
     thread,
@@ -18,28 +19,25 @@ use crate::training::Training;
 
 /// Until it is as hot as it gets, nearly.
 const WARMED_S: u32 = 60;
-/// How long it is held, and what of it at the end counts.
-const HELD_S: usize = 180;
-const COUNTED_S: usize = 120;
 /// A device that warms by less has nothing to hold.
 const WARMTH_MIN: f64 = 5.0;
 /// The limit of the policy, above its target.
 const LIMIT_ABOVE: f64 = 15.0;
 
 /// Prints a row for each device.
-pub fn run(training: &Training, host: &Host, backends: &[Backend]) -> Result<()> {
-    println!("\n## A temperature held by duty, over the last {COUNTED_S} s of {HELD_S} s\n");
+pub fn run(training: &Training, host: &Host, backends: &[Backend], held_s: usize) -> Result<()> {
+    println!("\n## A temperature held by duty, over the last {} s of {held_s} s\n", held_s / 3);
     println!("| device | idle °C | at full duty °C | target °C | mean | least | most | mean duty |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for backend in backends {
         let name = backend.name();
-        match measure(training, host, backend)? {
+        match measure(training, host, backend, held_s)? {
             Held::NoSensor => println!("| {name} | no sensor |"),
             Held::StaysCool { idle, hottest } => {
                 println!("| {name} | {idle:.0} | {hottest:.0} | stays cool: nothing to hold |");
             }
             Held::At { idle, hottest, target, seconds } => {
-                let last = &seconds[seconds.len().saturating_sub(COUNTED_S)..];
+                let last = &seconds[seconds.len() * 2 / 3..];
                 let mean =
                     |value: fn(&(f64, f64)) -> f64| last.iter().map(value).sum::<f64>() / last.len() as f64;
                 let heats = || last.iter().map(|(heat, _)| *heat);
@@ -71,7 +69,7 @@ enum Held {
     },
 }
 
-fn measure(training: &Training, host: &Host, backend: &Backend) -> Result<Held> {
+fn measure(training: &Training, host: &Host, backend: &Backend, held_s: usize) -> Result<Held> {
     let device = backend.sensed();
     let kind = device.kind;
     let mut sensors = Sensors::open(&host.sensors, vec![device]);
@@ -80,7 +78,7 @@ fn measure(training: &Training, host: &Host, backend: &Backend) -> Result<Held> 
     let owner = {
         let (stop, pace) = (stop.clone(), pace.clone());
         move || {
-            let held = hold(&mut sensors, kind, idle, &pace);
+            let held = hold(&mut sensors, kind, idle, &pace, held_s);
             stop.stop();
             held
         }
@@ -90,7 +88,13 @@ fn measure(training: &Training, host: &Host, backend: &Backend) -> Result<Held> 
     owner.join().map_err(|_| anyhow!("the owner panicked"))?
 }
 
-fn hold(sensors: &mut Sensors, kind: DeviceKind, idle: f64, pace: &PaceHandle) -> Result<Held> {
+fn hold(
+    sensors: &mut Sensors,
+    kind: DeviceKind,
+    idle: f64,
+    pace: &PaceHandle,
+    held_s: usize,
+) -> Result<Held> {
     let mut hottest = idle;
     for _ in 0..WARMED_S {
         thread::sleep(Duration::from_secs(1));
@@ -106,7 +110,7 @@ fn hold(sensors: &mut Sensors, kind: DeviceKind, idle: f64, pace: &PaceHandle) -
         Policy::parse(&format!("[temperature]\n{channel} = {{ target = {target}, limit = {limit} }}"))?;
     let policy = for_device(&policy, kind);
     let (began, mut history, mut seconds) = (Instant::now(), History::default(), Vec::new());
-    for _ in 0..HELD_S {
+    for _ in 0..held_s {
         let readings = sensors.read(0).readings;
         let now = Moment { wall: Timestamp::now(), steady_ms: began.elapsed().as_millis() as u64 };
         let decided = decide(&policy, &readings, &history, now);
