@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anneal_cli::{arguments::JobArguments, backends::Backend, host::Host, job::Job, terminal::Terminal};
 use anneal_job::{Outcome, PlannedTask};
-use anneal_sandbox::{AttemptRequest, Event, PaceHandle, StopFlag};
+use anneal_sandbox::{AttemptRequest, Event, Machine, PaceHandle, StopFlag};
 use anyhow::{Result, anyhow, bail};
 
 /// The digits, for longer than anybody measures.
@@ -42,13 +42,12 @@ impl Training {
             [0, 1].map(|index| job.report.plan.task(index)).map(|task| task.expect("a training has these"));
         let request =
             job.attempt(job.task(&init, Vec::new()), Vec::new(), Some(state.clone()), &StopFlag::default());
-        let Outcome::Completed(begun) = anneal_sandbox::Machine::attempt(&mut machine, &request, &mut |_| {})
-        else {
+        let Outcome::Completed(begun) = machine.attempt(&request, &mut |_: Event| {}) else {
             bail!("init failed")
         };
         let request = job.attempt(job.task(&train, vec![begun.state]), vec![state], None, stop);
         let request = AttemptRequest { pace: Some(pace), ..request };
-        anneal_sandbox::Machine::attempt(&mut machine, &request, &mut observe);
+        machine.attempt(&request, &mut observe);
         Ok(())
     }
 }
