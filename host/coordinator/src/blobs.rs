@@ -39,7 +39,7 @@ pub struct Blobs {
     /// The folder, where the store is one: finished uploads are moved into it and not copied.
     folder: Option<Folder>,
     downloads: Arc<Semaphore>,
-    /// Files that were begun, so far.
+    /// What the next file that is begun is called by.
     parts: Arc<AtomicU64>,
 }
 
@@ -103,7 +103,10 @@ impl Blobs {
         let folder = folder.map(|path| Ok::<_, io::Error>(Folder { syncs: Syncs::begin(&path)?, path }));
         let folder = folder.transpose()?;
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_MAX));
-        Ok(Blobs { store, folder, downloads, parts: Arc::default() })
+        // From anywhere: processes that share a folder never write the same file.
+        let random = anneal_api::random_bytes::<8>().map_err(io::Error::other)?;
+        let parts = Arc::new(AtomicU64::new(u64::from_le_bytes(random)));
+        Ok(Blobs { store, folder, downloads, parts })
     }
 
     /// The size of a blob, where it is there.
