@@ -10,6 +10,9 @@ use crate::simulation::{
     truth::{self, Run},
 };
 
+/// The lie that all fresh keys tell.
+const FRESH_LIE: u64 = 77;
+
 /// How a provider behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -31,6 +34,10 @@ pub enum Kind {
     Forging,
     /// Lies where a partner holds the same task, as the partner does; otherwise works honestly.
     Colluding,
+    /// Shadows honestly, and then lies about everything as all its kind do; a key that is caught is replaced.
+    Fresh,
+    /// Honest, and joins later than the others.
+    Newcomer,
     /// Many identities of one person, who farms reputation with tiny jobs of its own and then lies as one.
     Sybil,
 }
@@ -41,6 +48,10 @@ pub struct Actor {
     pub kind: Kind,
     pub device: DeviceId,
     pub speed: u64,
+    pub joined: Timestamp,
+    pub first_pay: Option<Timestamp>,
+    /// Paid in the last half of the jobs' time.
+    pub late_pay: u64,
     pub online: bool,
     pub work: BTreeMap<AttemptId, Work>,
 }
@@ -85,11 +96,15 @@ impl Actor {
         let slow = if self.kind == Kind::Straggling && random.chance(200) { 4 } else { 1 };
         let took = gas * 1000 / self.speed.max(1) * slow;
         let lied = match self.kind {
-            Kind::Lying | Kind::Forging | Kind::Copying => true,
+            Kind::Fresh if !lease.shadow => true,
+            Kind::Copying => true,
+            _ if lease.shadow => false,
+            Kind::Lying | Kind::Forging => true,
             Kind::Farming => tasks_done >= trusted_from && random.chance(500),
             _ => false,
         };
-        let run = truth::run(&lease.task, lied.then(|| truth::first_bytes(&lease.attempt.0)));
+        let lie = if self.kind == Kind::Fresh { FRESH_LIE } else { truth::first_bytes(&lease.attempt.0) };
+        let run = truth::run(&lease.task, lied.then_some(lie));
         let receipt = receipt(&lease, &run, self.id);
         let work = Work {
             receipt,

@@ -32,8 +32,16 @@ pub struct Setup {
     /// Messages lost and repeated, of a thousand.
     pub lost: u64,
     pub repeated: u64,
-    /// Stake that every operator puts down.
-    pub stake: u64,
+    /// Honest providers that the network's operator vouches for.
+    pub anchors: u32,
+    /// Network prefixes that all who mean harm share; each its own where 0.
+    pub prefixes: u32,
+    /// Trusted workers.
+    pub trusted: u32,
+    /// Jobs are submitted over this time.
+    pub jobs_over: Span,
+    /// When newcomers join.
+    pub newcomers_at: Span,
     /// The rules.
     pub parameters: Parameters,
     /// Checks the books, and the market against its rows, every so many commands; never where 0.
@@ -61,7 +69,23 @@ pub struct Outcome {
     /// Wrong verdicts that were overturned.
     pub overturned: u64,
     pub replays: u64,
+    /// Gas that trusted workers used, and gas that was paid for.
+    pub gas_replayed: u64,
+    pub gas_paid: u64,
+    /// The longest that a replay waited for a worker.
+    pub replay_age_max: Span,
     pub leases: u64,
+    /// Of them, unpaid first attempts of new keys.
+    pub shadows: u64,
+    /// Honest providers that were never paid.
+    pub honest_starved: u64,
+    /// The longest that a newcomer waited for its first pay, after it joined.
+    pub first_pay_max: Span,
+    /// What newcomers were paid in the last half of the jobs' time, each, and what the others were.
+    pub newcomer_pay: f64,
+    pub established_pay: f64,
+    /// When the last job had ended.
+    pub ended_at: Span,
     /// Faults of attempts that told the truth.
     pub honest_faulted: u64,
     pub by_kind: BTreeMap<Kind, Sums>,
@@ -85,12 +109,14 @@ pub struct Sums {
     pub lie_pay: u64,
     /// Taken: held earnings and stakes.
     pub forfeited: u64,
+    /// What honest work that nobody pays for would have earned: of shadows.
+    pub unpaid: u64,
 }
 
 impl Sums {
     /// What lying was worth: what it was paid, less what it cost.
     pub fn profit_of_lying(&self) -> i128 {
-        i128::from(self.lie_pay) - i128::from(self.forfeited)
+        i128::from(self.lie_pay) - i128::from(self.forfeited) - i128::from(self.unpaid)
     }
 }
 
@@ -120,7 +146,11 @@ impl Setup {
             horizon: Span::hours(48),
             lost: 20,
             repeated: 20,
-            stake: 0,
+            anchors: 3,
+            prefixes: 0,
+            trusted: 4,
+            jobs_over: Span::hours(2),
+            newcomers_at: Span::hours(1),
             parameters: Parameters::default(),
             check_every: 0,
         }

@@ -7,7 +7,7 @@ use std::{
 
 use anneal_job::{
     AttemptId, Blob, Credits, Digest, Identity, JobId, Limits, OperatorId, PlanSpec, Price, ReceiptOutcome,
-    Timestamp, Versions,
+    Span, Timestamp, Versions,
 };
 use anneal_market::{
     Account, Applied, Command, Demand, DeviceClass, DeviceId, DeviceOffer, Effect, EpochSecret, EventKind,
@@ -24,6 +24,10 @@ use super::{
 
 /// Milliseconds between a provider's looks at what there is to do.
 const POLL_MS: u64 = 15_000;
+/// Gas per second of a trusted worker.
+const TRUSTED_SPEED: u64 = 2_000_000_000;
+/// What only Sybils' devices have, and what their own jobs ask for.
+const SYBILS_FEATURE: &str = "their-own";
 const VERSIONS: Versions = Versions { contract: [0, 1, 0], numerics: 1, gas: 1 };
 /// Everything begins a day after the beginning of time, so that clocks can jump back.
 const START: u64 = 86_400_000;
@@ -59,6 +63,8 @@ pub struct World {
     by_id: BTreeMap<Identity, usize>,
     operators: BTreeMap<OperatorId, usize>,
     whispers: Whispers,
+    waiting: Vec<Box<ReplayOrder>>,
+    busy: u32,
     wrong: BTreeMap<TaskTag, bool>,
     told: BTreeMap<AttemptId, Told>,
     tasks_done: Vec<u32>,
@@ -82,6 +88,8 @@ impl World {
             by_id: BTreeMap::new(),
             operators: BTreeMap::new(),
             whispers: Whispers::new(),
+            waiting: Vec::new(),
+            busy: 0,
             wrong: BTreeMap::new(),
             told: BTreeMap::new(),
             tasks_done: Vec::new(),
@@ -132,26 +140,20 @@ impl World {
             let id = Identity::from_bytes(self.random.bytes());
             let speed = 1_000_000_000 * (1 + self.random.below(4));
             let device = DeviceId(0);
-            self.by_id.insert(id, number);
             self.tasks_done.push(0);
-            let work = BTreeMap::new();
-            self.actors.push(Actor { id, kind, device, speed, online: true, work });
-            self.outcome.by_kind.entry(kind).or_default().providers += 1;
-            let marks = OperatorMarks { payout: Some(Digest::of(&self.random.bytes())), network: None };
-            self.happen(1, Happening::Command(Box::new(Command::Enrol { provider: id, marks }), None));
-            let offer = DeviceOffer {
-                class: DeviceClass::new("gpu").expect("a class"),
-                memory_bytes: 8 << 30,
-                features: BTreeSet::new(),
-                software: false,
-                selftest: Some(VERSIONS),
-                speed_gas_per_second: speed,
-            };
-            let register = Command::RegisterDevice { provider: id, device, offer };
-            self.happen(2, Happening::Command(Box::new(register), None));
-            let first = 1000 + self.random.below(POLL_MS);
+            let joins = if kind == Kind::Newcomer { self.setup.newcomers_at.0 } else { 1 };
+            let joined = Timestamp(START + joins);
+            let (work, first_pay, late_pay) = (BTreeMap::new(), None, 0);
+            let actor = Actor { id, kind, device, speed, joined, first_pay, late_pay, online: true, work };
+            self.actors.push(actor);
+            self.join(number, joins);
+            let first = joins + 1000 + self.random.below(POLL_MS);
             self.happen(first, Happening::Poll(number));
         }
+        let honest = self.actors.iter().filter(|actor| actor.kind == Kind::Honest);
+        let anchors = honest.take(self.setup.anchors as usize).map(|actor| actor.id).collect();
+        let lists = Command::SetLists { anchors, developers: BTreeSet::new() };
+        self.happen(3, Happening::Command(Box::new(lists), None));
         self.happen(500, Happening::Tick);
         self.farm();
         for number in 0..self.setup.jobs {
@@ -159,7 +161,7 @@ impl World {
             let spec = self.spec(number);
             let account = Account::Available { owner: developer };
             let funds = Command::SetFunds { account, credits: Credits(1 << 50) };
-            let at = 600 + u64::from(number) * 60_000 % 7_200_000;
+            let at = 600 + u64::from(number) * (self.setup.jobs_over.0 / u64::from(self.setup.jobs.max(1)));
             self.happen(at, Happening::Command(Box::new(funds), None));
             let nonce = u64::from(number);
             let submit = Command::Submit { developer, nonce, spec: Box::new(spec) };
@@ -167,20 +169,57 @@ impl World {
         }
     }
 
-    /// Sybils pay themselves for tiny tasks that nobody else may take.
+    /// Enrols an actor under its key, from its prefix.
+    fn join(&mut self, number: usize, after: u64) {
+        let Actor { id, kind, speed, device, .. } = self.actors[number];
+        self.by_id.insert(id, number);
+        self.outcome.by_kind.entry(kind).or_default().providers += 1;
+        let shared = self.setup.prefixes > 0 && is_harmful(kind);
+        let prefix = if shared { number as u64 % u64::from(self.setup.prefixes) } else { 1000 + number as u64 };
+        let network = Some(Digest::of(&prefix.to_le_bytes()));
+        let marks = OperatorMarks { payout: Some(Digest::of(&self.random.bytes())), network };
+        self.happen(after, Happening::Command(Box::new(Command::Enrol { provider: id, marks }), None));
+        let own = (kind == Kind::Sybil).then(|| SYBILS_FEATURE.to_owned());
+        let offer = DeviceOffer {
+            class: DeviceClass::new("gpu").expect("a class"),
+            memory_bytes: 8 << 30,
+            features: own.into_iter().collect(),
+            software: false,
+            selftest: Some(VERSIONS),
+            speed_gas_per_second: speed,
+        };
+        let register = Command::RegisterDevice { provider: id, device, offer };
+        self.happen(after + 1, Happening::Command(Box::new(register), None));
+    }
+
+    /// A key that is caught is replaced: it cost nothing.
+    fn replace(&mut self, number: usize) {
+        if self.actors[number].kind != Kind::Fresh {
+            return;
+        }
+        self.actors[number].id = Identity::from_bytes(self.random.bytes());
+        self.actors[number].work.clear();
+        self.join(number, 1);
+    }
+
+    /// Sybils pay themselves, with granted funds, for tiny tasks that nobody else may take: by a list, or by asking
+    /// for a feature that only they have.
     fn farm(&mut self) {
         let sybils = self.actors.iter().filter(|actor| actor.kind == Kind::Sybil);
         let allow: BTreeSet<Identity> = sybils.map(|actor| actor.id).collect();
         for number in 0..self.setup.tiny_jobs {
             let developer = Identity::from_bytes(self.random.bytes());
-            let account = Account::Available { owner: developer };
-            let funds = Command::SetFunds { account, credits: Credits(1 << 50) };
+            let funds = Command::Grant { owner: developer, credits: Credits(1 << 50) };
             self.happen(500, Happening::Command(Box::new(funds), None));
             let mut spec = self.spec(1_000_000 + number);
             spec.plan = PlanSpec::Train { segments: 30, workers: 1 };
             spec.limits.gas = 10_000_000;
             spec.gas_expected = Some(5_000_000);
-            spec.allow = allow.clone();
+            if number.is_multiple_of(2) {
+                spec.allow = allow.clone();
+            } else {
+                spec.requirements.features.insert(SYBILS_FEATURE.to_owned());
+            }
             let submit = Command::Submit { developer, nonce: 0, spec: Box::new(spec) };
             self.happen(501, Happening::Command(Box::new(submit), None));
         }
@@ -221,8 +260,30 @@ impl World {
             self.live(happening);
         }
         self.outcome.jobs_open = self.setup.jobs - self.outcome.jobs_ended;
+        self.outcome.ended_at = Span(self.now - START);
+        self.sum_up();
         self.outcome.audit = std::mem::take(&mut self.auditor).finish();
         self.outcome
+    }
+
+    /// How it went for those who are honest.
+    fn sum_up(&mut self) {
+        let pay = |kind: Kind| {
+            let late: Vec<f64> =
+                self.actors.iter().filter(|actor| actor.kind == kind).map(|actor| actor.late_pay as f64).collect();
+            late.iter().sum::<f64>() / late.len().max(1) as f64
+        };
+        (self.outcome.newcomer_pay, self.outcome.established_pay) = (pay(Kind::Newcomer), pay(Kind::Honest));
+        for actor in &self.actors {
+            if !matches!(actor.kind, Kind::Honest | Kind::Newcomer) {
+                continue;
+            }
+            self.outcome.honest_starved += u64::from(actor.first_pay.is_none());
+            let waited = actor.first_pay.unwrap_or(Timestamp(self.now)).since(actor.joined);
+            if actor.kind == Kind::Newcomer {
+                self.outcome.first_pay_max = self.outcome.first_pay_max.max(waited);
+            }
+        }
     }
 
     fn live(&mut self, happening: Happening) {
@@ -315,8 +376,8 @@ impl World {
         match effect {
             Effect::Replay(order) => {
                 self.outcome.replays += 1;
-                let takes = 20_000 + self.random.below(60_000);
-                self.happen(takes, Happening::Worker(order));
+                self.waiting.push(order);
+                self.start_replays();
             }
             Effect::Call { provider } => {
                 let actor = self.by_id[&provider];
@@ -329,7 +390,7 @@ impl World {
                 self.states.entry(job).or_default().insert(index, blob);
             }
             Effect::JobEnded { job, .. } => self.judge_job(job),
-            Effect::Post { posting: Posting { from, to: Account::Forfeits, credits } } => {
+            Effect::Post { posting: Posting { from, to: Account::Suspended { .. }, credits } } => {
                 let actor = match from {
                     Account::Held { provider } => self.by_id.get(&provider),
                     Account::Stake { operator } => self.operators.get(&operator),
@@ -378,14 +439,17 @@ impl World {
             EventKind::ProviderEnrolled { provider, operator } => {
                 let actor = self.by_id[provider];
                 self.operators.insert(*operator, actor);
-                let account = Account::Stake { operator: *operator };
-                let credits = Credits(self.setup.stake);
-                if credits != Credits::ZERO {
-                    let stake = Command::SetFunds { account, credits };
-                    self.happen(3, Happening::Command(Box::new(stake), None));
-                }
             }
-            EventKind::Leased { .. } => self.outcome.leases += 1,
+            EventKind::Leased { shadow, .. } => {
+                self.outcome.leases += 1;
+                self.outcome.shadows += u64::from(*shadow);
+            }
+            EventKind::ShadowDiffered { attempt, .. } | EventKind::Dissented { attempt, .. } => {
+                let Some(told) = self.told.get(attempt) else { return };
+                let (actor, lied) = (told.actor, told.lied);
+                self.outcome.honest_faulted += u64::from(!lied && !is_harmful(self.actors[actor].kind));
+                self.replace(actor);
+            }
             EventKind::Verdict { task, attempts, .. } => {
                 let lied = |attempt: &AttemptId| self.told.get(attempt).is_some_and(|told| told.lied);
                 if attempts.iter().any(|judged| judged.valid && lied(&judged.attempt)) {
@@ -410,9 +474,16 @@ impl World {
                 let kind = self.actors[told.actor].kind;
                 self.outcome.by_kind.entry(kind).or_default().faults += 1;
                 self.outcome.honest_faulted += u64::from(!told.lied);
+                let actor = told.actor;
+                self.replace(actor);
             }
-            EventKind::Paid { attempt, credits, fee, .. } => {
+            EventKind::Paid { attempt, gas, credits, fee, .. } => {
+                self.outcome.gas_paid += gas;
                 let Some(told) = self.told.get(attempt) else { return };
+                let late = self.now > START + self.setup.jobs_over.0 / 2;
+                let actor = &mut self.actors[told.actor];
+                actor.first_pay.get_or_insert(Timestamp(self.now));
+                actor.late_pay += if late { credits.0 } else { 0 };
                 let sums = self.outcome.by_kind.entry(self.actors[told.actor].kind).or_default();
                 let net = credits.0 - fee.0;
                 sums.valid += 1;
@@ -441,11 +512,27 @@ impl World {
         self.outcome.findings_wrong += u64::from(!right);
     }
 
+    /// Free workers take what waits: what somebody waits for first, and then in order.
+    fn start_replays(&mut self) {
+        while self.busy < self.setup.trusted && !self.waiting.is_empty() {
+            let next = self.waiting.iter().position(|order| order.urgent).unwrap_or(0);
+            let order = self.waiting.remove(next);
+            let age = Timestamp(self.now).since(order.ordered_at);
+            self.outcome.replay_age_max = self.outcome.replay_age_max.max(age);
+            self.busy += 1;
+            let gas = truth::run(&order.task, None).outcome.gas();
+            let takes = gas * 1000 / TRUSTED_SPEED + self.random.below(5_000);
+            self.happen(takes, Happening::Worker(order));
+        }
+    }
+
     fn replay(&mut self, order: &ReplayOrder) {
+        self.busy -= 1;
         let outcome = if self.random.chance(10) {
             ReplayOutcome::Failed { message: "the worker was killed".to_owned() }
         } else {
             let run = truth::run(&order.task, None);
+            self.outcome.gas_replayed += run.outcome.gas();
             let (trace, trace_root) = (run.trace(order.level), run.trace_root);
             ReplayOutcome::Done { outcome: run.outcome, trace_root, trace }
         };
@@ -455,6 +542,7 @@ impl World {
             self.apply(answer.clone(), None);
         }
         self.apply(answer, None);
+        self.start_replays();
     }
 
     fn poll(&mut self, number: usize) {
@@ -500,7 +588,7 @@ impl World {
         let trusted = self.tasks_done[number] >= self.setup.parameters.adaptive_streak + 2;
         let Some(work) = self.actors[number].work.get_mut(&attempt) else { return };
         let group = group_of(kind, number);
-        if let Some(group) = group {
+        if let Some(group) = group.filter(|_| !work.lease.shadow) {
             let whisper = self.whispers.entry((work.lease.task_tag.0, group)).or_default();
             let together = whisper.partners >= 2 && (kind != Kind::Sybil || trusted);
             // Who finishes first decides for all.
@@ -510,7 +598,11 @@ impl World {
         }
         work.finished = true;
         let told = Told { actor: number, lied: work.lied, lie_begins: work.run.lie_begins() };
-        self.outcome.by_kind.entry(kind).or_default().lies += u64::from(work.lied);
+        let sums = self.outcome.by_kind.entry(kind).or_default();
+        sums.lies += u64::from(work.lied);
+        if work.lease.shadow && !work.lied {
+            sums.unpaid += work.lease.price.cost(work.run.outcome.gas()).map_or(0, |credits| credits.0);
+        }
         self.told.insert(attempt, told);
         self.commit(number, attempt);
     }
@@ -547,7 +639,8 @@ impl World {
         let provider = self.actors[number].id;
         match self.actors[number].begin(lease, now, &mut self.random, trusted_from, done) {
             Ok(()) => {
-                if let Some(group) = group_of(self.actors[number].kind, number) {
+                let shadow = self.actors[number].work[&attempt].lease.shadow;
+                if let Some(group) = group_of(self.actors[number].kind, number).filter(|_| !shadow) {
                     self.whispers.entry((tag, group)).or_default().partners += 1;
                 }
                 let ends_at = self.actors[number].work[&attempt].ends_at.0;
@@ -602,6 +695,11 @@ impl World {
             self.actors[number].work.remove(attempt);
         }
     }
+}
+
+/// Whether a provider means harm, whatever it does at the moment.
+pub fn is_harmful(kind: Kind) -> bool {
+    !matches!(kind, Kind::Honest | Kind::Churning | Kind::Straggling | Kind::Silent | Kind::Newcomer)
 }
 
 /// Whom a provider lies together with.

@@ -24,6 +24,11 @@ pub enum Account {
         /// Whose.
         provider: Identity,
     },
+    /// Taken from a key at fault, as long as its owner may appeal.
+    Suspended {
+        /// Whose.
+        provider: Identity,
+    },
     /// Released: a provider may take it out.
     Payable {
         /// Whose.

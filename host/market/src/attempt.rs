@@ -26,6 +26,12 @@ pub struct Attempt {
     pub class: DeviceClass,
     /// Paid for 10^9 gas.
     pub price: Price,
+    /// A new key's first: extra, unpaid, and judged by what the others give.
+    #[serde(default)]
+    pub shadow: bool,
+    /// Its key was an anchor for the task when it was leased.
+    #[serde(default)]
+    pub anchor: bool,
     /// The lease's number.
     pub lease_epoch: u64,
     /// When it was leased.
@@ -111,13 +117,15 @@ impl Attempt {
 
     /// Whether it may still end up paid.
     pub(crate) fn may_be_paid(&self) -> bool {
-        !matches!(self.state, AttemptState::Closed { .. })
+        !self.shadow
+            && !matches!(self.state, AttemptState::Closed { .. })
             && !matches!(self.state, AttemptState::Revealed { valid: Some(false), .. })
     }
 
     /// Whether it counts towards the replicas that the task needs.
     pub(crate) fn counts(&self) -> bool {
         match self.state {
+            _ if self.shadow => false,
             AttemptState::Leased => !self.doubtful,
             AttemptState::Committed { .. } | AttemptState::Revealed { .. } => true,
             AttemptState::Superseded | AttemptState::Closed { .. } => false,

@@ -13,11 +13,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
-    /// A provider joins. Enrolling again with the same marks changes nothing.
+    /// A provider joins. Enrolling again changes its marks at most.
     Enrol {
         /// Who.
         provider: Identity,
-        /// What tells one operator's providers.
+        /// What makes related keys likely.
         marks: OperatorMarks,
     },
     /// A device is there, or has changed: replaces what was known of this number.
@@ -153,6 +153,13 @@ pub enum Command {
         /// The digests.
         report: TraceReport,
     },
+    /// A provider says that a fault of its attempt is none: the task is replayed once more, on another backend.
+    Appeal {
+        /// Who.
+        provider: Identity,
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// A provider takes no new leases for a while, by its own wish.
     PauseProvider {
         /// Who.
@@ -171,6 +178,20 @@ pub enum Command {
         /// 256 random bits. Only their digest is published for now.
         secret: EpochSecret,
     },
+    /// A developer's funds that nobody paid in: they buy work, and that work counts as no cover.
+    Grant {
+        /// Who gets it.
+        owner: Identity,
+        /// How much it has then at least.
+        credits: Credits,
+    },
+    /// Whom the network's operator vouches for, in place of whom it did before. From the service.
+    SetLists {
+        /// Anchors without cover.
+        anchors: BTreeSet<Identity>,
+        /// Developers, work for whom counts as cover.
+        developers: BTreeSet<Identity>,
+    },
     /// What an account holds from now on; what is missing or left over comes from or goes to outside.
     SetFunds {
         /// [`Account::Available`] or [`Account::Stake`].
@@ -180,13 +201,14 @@ pub enum Command {
     },
 }
 
-/// What tells that keys belong to one person: digests, so that the market learns no address.
+/// What makes it likely that keys belong to one person: digests, so that the market learns no address. Related keys
+/// are rather not paired; nobody answers for another's fault because of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorMarks {
-    /// Of the payout address: the same one is the same operator.
+    /// Of the payout address.
     pub payout: Option<Digest>,
-    /// Of the network prefix: the same one within a day is the same operator. `None` on loopback.
+    /// Of the network prefix. `None` on loopback.
     pub network: Option<Digest>,
 }
 
@@ -204,7 +226,7 @@ pub struct DeviceOffer {
     pub software: bool,
     /// It has passed the conformance vectors of this contract and these numerics.
     pub selftest: Option<anneal_job::Versions>,
-    /// Gas per second in the selftest; verified tasks correct it.
+    /// Gas per second in the selftest: for pages. What counts is measured on verified tasks.
     pub speed_gas_per_second: u64,
 }
 

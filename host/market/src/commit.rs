@@ -3,14 +3,16 @@
 use anneal_job::{AttemptId, Digest, HostFault, Identity, Receipt, ReceiptOutcome};
 
 use crate::{
-    Account, CloseReason, Effect, EventKind, GiveBackReason, Key, Market, Nonce, PauseReason, Rejection,
+    CloseReason, Effect, EventKind, GiveBackReason, Key, Market, Nonce, PauseReason, Rejection,
     Reply,
     attempt::{Attempt, AttemptState},
     task::Phase,
 };
 
-/// Operators whose machines fail on one task before the task itself is doubted.
+/// Anchors whose machines fail on one task before the task itself is doubted.
 const HOST_FAULTS_MAX: usize = 2;
+/// Characters of a machine's own words on its failure that a developer is shown.
+const FAULT_MESSAGE_MAX: usize = 200;
 
 /// Metrics of a receipt.
 const METRICS_MAX: usize = 1 << 16;
@@ -148,22 +150,27 @@ impl Market {
         fault: &HostFault,
     ) -> Result<Reply, Rejection> {
         let attempt = self.own_attempt(provider, id)?;
-        let (key, operator) = (attempt.task, attempt.operator);
+        let (key, operator, anchor) = (attempt.task, attempt.operator, attempt.anchor);
         if !matches!(attempt.state, AttemptState::Leased | AttemptState::Superseded) {
             return Err(Rejection::LeaseEnded);
         }
         self.presence.hear(provider, self.now());
         self.close(id, CloseReason::HostFault { code: fault.code });
         self.lease_failed(provider);
+        // What strangers say of their machines stops nobody's job: anchors, or a trusted worker, try the task then.
+        let vouched = self.specs.get(&key.job).is_some_and(|spec| !spec.allow.is_empty());
+        if !anchor && !vouched {
+            return Ok(Reply::Done);
+        }
         let Some(task) = self.task_mut(key) else { return Ok(Reply::Done) };
         task.host_faults.insert(operator);
         if task.host_faults.len() >= HOST_FAULTS_MAX {
-            let message: String = fault.message.chars().take(400).collect();
-            let code = fault.code;
+            let message: String = fault.message.chars().take(FAULT_MESSAGE_MAX).collect();
+            let (code, message) = (fault.code, message.escape_debug());
             self.pause_job(
                 key.job,
                 format!(
-                    "task {} made the machines of two operators fail ({code:?}: {message}): lower its \
+                    "task {} made the machines of two anchors fail ({code:?}: {message}): lower its \
                      limits or raise its requirements, then `anneal retry` the job, or cancel it",
                     key.index
                 ),
@@ -213,12 +220,23 @@ impl Market {
         attempt.state = AttemptState::Closed { why };
         attempt.wake_at = None;
         self.emit(EventKind::AttemptClosed { attempt: id, reason: why });
+        self.prefer_anchors(id);
         let planned = self.specs.get(&key.job).map_or(1, |spec| spec.redundancy.replicas_max());
         if let Some(task) = self.task_mut(key)
             && task.replicate.is_some_and(|draw| draw.attempt == id)
         {
             // What was drawn was about this attempt.
             task.needed = planned;
+        }
+    }
+
+    /// An attempt has come to nothing, or is late: where its key is no anchor, anchors do the rest.
+    pub(crate) fn prefer_anchors(&mut self, id: AttemptId) {
+        let Some(attempt) = self.attempts.get(&id).filter(|attempt| !attempt.anchor && !attempt.shadow) else {
+            return;
+        };
+        if let Some(task) = self.task_mut(attempt.task) {
+            task.stumbles = task.stumbles.saturating_add(1);
         }
     }
 
@@ -258,7 +276,7 @@ impl Market {
     }
 
     /// The task is to blame: its failures are taken off those whose machines failed on it.
-    fn forgive(&mut self, key: crate::TaskKey) {
+    pub(crate) fn forgive(&mut self, key: crate::TaskKey) {
         let host_fault = |attempt: &&Attempt| {
             matches!(attempt.state, AttemptState::Closed { why: CloseReason::HostFault { .. } })
         };
@@ -272,41 +290,6 @@ impl Market {
                 provider.pause = None;
                 self.emit(EventKind::ProviderResumed { provider: id });
             }
-        }
-    }
-
-    /// An attempt gave what a replay does not: its operator loses what it stands to lose, and begins anew.
-    pub(crate) fn fault(&mut self, id: AttemptId, expected: Digest, found: Digest) {
-        let Some(attempt) = self.attempts.get(&id) else { return };
-        let (operator_id, tag, provider) = (attempt.operator, attempt.task_tag, attempt.provider);
-        self.emit(EventKind::Fault { task: tag, attempt: id, operator: operator_id, expected, found });
-        let stake = self.balance(Account::Stake { operator: operator_id });
-        self.post(Account::Stake { operator: operator_id }, Account::Forfeits, stake);
-        let siblings: Vec<Identity> = self
-            .operators
-            .get(&operator_id)
-            .map(|known| known.providers.iter().copied().collect())
-            .unwrap_or_default();
-        for sibling in &siblings {
-            let held = self.balance(Account::Held { provider: *sibling });
-            self.post(Account::Held { provider: *sibling }, Account::Forfeits, held);
-        }
-        let Some(operator) = self.operator_mut(operator_id) else { return };
-        operator.faults = operator.faults.saturating_add(1);
-        operator.gas_verified = 0;
-        operator.pending = anneal_job::Credits::ZERO;
-        let doubled = operator.faults.min(6) - 1;
-        let until = self.now() + self.parameters.fault_pause.times(1 << doubled);
-        for sibling in siblings {
-            if let Some(known) = self.provider_mut(sibling) {
-                known.pending = anneal_job::Credits::ZERO;
-                known.hours.clear();
-                known.reputation.streaks.clear();
-                if sibling == provider {
-                    known.reputation.fault();
-                }
-            }
-            self.pause(sibling, PauseReason::Fault, until);
         }
     }
 }

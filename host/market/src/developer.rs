@@ -12,6 +12,9 @@ pub struct Developer {
     pub available: Credits,
     /// Jobs that have not ended.
     pub jobs: u32,
+    /// Its funds were paid in, and not only granted.
+    #[serde(default)]
+    pub funded: bool,
 }
 
 /// A verified result of a developer's.
@@ -37,6 +40,6 @@ pub struct Cached {
 
 impl Developer {
     pub(crate) fn new(id: Identity) -> Developer {
-        Developer { id, available: Credits::ZERO, jobs: 0 }
+        Developer { id, available: Credits::ZERO, jobs: 0, funded: false }
     }
 }

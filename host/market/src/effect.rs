@@ -96,6 +96,9 @@ pub struct ReplayOrder {
     pub states: Vec<StateRef>,
     /// What is to be digested.
     pub level: TraceLevel,
+    /// On another backend than the one that replays usually run on.
+    #[serde(default)]
+    pub other_backend: bool,
     /// For the worker's queue: somebody waits for a dispute, nobody for an audit.
     pub urgent: bool,
     /// When it was ordered.

@@ -14,55 +14,29 @@ use crate::{
 /// Features of a device, and bytes of a feature's name.
 const FEATURES_MAX: usize = 64;
 const FEATURE_BYTES_MAX: usize = 64;
-/// Keys of one operator: one person with more machines than that has several operators.
-const PROVIDERS_PER_OPERATOR_MAX: usize = 1024;
 /// Classes of devices, so that inventing them fills no memory.
 const CLASSES_MAX: usize = 1024;
 
 impl Market {
     pub(crate) fn enrol(&mut self, id: Identity, marks: OperatorMarks) -> Result<Reply, Rejection> {
+        let now = self.now();
+        // Keys alone answer for what they sign: whose address a key says it has makes nobody else liable.
+        let operator_id = OperatorId(RecordHasher::new("anneal operator 1").bytes(id.as_bytes()).finish());
+        let known = self.operators.get(&operator_id);
+        if known.is_some_and(|known| known.payout == marks.payout && known.network == marks.network) {
+            return Ok(Reply::Done);
+        }
+        self.touch(Key::Operator(operator_id));
+        let operator = self.operators.entry(operator_id).or_insert_with(|| Operator::new(operator_id, id));
+        (operator.payout, operator.network) = (marks.payout, marks.network);
         if self.providers.contains_key(&id) {
             return Ok(Reply::Done);
         }
-        let now = self.now();
-        let operator_id = self.operator_of(id, marks);
-        let siblings = self.operators.get(&operator_id).map_or(0, |operator| operator.providers.len());
-        if siblings >= PROVIDERS_PER_OPERATOR_MAX {
-            let (found, limit) = (siblings as u64 + 1, PROVIDERS_PER_OPERATOR_MAX as u64);
-            return Err(Rejection::TooMany { what: "the number of your providers".to_owned(), found, limit });
-        }
-        self.touch(Key::Operator(operator_id));
-        let operator = self.operators.entry(operator_id).or_insert_with(|| Operator::new(operator_id));
-        operator.providers.insert(id);
-        operator.payouts.extend(marks.payout);
-        operator.networks.extend(marks.network.map(|network| (network, now)));
         self.touch(Key::Provider(id));
-        let mut provider = Provider::new(id, operator_id, now);
-        provider.pause = self.pause_of_operator(operator_id);
-        self.providers.insert(id, provider);
+        self.providers.insert(id, Provider::new(id, operator_id, now));
         self.presence.hear(id, now);
         self.emit(EventKind::ProviderEnrolled { provider: id, operator: operator_id });
         Ok(Reply::Done)
-    }
-
-    /// Whose a new key is believed to be.
-    fn operator_of(&self, id: Identity, marks: OperatorMarks) -> OperatorId {
-        let by_payout = marks.payout.and_then(|payout| self.index.by_payout.get(&payout));
-        let by_network = marks.network.and_then(|network| {
-            let operator = self.index.by_network.get(&network)?;
-            let at = self.operators.get(operator)?.networks.get(&network)?;
-            (self.now().since(*at) <= self.parameters.sybil_window).then_some(operator)
-        });
-        by_payout.or(by_network).copied().unwrap_or_else(|| {
-            OperatorId(RecordHasher::new("anneal operator 1").bytes(id.as_bytes()).finish())
-        })
-    }
-
-    /// Another key is no way around a pause for a fault.
-    fn pause_of_operator(&self, operator: OperatorId) -> Option<Pause> {
-        let providers = self.operators.get(&operator)?.providers.iter();
-        let pauses = providers.filter_map(|id| self.providers.get(id)?.pause);
-        pauses.filter(|pause| pause.reason == PauseReason::Fault).max_by_key(|pause| pause.until)
     }
 
     pub(crate) fn register_device(
@@ -88,15 +62,15 @@ impl Market {
         if !self.classes.contains_key(&offer.class) {
             check_count("the number of device classes", self.classes.len() + 1, CLASSES_MAX)?;
         }
-        // The same device keeps the speed that it has shown.
+        // The same device keeps the speed that it has shown; what it says of itself counts for nothing.
         let same = known.filter(|known| known.offer == offer);
-        let speed = same.map_or(offer.speed_gas_per_second, |known| known.speed_gas_per_second);
+        let speed = same.map_or(0, |known| known.speed_gas_per_second);
         let leases = known.map(|known| known.leases.clone()).unwrap_or_default();
         let committed_at = known.map_or(Timestamp::default(), |known| known.committed_at);
         let price = self.parameters.price_initial;
         let name = offer.class.clone();
         self.touch(Key::Class(name.clone()));
-        let class = self.classes.entry(name.clone()).or_insert(Class { name, price, memory_bytes_max: 0 });
+        let class = self.classes.entry(name.clone()).or_insert(Class { name, price, speed_gas_per_second: 0, memory_bytes_max: 0 });
         class.memory_bytes_max = class.memory_bytes_max.max(offer.memory_bytes);
         let (class, software) = (offer.class.clone(), offer.software);
         let entry = Device { offer, speed_gas_per_second: speed, leases, committed_at };
@@ -155,8 +129,9 @@ impl Market {
                  `anneal selftest`, then `anneal resume`"
             )),
             PauseReason::Fault => Some(
-                "a replay contradicts an attempt of yours: held earnings and stake are forfeited; the \
-                 verdict names the operation, and `anneal replay` repeats it"
+                "a replay contradicts an attempt of yours: held earnings are suspended for a week, and then \
+                 forfeited; the verdict names the operation, `anneal replay` repeats it, and `anneal appeal` has it \
+                 decided once more on another backend"
                     .to_owned(),
             ),
         };

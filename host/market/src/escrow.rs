@@ -7,6 +7,9 @@ use crate::{Account, Effect, EventKind, Key, Market, Posting, Rejection, Reply};
 /// All credits that ever come in: sums of amounts never overflow below it.
 const SUPPLY_MAX: u64 = u64::MAX / 4;
 
+/// Held earnings that an open question keeps are looked at again after this.
+const RELEASE_RETRY: Span = Span::minutes(10);
+
 /// All accounts together; [`Market::books`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Books {
@@ -24,11 +27,13 @@ impl Market {
         let developers = sum(&mut self.developers.values().map(|developer| developer.available));
         let jobs = sum(&mut self.jobs.values().map(|job| job.escrow));
         let held = sum(&mut self.providers.values().flat_map(|provider| [provider.held, provider.payable]));
+        let cases = self.providers.values().flat_map(|provider| provider.cases.values());
+        let suspended = sum(&mut cases.map(|case| case.credits));
         let stakes = sum(&mut self.operators.values().map(|operator| operator.stake));
         let own = sum(&mut [self.totals.forfeits, self.totals.fees].into_iter());
         Books {
             outside: u128::from(self.totals.put_in.0) - u128::from(self.totals.taken_out.0),
-            inside: developers + jobs + held + stakes + own,
+            inside: developers + jobs + held + suspended + stakes + own,
         }
     }
 
@@ -55,6 +60,9 @@ impl Market {
             Account::Available { owner } => self.developers.get(&owner).map(|developer| developer.available),
             Account::Escrow { job } => self.jobs.get(&job).map(|job| job.escrow),
             Account::Held { provider } => self.providers.get(&provider).map(|provider| provider.held),
+            Account::Suspended { provider } => self.providers.get(&provider).map(|provider| {
+                Credits(provider.cases.values().map(|case| case.credits.0).sum())
+            }),
             Account::Payable { provider } => self.providers.get(&provider).map(|provider| provider.payable),
             Account::Stake { operator } => self.operators.get(&operator).map(|operator| operator.stake),
             Account::Forfeits => Some(self.totals.forfeits),
@@ -72,13 +80,10 @@ impl Market {
             Account::Available { owner } => apply(&mut self.developer_mut(owner).available),
             Account::Escrow { job } => self.job_mut(job).into_iter().for_each(|job| apply(&mut job.escrow)),
             Account::Held { provider } => {
-                let owner = self.provider_mut(provider).map(|provider| {
-                    apply(&mut provider.held);
-                    provider.operator
-                });
-                let operator = owner.and_then(|owner| self.operator_mut(owner));
-                operator.into_iter().for_each(|operator| apply(&mut operator.held));
+                self.provider_mut(provider).into_iter().for_each(|provider| apply(&mut provider.held));
             }
+            // Each case holds its own: `case` counts it.
+            Account::Suspended { .. } => {}
             Account::Payable { provider } => {
                 self.provider_mut(provider).into_iter().for_each(|provider| apply(&mut provider.payable));
             }
@@ -96,6 +101,9 @@ impl Market {
             Account::Stake { operator } if self.operators.contains_key(&operator) => {}
             Account::Stake { .. } => return Err(Rejection::UnknownProvider),
             _ => return Err(Rejection::AccountNotSettable),
+        }
+        if let Account::Available { owner } = account {
+            self.developer_mut(owner).funded = true;
         }
         let before = self.balance(account);
         let more = credits.saturating_sub(before);
@@ -124,11 +132,60 @@ impl Market {
         let Some(provider) = self.providers.get(&id) else { return };
         let over = |hour: &u64| anneal_job::Timestamp(0) + Span::hours(*hour) <= now;
         let hours: Vec<u64> = provider.hours.keys().copied().filter(over).collect();
+        if hours.is_empty() {
+            return;
+        }
+        if self.has_open_questions(id) {
+            // A jammed queue lets nobody out: what an audit may yet take is not released before its answer.
+            let later = now + RELEASE_RETRY;
+            if let Some(provider) = self.provider_mut(id) {
+                provider.release_not_before = later;
+            }
+            return;
+        }
         for hour in hours {
-            let released = self.provider_mut(id).and_then(|provider| provider.hours.remove(&hour));
+            let Some(released) = self.provider_mut(id).and_then(|provider| provider.hours.remove(&hour)) else {
+                continue;
+            };
             let (from, to) = (Account::Held { provider: id }, Account::Payable { provider: id });
-            self.post(from, to, released.unwrap_or_default());
+            self.post(from, to, released.credits);
+            let operator = self.providers.get(&id).map(|provider| provider.operator);
+            if let Some(operator) = operator.and_then(|operator| self.operator_mut(operator)) {
+                operator.counted = operator.counted.saturating_sub(released.counted);
+            }
         }
         self.touch(Key::Provider(id));
+    }
+
+    /// Whether a trusted worker has yet to answer about a task that a provider has agreed on. A task that no
+    /// trusted worker can replay holds back its own pay alone.
+    fn has_open_questions(&self, id: Identity) -> bool {
+        self.index.attempts_of(&id).any(|attempt| {
+            let Some(attempt) = self.attempts.get(&attempt).filter(|attempt| attempt.earned.is_some()) else {
+                return false;
+            };
+            self.tasks.get(&attempt.task).is_some_and(|task| {
+                let audited = task.audit.is_some_and(|draw| draw.audited) && task.truths.is_empty();
+                let answerable = task.replay_failures < self.parameters.replay_failures_max;
+                answerable && (audited || !task.replays.is_empty())
+            })
+        })
+    }
+
+    /// Funds that nobody paid in.
+    pub(crate) fn grant_funds(&mut self, owner: Identity, credits: Credits) -> Result<Reply, Rejection> {
+        let account = Account::Available { owner };
+        let more = credits.saturating_sub(self.balance(account));
+        let put_in = self.totals.put_in.checked_add(more).ok_or(Rejection::AmountOverflow)?;
+        if put_in.0 > SUPPLY_MAX {
+            return Err(Rejection::AmountOverflow);
+        }
+        self.developer_mut(owner);
+        if more > Credits::ZERO {
+            self.post(Account::Outside, account, more);
+            let credits = self.balance(account);
+            self.emit(EventKind::FundsSet { account, credits });
+        }
+        Ok(Reply::Done)
     }
 }

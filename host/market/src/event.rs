@@ -3,6 +3,7 @@
 
 use anneal_job::{AttemptId, Credits, Digest, FaultCode, Identity, OperatorId, Price, Redundancy, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 use crate::{
     Account, DeviceClass, DeviceId, EpochSecret, GiveBackReason, JobTag, Nonce, Parameters, TaskTag,
@@ -41,6 +42,14 @@ pub enum EventKind {
     ProviderResumed { provider: Identity },
     /// Funds or stake came from outside, or left.
     FundsSet { account: Account, credits: Credits },
+    /// Whom the network's operator vouches for from here on.
+    AnchorsListed { anchors: BTreeSet<Identity> },
+    /// A shadow gave what the others gave: the key is leased work from here on.
+    ShadowMatched { task: TaskTag, attempt: AttemptId, provider: Identity },
+    /// A shadow gave something else: the key is leased nothing more.
+    ShadowDiffered { task: TaskTag, attempt: AttemptId, provider: Identity },
+    /// Anchors decided against an attempt: it is not paid, and its key begins anew.
+    Dissented { task: TaskTag, attempt: AttemptId, provider: Identity },
     /// A job is there, and this is in escrow.
     JobSubmitted { job: JobTag, redundancy: Redundancy, tasks: u64, escrow: Credits },
     /// A job takes no new leases for now.
@@ -64,6 +73,8 @@ pub enum EventKind {
         class: DeviceClass,
         lease_epoch: u64,
         price: Price,
+        shadow: bool,
+        anchor: bool,
     },
     /// An attempt has ended.
     Committed { attempt: AttemptId, commitment: Digest },
@@ -79,8 +90,21 @@ pub enum EventKind {
     Overturned { task: TaskTag, key: Digest, tasks_reset: u64 },
     /// The coordinator's disk lost a verified state: it is made again, at the network's expense.
     StateLost { job: JobTag, tasks_reset: u64 },
-    /// An attempt gave what a replay does not. Its operator's held earnings and stake are forfeited.
-    Fault { task: TaskTag, attempt: AttemptId, operator: OperatorId, expected: Digest, found: Digest },
+    /// An attempt gave what a replay does not. Its key's held earnings and stake are suspended.
+    Fault {
+        task: TaskTag,
+        attempt: AttemptId,
+        operator: OperatorId,
+        expected: Digest,
+        found: Digest,
+        suspended: Credits,
+    },
+    /// The owner of a faulty attempt has it decided once more, on another backend.
+    Appealed { attempt: AttemptId, provider: Identity },
+    /// What that backend gave: the fault stands, or it was none and what it took is held again.
+    AppealDecided { attempt: AttemptId, provider: Identity, key: Digest, stands: bool },
+    /// What a fault took is the network's: nobody has appealed in time, or the appeal was lost.
+    ForfeitFinal { attempt: AttemptId, provider: Identity, credits: Credits },
     /// Where a faulty attempt first differs; the end of a dispute.
     Finding { task: TaskTag, attempt: AttemptId, finding: Finding },
     /// An attempt is paid for its gas.
@@ -113,10 +137,15 @@ pub enum Payer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum Evidence {
-    /// So many operators' attempts agree, and none disagrees.
+    /// So many keys' attempts agree, at least one of them an anchor's, and none disagrees.
     Quorum {
         /// How many had to.
         needed: u8,
+    },
+    /// Anchors agree with each other against keys that are none.
+    Anchors {
+        /// How many.
+        agreeing: u8,
     },
     /// Trusted workers' replays.
     Replay,
@@ -190,7 +219,7 @@ pub enum PauseReason {
         /// How many.
         in_a_row: u32,
     },
-    /// A replay gave something else than one of its operator's attempts.
+    /// A replay gave something else than one of its attempts.
     Fault,
 }
 

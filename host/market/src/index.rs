@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anneal_job::{AttemptId, Digest, Identity, JobId, OperatorId, TaskId, Timestamp};
+use anneal_job::{AttemptId, Credits, Digest, Identity, JobId, OperatorId, TaskId, Timestamp};
 
-use crate::{Key, Market, TaskKey};
+use crate::{Key, Market, TaskKey, operator::Operator};
 
 /// Deadlines, open tasks, and whose attempts are whose.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,10 +22,16 @@ pub(crate) struct Index {
     wanted: BTreeMap<Identity, BTreeSet<AttemptId>>,
     /// Verified results of a developer by age.
     cached: BTreeMap<Identity, BTreeSet<(Timestamp, TaskId)>>,
-    /// Operators that new ones are paired with.
-    established: BTreeSet<OperatorId>,
-    pub(crate) by_payout: BTreeMap<Digest, OperatorId>,
-    pub(crate) by_network: BTreeMap<Digest, OperatorId>,
+    /// Operators that have cover.
+    by_cover: BTreeSet<(Credits, OperatorId)>,
+    cover_of: BTreeMap<OperatorId, Credits>,
+    /// Running leases of keys that are no anchors, by network prefix.
+    by_line: BTreeMap<Digest, BTreeSet<AttemptId>>,
+    line_of: BTreeMap<AttemptId, Digest>,
+    /// Tasks that a new key's unpaid attempt may still go beside.
+    shadow_open: BTreeMap<JobId, BTreeSet<TaskKey>>,
+    /// Tasks with replays that have not been answered.
+    replays: BTreeSet<TaskKey>,
 }
 
 impl Index {
@@ -62,9 +68,45 @@ impl Index {
         (entries.len() > limit as usize).then_some(*oldest)
     }
 
-    /// Whether there is anybody to pair new operators with.
-    pub(crate) fn has_established(&self) -> bool {
-        !self.established.is_empty()
+    /// Operators with cover, most first.
+    pub(crate) fn by_cover(&self) -> impl Iterator<Item = OperatorId> {
+        self.by_cover.iter().rev().map(|(_, id)| *id)
+    }
+
+    /// Running leases of a prefix's keys that are no anchors.
+    pub(crate) fn leases_of_line(&self, line: &Digest) -> usize {
+        self.by_line.get(line).map_or(0, BTreeSet::len)
+    }
+
+    /// Jobs with tasks that may still be shadowed, from `start` on and around.
+    pub(crate) fn shadow_from(&self, start: JobId) -> impl Iterator<Item = (&JobId, &BTreeSet<TaskKey>)> {
+        self.shadow_open.range(start..).chain(self.shadow_open.range(..start))
+    }
+
+    /// Tasks whose replays have not been answered.
+    pub(crate) fn replays_open(&self) -> usize {
+        self.replays.len()
+    }
+
+    fn set_line(&mut self, id: AttemptId, line: Option<Digest>) {
+        if self.line_of.get(&id).copied() == line {
+            return;
+        }
+        if let Some(before) = self.line_of.remove(&id) {
+            take_out(&mut self.by_line, before, &id);
+        }
+        if let Some(line) = line {
+            self.line_of.insert(id, line);
+            self.by_line.entry(line).or_default().insert(id);
+        }
+    }
+
+    fn set_shadow_open(&mut self, key: TaskKey, open: bool) {
+        if open {
+            self.shadow_open.entry(key.job).or_default().insert(key);
+        } else {
+            take_out(&mut self.shadow_open, key.job, &key);
+        }
     }
 
     fn set_timer(&mut self, key: &Key, at: Option<Timestamp>) {
@@ -98,12 +140,12 @@ impl Index {
     }
 }
 
-/// Takes an attempt out of its provider's; nothing is left of a provider without any.
-fn take_out(attempts: &mut BTreeMap<Identity, BTreeSet<AttemptId>>, provider: Identity, attempt: &AttemptId) {
-    let Some(own) = attempts.get_mut(&provider) else { return };
-    own.remove(attempt);
+/// Takes an entry out of its owner's; nothing is left of an owner without any.
+fn take_out<O: Ord, E: Ord>(entries: &mut BTreeMap<O, BTreeSet<E>>, owner: O, entry: &E) {
+    let Some(own) = entries.get_mut(&owner) else { return };
+    own.remove(entry);
     if own.is_empty() {
-        attempts.remove(&provider);
+        entries.remove(&owner);
     }
 }
 
@@ -122,6 +164,13 @@ impl Market {
                 self.index.set_timer(key, at);
                 let wanted = self.wanted(*id);
                 self.index.set_open(*id, wanted);
+                let open = self.may_be_shadowed(*id);
+                self.index.set_shadow_open(*id, open);
+                if self.tasks.get(id).is_some_and(|task| !task.replays.is_empty()) {
+                    self.index.replays.insert(*id);
+                } else {
+                    self.index.replays.remove(id);
+                }
                 self.reindex_wanted(*id);
             }
             Key::Attempt(_, id) => self.reindex_attempt(key, *id),
@@ -132,21 +181,13 @@ impl Market {
 
     fn reindex_operator(&mut self, id: OperatorId) {
         let Some(operator) = self.operators.get(&id) else { return };
-        if operator.is_established(&self.parameters) {
-            self.index.established.insert(id);
-        } else {
-            self.index.established.remove(&id);
+        let cover = operator.cover();
+        if let Some(before) = self.index.cover_of.remove(&id) {
+            self.index.by_cover.remove(&(before, id));
         }
-        for payout in &operator.payouts {
-            self.index.by_payout.insert(*payout, id);
-        }
-        for (network, at) in &operator.networks {
-            // The latest to enrol from a network is whom the next one is taken for.
-            let other = self.index.by_network.get(network).and_then(|other| self.operators.get(other));
-            let other_at = other.and_then(|other| other.networks.get(network)).copied();
-            if other_at.is_none_or(|other_at| (*at, id) >= (other_at, other.map_or(id, |other| other.id))) {
-                self.index.by_network.insert(*network, id);
-            }
+        if cover > Credits::ZERO {
+            self.index.cover_of.insert(id, cover);
+            self.index.by_cover.insert((cover, id));
         }
     }
 
@@ -154,6 +195,9 @@ impl Market {
         match self.attempts.get(&id) {
             Some(attempt) => {
                 let (provider, at) = (attempt.provider, attempt.wake_at);
+                let holds = attempt.is_running() && !attempt.anchor && !attempt.shadow;
+                let line = self.operators.get(&attempt.operator).filter(|_| holds).map(Operator::line);
+                self.index.set_line(id, line);
                 self.index.set_timer(key, at);
                 self.index.by_provider.entry(provider).or_default().insert(id);
                 self.index.set_wanted(provider, id, self.demand(id).is_some());
@@ -187,6 +231,7 @@ impl Market {
                     take_out(&mut self.index.by_provider, provider, id);
                     take_out(&mut self.index.wanted, provider, id);
                 }
+                self.index.set_line(*id, None);
             }
             Key::Job(id) => drop(self.jobs.remove(id)),
             Key::Spec(id) => drop(self.specs.remove(id)),

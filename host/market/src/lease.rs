@@ -1,16 +1,19 @@
 //! Leases: a device asks, gets a task until a deadline, and is looked after.
 
-use anneal_job::{AttemptId, Identity, JobId, Price, Redundancy, Span};
+use anneal_job::{AttemptId, Credits, Identity, JobId, Price, Redundancy, Span};
 
 use crate::{
-    CloseReason, Demand, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market, NothingHint,
+    CloseReason, Demand, DeviceClass, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market, NothingHint,
     Rejection, ReplicateDraw, Reply, TaskKey, TraceLevel,
     attempt::{Attempt, AttemptState},
-    matching::Asker,
+    matching::{Asker, Found},
     presence::Idle,
+    provider::Device,
     task::Stage,
 };
 
+/// A device may be so many times slower than its class before its tasks count as late.
+const SLOWEST_PART: u64 = 8;
 /// Ask again after this, whatever happens: an effect that wakes may get lost.
 const RETRY_AFTER: Span = Span::seconds(30);
 
@@ -44,7 +47,7 @@ impl Market {
         let found = if price < floor { Err(NothingHint::PriceBelowFloor) } else { self.find(&asker, start) };
         self.presence.hear(id, now);
         match found {
-            Ok(key) => Ok(self.grant(key, id, device_id, price)),
+            Ok(found) => Ok(self.grant(found, id, device_id, price)),
             Err(hint) => {
                 self.presence.idle.insert((id, device_id), Idle { class, floor, at: now });
                 nothing(hint, RETRY_AFTER)
@@ -53,12 +56,13 @@ impl Market {
     }
 
     /// Leases the task to the device.
-    fn grant(&mut self, key: TaskKey, id: Identity, device_id: DeviceId, price: Price) -> Reply {
+    fn grant(&mut self, found: Found, id: Identity, device_id: DeviceId, price: Price) -> Reply {
+        let Found { task: key, shadow, anchor } = found;
         let (now, random) = (self.now(), self.random("attempt"));
         let attempt_id = AttemptId(random);
         self.presence.idle.remove(&(id, device_id));
         let gas = self.gas_expected(key);
-        let value = self.value(key, price);
+        let value = if shadow { Credits::ZERO } else { self.value(key, price) };
         let lease_epoch = self.totals_mut().lease_epoch_next;
         self.totals_mut().lease_epoch_next += 1;
         let expected = self.expected(id, device_id, gas);
@@ -85,6 +89,8 @@ impl Market {
             device: device_id,
             class: class.clone(),
             price,
+            shadow,
+            anchor,
             lease_epoch,
             leased_at: now,
             worked: Span(0),
@@ -110,8 +116,15 @@ impl Market {
             class,
             lease_epoch,
             price,
+            shadow,
+            anchor,
         });
-        self.draw_replicas(key, attempt_id, gas);
+        if !shadow {
+            self.draw_replicas(key, attempt_id, gas);
+        }
+        if !anchor {
+            self.serve(operator);
+        }
         Reply::Lease(Box::new(self.lease(&attempt_id).expect("a task that is open is in its plan")))
     }
 
@@ -136,6 +149,7 @@ impl Market {
             deadline: attempt.deadline,
             heartbeat_every: self.parameters.heartbeat_every,
             price: attempt.price,
+            shadow: attempt.shadow,
         })
     }
 
@@ -145,15 +159,30 @@ impl Market {
         let Some(device) = self.providers.get(&id).and_then(|provider| provider.devices.get(&device)) else {
             return parameters.expected_max;
         };
-        let speed = match device.speed_gas_per_second {
-            0 => parameters.speed_default.max(1),
-            speed => speed,
-        };
+        // What a device says of its speed is its own affair: until it has shown one, its class's counts, and however
+        // slowly it then works, nobody waits for it many times longer than for others of its class.
+        let typical = self.speed_of_class(&device.offer.class);
+        let speed = self.speed_of(device).max(typical / SLOWEST_PART).max(1);
         let own = Span((u128::from(gas) * 1000 / u128::from(speed)).try_into().unwrap_or(u64::MAX));
         let own = own.max(parameters.expected_min).min(parameters.expected_max);
         let held = device.leases.iter().filter_map(|lease| self.attempts.get(lease));
         let rest = held.map(|held| (held.leased_at + held.expected).since(self.now()));
         rest.fold(own, |sum, rest| sum + rest)
+    }
+
+    /// A device's speed as it was measured; its class's until then.
+    pub(crate) fn speed_of(&self, device: &Device) -> u64 {
+        match device.speed_gas_per_second {
+            0 => self.speed_of_class(&device.offer.class),
+            measured => measured,
+        }
+    }
+
+    fn speed_of_class(&self, class: &DeviceClass) -> u64 {
+        match self.classes.get(class).map(|class| class.speed_gas_per_second) {
+            None | Some(0) => self.parameters.speed_default,
+            Some(measured) => measured,
+        }
     }
 
     /// Whether one attempt of this provider is enough: where redundancy is adaptive, the provider has a
@@ -163,7 +192,7 @@ impl Market {
         let first = self.attempts_on(key).filter(|attempt| attempt.counts()).count() == 1;
         let adaptive = self.specs.get(&key.job).is_some_and(|spec| spec.redundancy == Redundancy::Adaptive);
         let streak = self.providers.get(&attempt.provider).map_or(0, |known| known.reputation.streak(gas));
-        if !first || !adaptive || streak < self.parameters.adaptive_streak {
+        if !first || !adaptive || !attempt.anchor || streak < self.parameters.adaptive_streak {
             return;
         }
         let audit = self.audit_millionths(attempt.value.0.into(), [attempt.operator]);
@@ -279,7 +308,7 @@ impl Market {
         let Some(attempt) = self.attempts.get(&id) else { return };
         let silent_at = self.presence.last_heard(&attempt.provider) + silence;
         let late_at = attempt.leased_at + attempt.expected.per_cent(re_lease);
-        let doubtful = now >= late_at || now >= silent_at;
+        let (doubtful, before) = (now >= late_at || now >= silent_at, attempt.doubtful);
         // A doubtful one is looked at again when it may have fallen silent, too.
         let next = if now >= silent_at { attempt.deadline } else { silent_at };
         let next = if now >= late_at { next } else { next.min(late_at.max(now + Span(1))) };
@@ -287,6 +316,9 @@ impl Market {
         if let Some(attempt) = self.attempt_mut(id) {
             attempt.doubtful = doubtful;
             attempt.wake_at = Some(next);
+        }
+        if doubtful && !before {
+            self.prefer_anchors(id);
         }
     }
 
@@ -300,7 +332,7 @@ fn describe(reason: crate::PauseReason) -> String {
     match reason {
         crate::PauseReason::Owner => "its owner paused it".to_owned(),
         crate::PauseReason::Failures { in_a_row } => format!("{in_a_row} leases in a row failed"),
-        crate::PauseReason::Fault => "a replay contradicts an attempt of its operator".to_owned(),
+        crate::PauseReason::Fault => "a replay contradicts an attempt of it".to_owned(),
     }
 }
 

@@ -11,8 +11,8 @@
 //! - Entities, each a row: `totals`, `operator`, `provider`, `developer`, `job`, `task`, `attempt`, `class`.
 //!   `store` writes and loads them, `index` is what follows from them, `presence` is in no row.
 //! - What happens: `market` dispatches. `enrol` (providers, devices, epochs), `submit` (jobs), `open` (tasks come
-//!   to exist when their states are there), `matching` and `lease`, `commit` (to the receipt), `verify` (to the
-//!   verdict, and after), `escrow` (postings), `price` (and deadlines).
+//!   to exist when their states are there), `standing` (what a key has shown, whose turn it is), `matching` and `lease`, `commit` (to the receipt), `verify` (to the
+//!   verdict, and after), `case` (faults, forfeits, appeals), `escrow` (postings), `price` (and deadlines).
 //! - [`audit()`](audit::audit) recomputes a log from its events alone.
 //!
 //! A command is first checked, then done: a rejected one has changed nothing (asserted). What it does to a task
@@ -23,6 +23,7 @@
 mod account;
 mod attempt;
 pub mod audit;
+mod case;
 mod class;
 mod command;
 mod commit;
@@ -50,6 +51,7 @@ mod reply;
 pub mod row;
 mod secret;
 mod spec;
+mod standing;
 mod store;
 mod submit;
 mod task;

@@ -171,6 +171,9 @@ impl Market {
             Command::Tick => self.tick(),
             Command::BeginEpoch { secret } => self.begin_epoch(secret),
             Command::SetFunds { account, credits } => self.set_funds(account, credits),
+            Command::Grant { owner, credits } => self.grant_funds(owner, credits),
+            Command::SetLists { anchors, developers } => self.set_lists(anchors, developers),
+            Command::Appeal { provider, attempt } => self.appeal(provider, attempt),
         }
     }
 
@@ -401,6 +404,8 @@ impl Market {
             task.states.iter().map(|state| state.blob.digest).chain(verdict.map(|blob| blob.digest))
         });
         let cached = self.cached.values().filter_map(|entry| entry.outcome.state_blob());
+        let cases = self.providers.values().flat_map(|provider| provider.cases.values());
+        let specs = specs.chain(cases.flat_map(crate::case::Case::blobs));
         specs.chain(states).chain(tasks).chain(cached.map(|blob| blob.digest)).collect()
     }
 
@@ -424,10 +429,17 @@ impl Market {
             || self.jobs.values().any(of_job)
             || self.tasks.values().any(|task| of_task(task))
             || self.cached.values().any(of_cached)
+            || self.providers.values().any(|provider| {
+                provider.cases.values().any(|case| case.blobs().any(is))
+            })
     }
 
     /// Whether a provider holds a lease that needs this blob, or is to upload it.
     pub fn may_read(&self, provider: &Identity, blob: &Digest) -> bool {
+        let cases = self.providers.get(provider).into_iter().flat_map(|known| known.cases.values());
+        if cases.into_iter().any(|case| case.blobs().any(|needed| needed == *blob)) {
+            return true;
+        }
         self.index.attempts_of(provider).any(|id| {
             let Some(attempt) = self.attempts.get(&id).filter(|attempt| !attempt.is_over()) else {
                 return false;

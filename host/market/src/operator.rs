@@ -1,8 +1,7 @@
-//! Operators: the keys believed to be one person's, and what that person stands to lose.
+//! Operators: who answers for a key, and with what. Faults fall on the key that signed, so an operator is one
+//! key; addresses are only marks of affinity, by which related keys are rather not paired.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use anneal_job::{Credits, Digest, Identity, OperatorId, Timestamp};
+use anneal_job::{Credits, Digest, Identity, OperatorId};
 use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
@@ -10,18 +9,18 @@ use crate::Parameters;
 /// An operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
-    /// Its id: made from its first provider.
+    /// Its id: made from its key.
     pub id: OperatorId,
-    /// Its providers.
-    pub providers: BTreeSet<Identity>,
-    /// Digests of its payout addresses.
-    pub payouts: BTreeSet<Digest>,
-    /// Digests of its network prefixes, and when one last enrolled from there.
-    pub networks: BTreeMap<Digest, Timestamp>,
-    /// Put down against its own faults.
+    /// Its key.
+    pub provider: Identity,
+    /// Digest of its payout address.
+    pub payout: Option<Digest>,
+    /// Digest of the network prefix that it last enrolled from.
+    pub network: Option<Digest>,
+    /// Put down against its own faults: a bond, when money comes.
     pub stake: Credits,
-    /// All its providers' held earnings.
-    pub held: Credits,
+    /// Held earnings that count as cover: of final tasks, and of work that somebody else has vouched for.
+    pub counted: Credits,
     /// What its open attempts are expected to earn.
     pub outstanding: Credits,
     /// Held for tasks that are not final.
@@ -33,14 +32,14 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub(crate) fn new(id: OperatorId) -> Operator {
+    pub(crate) fn new(id: OperatorId, provider: Identity) -> Operator {
         Operator {
             id,
-            providers: BTreeSet::new(),
-            payouts: BTreeSet::new(),
-            networks: BTreeMap::new(),
+            provider,
+            payout: None,
+            network: None,
             stake: Credits::ZERO,
-            held: Credits::ZERO,
+            counted: Credits::ZERO,
             outstanding: Credits::ZERO,
             pending: Credits::ZERO,
             gas_verified: 0,
@@ -48,14 +47,26 @@ impl Operator {
         }
     }
 
-    /// What a fault would take.
+    /// What a fault would surely take. Grants count nothing, and neither do earnings that a coalition could pay
+    /// itself.
     pub fn cover(&self) -> Credits {
-        Credits(self.stake.0.saturating_add(self.held.0))
+        Credits(self.stake.0.saturating_add(self.counted.0))
     }
 
-    /// Whether it has shown enough verified work to be paired with new ones.
-    pub fn is_established(&self, parameters: &Parameters) -> bool {
-        self.gas_verified >= parameters.established_gas
+    /// Whether its cover makes it an anchor for a task that pays so much.
+    pub fn covers(&self, pay: Credits, parameters: &Parameters) -> bool {
+        self.cover() >= parameters.anchor_cover(pay)
+    }
+
+    /// Whether this and another key are better not paired: one address, or one network prefix.
+    pub fn is_related(&self, other: &Operator) -> bool {
+        let same = |one: Option<Digest>, two: Option<Digest>| one.is_some() && one == two;
+        same(self.payout, other.payout) || same(self.network, other.network)
+    }
+
+    /// In whose turn it is served: its prefix's, or its own where it has none (on loopback).
+    pub fn line(&self) -> Digest {
+        self.network.unwrap_or(self.id.0)
     }
 
     /// Whether so much more unreleased work is covered.

@@ -39,15 +39,30 @@ pub struct Parameters {
     pub audit_ceiling_millionths: u32,
     /// What a coalition would lose, times the probability of an audit, is this many times what it would gain.
     pub audit_safety: u64,
-    /// An operator with this much verified gas is established.
-    pub established_gas: u64,
-    /// How long a task waits for an established operator besides new ones.
+    /// A key is an anchor for a task where its cover is worth so many of that task's pay.
+    pub anchor_cover_tasks: u64,
+    /// How long a task waits for an anchor before a trusted worker takes its place, and how long a task prefers
+    /// anchors that share no address with its other attempts.
     pub pairing_patience: Span,
+    /// Unpaid first attempts of new keys on one task, each from another network prefix.
+    pub shadows_per_task: u32,
+    /// Earnings on an agreement count as cover where so many other anchors could have taken the task.
+    pub foreign_anchors_min: u32,
+    /// Leases of one network prefix's keys that are no anchors, at once.
+    pub prefix_leases_max: u32,
+    /// While so many replays are open, a second anchor and not a trusted worker decides where attempts disagree.
+    pub replays_room: u32,
+    /// While so many replays are open, nothing is leased that a trusted worker would have to decide.
+    pub replays_max: u32,
+    /// For so long a forfeit is suspended, and can be appealed.
+    pub appeal_time: Span,
+    /// Valid attempts that one appeal costs.
+    pub appeal_matched: u64,
     /// How long earnings are held after a task is final.
     pub hold: Span,
-    /// Work that is not final, per operator, may be worth this much without any stake.
+    /// Work that is not final, per key, may be worth this much without any cover.
     pub unreleased_allowance: Credits,
-    /// And this many times stake and held earnings.
+    /// And this many times its cover.
     pub unreleased_leverage: u64,
     /// The network's fee, in millionths of what is paid.
     pub fee_millionths: u32,
@@ -65,8 +80,6 @@ pub struct Parameters {
     pub leases_per_device: u32,
     /// Devices of a provider.
     pub devices_per_provider: u32,
-    /// Enrolments from one network prefix within this time are one operator's.
-    pub sybil_window: Span,
     /// Jobs that a developer may have at once.
     pub jobs_per_developer: u32,
     /// Tasks of a job that are open at once.
@@ -114,8 +127,15 @@ impl Default for Parameters {
             audit_floor_millionths: 20_000,
             audit_ceiling_millionths: 1_000_000,
             audit_safety: 2,
-            established_gas: 1_000_000_000_000,
+            anchor_cover_tasks: 40,
             pairing_patience: Span::seconds(60),
+            shadows_per_task: 16,
+            foreign_anchors_min: 3,
+            prefix_leases_max: 8,
+            replays_room: 16,
+            replays_max: 256,
+            appeal_time: Span::hours(24 * 7),
+            appeal_matched: 10,
             hold: Span::hours(24),
             unreleased_allowance: Credits(100_000_000),
             unreleased_leverage: 4,
@@ -127,7 +147,6 @@ impl Default for Parameters {
             fault_pause: Span::hours(24 * 7),
             leases_per_device: 2,
             devices_per_provider: 16,
-            sybil_window: Span::hours(24),
             jobs_per_developer: 1000,
             open_tasks_per_job: 256,
             checkpoints_kept: 3,
@@ -142,5 +161,13 @@ impl Default for Parameters {
             price_step_millionths: 50_000,
             speed_default: 1_000_000_000,
         }
+    }
+}
+
+impl Parameters {
+    /// The cover that makes a key an anchor for a task that pays so much. A task that pays nothing still takes
+    /// some: nobody becomes an anchor by having nothing.
+    pub fn anchor_cover(&self, pay: Credits) -> Credits {
+        Credits(pay.0.max(1).saturating_mul(self.anchor_cover_tasks))
     }
 }

@@ -30,7 +30,10 @@ impl Market {
             match key {
                 Key::Attempt(_, id) => self.attempt_due(id),
                 Key::Task(key) => self.task_due(key),
-                Key::Provider(id) => self.release(id),
+                Key::Provider(id) => {
+                    self.release(id);
+                    self.end_cases(id);
+                }
                 Key::Totals => self.move_prices(),
                 _ => {}
             }

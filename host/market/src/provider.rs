@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anneal_job::{AttemptId, Credits, Identity, OperatorId, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, DeviceOffer, PauseReason};
+use crate::{DeviceId, DeviceOffer, PauseReason, case::Case};
 
 /// A provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provider {
     /// Its key.
     pub id: Identity,
@@ -27,11 +27,45 @@ pub struct Provider {
     /// Of it, for tasks that are not final.
     pub pending: Credits,
     /// Of it, by the hour (since 1970) from which on it is released.
-    pub hours: BTreeMap<u64, Credits>,
+    pub hours: BTreeMap<u64, HeldHour>,
     /// Released.
     pub payable: Credits,
+    /// Forfeits of it that are not final.
+    #[serde(default)]
+    pub cases: BTreeMap<AttemptId, Case>,
+    /// How often it has appealed.
+    #[serde(default)]
+    pub appeals: u64,
+    /// Nothing is released before: an audit or a dispute of it is open.
+    #[serde(default)]
+    pub release_not_before: Timestamp,
+    /// How far it is believed.
+    #[serde(default)]
+    pub standing: Standing,
     /// What it has shown.
     pub reputation: Reputation,
+}
+
+/// Earnings that are released in one hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldHour {
+    /// All of them.
+    pub credits: Credits,
+    /// Those that count as cover until then.
+    pub counted: Credits,
+}
+
+/// How far a key is believed. What makes a known one an anchor is its cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It has shown nothing: its next attempt is a shadow, extra and unpaid.
+    #[default]
+    New,
+    /// A shadow of it gave what the others gave: it is leased work beside an anchor.
+    Known,
+    /// A shadow of it gave something else: it is leased nothing more.
+    Barred,
 }
 
 /// Why a provider takes no leases.
@@ -48,7 +82,7 @@ pub struct Pause {
 pub struct Device {
     /// What it is.
     pub offer: DeviceOffer,
-    /// Gas per second on verified tasks; the selftest's until there are any.
+    /// Gas per second on verified tasks; 0 until there is one.
     pub speed_gas_per_second: u64,
     /// Leases that have not been committed.
     pub leases: BTreeSet<AttemptId>,
@@ -116,12 +150,18 @@ impl Provider {
             pending: Credits::ZERO,
             hours: BTreeMap::new(),
             payable: Credits::ZERO,
+            cases: BTreeMap::new(),
+            appeals: 0,
+            release_not_before: Timestamp::default(),
+            standing: Standing::New,
             reputation: Reputation::default(),
         }
     }
 
-    /// When held earnings are released next.
+    /// When held earnings are released next, or a forfeit is final.
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
-        self.hours.keys().next().map(|hour| Timestamp(0) + Span::hours(*hour))
+        let release = self.hours.keys().next().map(|hour| Timestamp(0) + Span::hours(*hour));
+        let release = release.map(|at| at.max(self.release_not_before));
+        release.into_iter().chain(self.cases.values().filter_map(Case::wake_at)).min()
     }
 }

@@ -45,6 +45,10 @@ pub enum Rejection {
     RevealTooEarly,
     #[error("receipt and nonce give {found}, but {committed} was committed: send what was committed to")]
     CommitmentMismatch { committed: Digest, found: Digest },
+    #[error(
+        "an appeal takes {needed} valid attempts, and this key has {matched}: `anneal replay` repeats the task for you"
+    )]
+    AppealTooEarly { matched: u64, needed: u64 },
     #[error("no trace of this attempt at this level is asked for: nothing is to be done")]
     NoTraceAsked,
     #[error("no epoch of draws has begun: the service must begin one before the first job")]
@@ -77,6 +81,7 @@ impl Rejection {
             Rejection::LeaseEnded => "lease-ended",
             Rejection::RevealTooEarly => "reveal-too-early",
             Rejection::CommitmentMismatch { .. } => "commitment-mismatch",
+            Rejection::AppealTooEarly { .. } => "appeal-too-early",
             Rejection::NoTraceAsked => "no-trace-asked",
             Rejection::NoEpoch => "no-epoch",
             Rejection::AccountNotSettable => "account-not-settable",

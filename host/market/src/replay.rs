@@ -1,6 +1,6 @@
 //! Replays by trusted workers and traces by providers: their names, levels and answers.
 
-use anneal_job::{Digest, ReceiptOutcome};
+use anneal_job::{AttemptId, Digest, ReceiptOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{TaskKey, TraceReport};
@@ -12,6 +12,9 @@ pub struct ReplayId {
     pub task: TaskKey,
     /// From 0 within the task.
     pub number: u32,
+    /// For the appeal of this attempt's owner, and not for the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appeal: Option<AttemptId>,
 }
 
 /// What a run digests besides its result.

@@ -66,8 +66,16 @@ pub enum NothingHint {
     NoneFits,
     /// The device has all the leases it may have.
     DeviceBusy,
-    /// Work that is not final yet is worth as much as the operator's stake and held earnings allow.
+    /// Work that is not final yet is worth as much as the key's cover allows.
     StakeCap,
+    /// The key is new, and every task that it could shadow has its shadows: the next one is soon.
+    NoShadow,
+    /// Other prefixes, or other keys of the prefix, are served first.
+    NotYourTurn,
+    /// As many replays are open as trusted workers may have before them.
+    ReplaysBehind,
+    /// A shadow of the key gave another result than everybody else: it is leased nothing.
+    Barred,
     /// The class's price is below the provider's floor.
     PriceBelowFloor,
     /// After a failure, the provider waits.
@@ -107,6 +115,8 @@ pub struct Lease {
     pub heartbeat_every: Span,
     /// What is paid for 10^9 gas.
     pub price: Price,
+    /// Extra and unpaid, as a new key's first attempt is.
+    pub shadow: bool,
 }
 
 /// A task's state.

@@ -73,9 +73,19 @@ pub struct Task {
     /// What was drawn at the verdict.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub audit: Option<AuditDraw>,
-    /// Operators whose machines failed.
+    /// Anchors whose machines failed.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub host_faults: BTreeSet<OperatorId>,
+    /// Attempts of keys that are no anchors which came to nothing or were late: anchors, or a trusted worker, do the
+    /// rest.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub stumbles: u8,
+    /// A trusted worker decides in the place of an anchor.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub trusted: bool,
+    /// When a trusted worker takes an anchor's place, once everything else is there.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub anchor_by: Option<Timestamp>,
     /// When it is to be looked at.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub wake_at: Option<Timestamp>,
@@ -218,6 +228,9 @@ impl Task {
             replicate: None,
             audit: None,
             host_faults: BTreeSet::new(),
+            stumbles: 0,
+            trusted: false,
+            anchor_by: None,
             wake_at: None,
         }
     }
@@ -237,6 +250,6 @@ impl Task {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let disputes = self.disputes.values().map(|dispute| dispute.deadline).min();
         let upload = self.upload.map(|upload| upload.deadline);
-        disputes.into_iter().chain(upload).chain(self.replay_retry_at).min()
+        disputes.into_iter().chain(upload).chain(self.replay_retry_at).chain(self.anchor_by).min()
     }
 }

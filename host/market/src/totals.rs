@@ -1,8 +1,8 @@
 //! What there is one of: time, epochs, and the network's own accounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anneal_job::{Credits, Timestamp};
+use anneal_job::{Credits, Identity, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::EpochSecret;
@@ -24,6 +24,12 @@ pub struct Totals {
     pub put_in: Credits,
     /// Credits that ever went outside.
     pub taken_out: Credits,
+    /// Keys that the network's operator vouches for: anchors without cover.
+    #[serde(default)]
+    pub anchors: BTreeSet<Identity>,
+    /// Developers that the network's operator vouches for: work for them counts as cover.
+    #[serde(default)]
+    pub developers: BTreeSet<Identity>,
     /// Taken from operators at fault.
     pub forfeits: Credits,
     /// The network's fees.

@@ -15,9 +15,13 @@ mod settle;
 
 use anneal_job::AttemptId;
 
+pub(crate) use settle::hour_of;
+
 use crate::{
     Effect, Key, Market, TaskKey,
     attempt::{Attempt, AttemptState},
+    job::JobStatus,
+    matching::stumbles_max,
     task::Phase,
 };
 
@@ -57,25 +61,29 @@ impl Market {
     }
 
     /// Receipts are asked for as soon as enough have committed and nobody else may still commit in good time:
-    /// until then, nothing of a result can be known to anybody.
+    /// until then, nothing of a result can be known to anybody. Nobody waits for shadows.
     fn advance_open(&mut self, key: TaskKey) {
         let Some(task) = self.tasks.get(&key) else { return };
         let committed = |attempt: &Attempt| {
             matches!(attempt.state, AttemptState::Committed { .. } | AttemptState::Revealed { .. })
         };
+        let quorum = || self.attempts_on(key).filter(|attempt| !attempt.shadow);
         let closing = task.closing;
-        let count = self.attempts_on(key).filter(|attempt| committed(attempt)).count();
-        let waiting = self.attempts_on(key).any(|attempt| !attempt.is_over() && !committed(attempt));
+        let count = quorum().filter(|attempt| committed(attempt)).count();
+        let waiting = quorum().any(|attempt| !attempt.is_over() && !committed(attempt));
+        let busy = quorum().any(|attempt| attempt.is_running() && !self.is_silent(attempt));
         if closing && count == 0 && !waiting {
             return self.drop_task(key);
         }
-        if count < usize::from(task.needed) && !(closing && count > 0) {
+        let enough = count >= usize::from(task.needed) || closing && count > 0;
+        if busy || !enough && !self.trusted_worker_steps_in(key, count) {
             return;
         }
-        if self.attempts_on(key).any(|attempt| attempt.is_running() && !self.is_silent(attempt)) {
-            return;
+        if let Some(task) = self.task_mut(key) {
+            task.trusted = !enough;
+            task.anchor_by = None;
         }
-        for id in self.attempts_where(key, Attempt::is_running) {
+        for id in self.attempts_where(key, |attempt| attempt.is_running() && !attempt.shadow) {
             self.supersede(id);
         }
         let by = self.now() + self.parameters.reveal;
@@ -92,14 +100,57 @@ impl Market {
         self.set_phase(key, Phase::Revealing);
     }
 
+    /// Whether a trusted worker takes the place of the anchor that a task lacks: at once where there is none, and
+    /// otherwise when one could long have come and trusted workers have room. It never works for nobody: somebody
+    /// has committed to the task, or failed at it.
+    fn trusted_worker_steps_in(&mut self, key: TaskKey, count: usize) -> bool {
+        let Some(task) = self.tasks.get(&key) else { return false };
+        let vouched = self.specs.get(&key.job).is_none_or(|spec| !spec.allow.is_empty());
+        let running = self.jobs.get(&key.job).is_some_and(|job| job.status == JobStatus::Running);
+        if vouched || !running {
+            return false;
+        }
+        let is_committed = |attempt: &Attempt| matches!(attempt.state, AttemptState::Committed { .. });
+        let shadowed = self.attempts_on(key).any(|attempt| attempt.shadow && is_committed(attempt));
+        let open = self.attempts_on(key).any(|attempt| !attempt.shadow && !attempt.is_over() && !is_committed(attempt));
+        let anchored = self.attempts_on(key).any(|attempt| attempt.anchor && is_committed(attempt));
+        let all_but_one = count > 0 && !anchored && count + 1 >= usize::from(task.needed);
+        let anchors = self.has_anchor_for(key);
+        let stumbled = task.stumbles >= stumbles_max(anchors);
+        if !(all_but_one || stumbled && !open || shadowed && count == 0 && !open) {
+            if task.anchor_by.is_some()
+                && let Some(task) = self.task_mut(key)
+            {
+                task.anchor_by = None;
+            }
+            return false;
+        }
+        let now = self.now();
+        let by = task.anchor_by.unwrap_or(now + self.parameters.pairing_patience);
+        let room = self.index.replays_open() < self.parameters.replays_room as usize;
+        if !anchors || now >= by && room {
+            return true;
+        }
+        let by = if now >= by { now + self.parameters.pairing_patience } else { by };
+        if task.anchor_by != Some(by)
+            && let Some(task) = self.task_mut(key)
+        {
+            task.anchor_by = Some(by);
+        }
+        false
+    }
+
     fn advance_revealing(&mut self, key: TaskKey) {
         let Some(task) = self.tasks.get(&key) else { return };
-        let (needed, closing) = (usize::from(task.needed), task.closing);
-        if self.attempts_on(key).any(|attempt| matches!(attempt.state, AttemptState::Committed { .. })) {
+        let (needed, closing, trusted) = (usize::from(task.needed), task.closing, task.trusted);
+        let is_committed = |attempt: &Attempt| matches!(attempt.state, AttemptState::Committed { .. });
+        let alone = self.attempts_on(key).all(|attempt| attempt.shadow || attempt.is_over());
+        if self.attempts_on(key).any(|attempt| is_committed(attempt) && (!attempt.shadow || alone)) {
             return;
         }
-        let revealed = self.attempts_on(key).filter(|attempt| attempt.receipt().is_some()).count();
-        if revealed < needed && !(closing && revealed > 0) {
+        let quorum = self.attempts_on(key).filter(|attempt| !attempt.shadow);
+        let revealed = quorum.filter(|attempt| attempt.receipt().is_some()).count();
+        if revealed < needed && !trusted && !(closing && revealed > 0) {
             // Somebody did not reveal: another attempt is needed, and nobody has seen what the others gave.
             self.set_phase(key, Phase::Open);
         } else {

@@ -3,11 +3,12 @@
 
 pub use crate::{
     attempt::{Attempt, AttemptState, Earned},
+    case::Case,
     class::Class,
     developer::{Cached, Developer},
     job::{Job, JobStatus},
     operator::Operator,
-    provider::{Device, Pause, Provider, Reputation, magnitude},
+    provider::{Device, HeldHour, Pause, Provider, Reputation, Standing, magnitude},
     task::{Dispute, PendingReplay, Phase, Stage, Task, Truth, Upload, Verdict},
     totals::{Epoch, Totals},
 };

@@ -56,6 +56,8 @@ pub(super) struct KnownAttempt {
     pub(super) provider: Identity,
     pub(super) operator: OperatorId,
     pub(super) lease_epoch: u64,
+    pub(super) shadow: bool,
+    pub(super) anchor: bool,
     pub(super) price: Price,
     pub(super) commitment: Option<Digest>,
     pub(super) closed: Option<CloseReason>,

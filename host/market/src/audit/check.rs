@@ -40,7 +40,9 @@ impl Book {
                 ensure(contradicted, "a verdict is overturned by itself")?;
                 ensure(replays >= 2, "a verdict is overturned by less than two replays")
             }
-            EventKind::Fault { task, attempt, operator, expected, found } => {
+            EventKind::ShadowMatched { task, attempt, .. } => self.shadow(*task, *attempt, true),
+            EventKind::ShadowDiffered { task, attempt, .. } => self.shadow(*task, *attempt, false),
+            EventKind::Fault { task, attempt, operator, expected, found, .. } => {
                 let replayed = self.task(*task)?.replays.contains(expected);
                 let known = self.attempt(*attempt)?;
                 known.valid = false;
@@ -60,7 +62,8 @@ impl Book {
     }
 
     fn lease(&mut self, kind: &EventKind) -> Result<(), String> {
-        let EventKind::Leased { task, attempt, provider, operator, lease_epoch, price, .. } = kind else {
+        let EventKind::Leased { task, attempt, provider, operator, lease_epoch, price, shadow, anchor, .. } = kind
+        else {
             return Ok(());
         };
         let known = KnownAttempt {
@@ -68,6 +71,8 @@ impl Book {
             provider: *provider,
             operator: *operator,
             lease_epoch: *lease_epoch,
+            shadow: *shadow,
+            anchor: *anchor,
             price: *price,
             commitment: None,
             closed: None,
@@ -86,6 +91,15 @@ impl Book {
             other.operator == *operator && !gone
         });
         ensure(!same, "an operator holds the same task twice")
+    }
+
+    /// What a shadow showed. A different trace differs, too, so only a match can be checked here.
+    fn shadow(&mut self, task: TaskTag, attempt: AttemptId, matched: bool) -> Result<(), String> {
+        let verdict = self.task(task)?.verdict;
+        let known = self.attempt(attempt)?;
+        let same = known.revealed.is_some_and(|(key, _)| Some(key) == verdict);
+        ensure(known.shadow, "an attempt is judged as a shadow that was none")?;
+        ensure(!matched || same, "a shadow matched that gave another result than the verdict")
     }
 
     fn reveal(
@@ -112,7 +126,7 @@ impl Book {
         let open = others
             .iter()
             .filter_map(|other| self.attempts.get(other))
-            .any(|other| other.commitment.is_none() && other.closed.is_none());
+            .any(|other| other.commitment.is_none() && other.closed.is_none() && !other.shadow);
         ensure(!open, "a receipt is published while another attempt can still open")
     }
 
@@ -123,20 +137,27 @@ impl Book {
         evidence: Evidence,
         judged: &[Judged],
     ) -> Result<(), String> {
-        let mut valid = Vec::new();
+        let (mut valid, mut anchors) = (Vec::new(), 0);
         for Judged { attempt, valid: told } in judged {
             let known = self.attempt(*attempt)?;
             known.valid = known.revealed.is_some_and(|(found, _)| found == key);
             ensure(known.valid == *told, "an attempt is judged otherwise than its receipt says")?;
             ensure(known.task == tag, "an attempt is judged under another task")?;
+            ensure(!known.shadow, "a shadow counts towards a verdict")?;
             if known.valid {
                 valid.push(known.operator);
+                anchors += u8::from(known.anchor);
             }
         }
         let known = self.task(tag)?;
         let late = known.verdict.replace(key).is_some_and(|before| before == key);
         match evidence {
             Evidence::Quorum { .. } if late => Ok(()),
+            Evidence::Anchors { .. } if late => Ok(()),
+            Evidence::Anchors { agreeing } => {
+                known.needed = Some(agreeing);
+                ensure(agreeing >= 2 && anchors >= agreeing, "fewer anchors agree than the verdict says")
+            }
             Evidence::Quorum { needed } => {
                 known.needed = Some(needed);
                 ensure(valid.len() == judged.len(), "attempts disagree, and no replay decides")?;
@@ -147,7 +168,7 @@ impl Book {
                 let redundancy = self.jobs.get(&job).ok_or("a verdict for an unknown job")?.redundancy;
                 let planned = redundancy.replicas_max();
                 let single = redundancy == Redundancy::Adaptive && needed == 1;
-                ensure(needed == planned || single, "fewer are needed than the job's redundancy")
+                ensure(needed >= planned || single, "fewer are needed than the job's redundancy")
             }
             Evidence::Replay => {
                 let replayed = known.replays.contains(&key);

@@ -29,7 +29,15 @@ impl Market {
         let tasks_reset = if done && !closing { self.reset_descendants(key, &truth) } else { 0 };
         self.emit(EventKind::Overturned { task: tag, key: truth.key, tasks_reset });
         let agreed = |state: &AttemptState| matches!(state, AttemptState::Revealed { valid: Some(true), .. });
-        for id in self.attempts_where(key, |attempt| agreed(&attempt.state)) {
+        // Shadows were held against what was wrong.
+        for id in self.attempts_where(key, |attempt| attempt.shadow) {
+            let Some(attempt) = self.attempt(&id).cloned() else { continue };
+            let Some(receipt) = attempt.receipt() else { continue };
+            if receipt.outcome.key(salt) == truth.key && receipt.trace_root == truth.trace_root {
+                self.judge_shadow(&attempt, true);
+            }
+        }
+        for id in self.attempts_where(key, |attempt| !attempt.shadow && agreed(&attempt.state)) {
             let Some(attempt) = self.attempt_mut(id) else { continue };
             attempt.earned = None;
             let mut found = truth.key;

@@ -24,7 +24,8 @@ impl Market {
         let (states, phase) = (task.states.clone(), task.phase);
         let Some(spec) = self.specs.get(&key.job) else { return };
         let order = ReplayOrder {
-            replay: ReplayId { task: key, number },
+            replay: ReplayId { task: key, number, appeal: None },
+            other_backend: false,
             task: runnable,
             component: spec.component.digest,
             inputs_blob: spec.inputs_blob.map(|blob| blob.digest),
@@ -41,6 +42,9 @@ impl Market {
     }
 
     pub(crate) fn replay_answer(&mut self, id: ReplayId, outcome: ReplayOutcome) -> Result<Reply, Rejection> {
+        if let Some(attempt) = id.appeal {
+            return self.appeal_answer(attempt, id.number, outcome);
+        }
         let task = self.tasks.get(&id.task).ok_or(Rejection::UnknownReplay)?;
         let pending = *task.replays.get(&id.number).ok_or(Rejection::UnknownReplay)?;
         let salt = self.salt(id.task).ok_or(Rejection::UnknownReplay)?;
@@ -101,6 +105,8 @@ impl Market {
         if task.replay_failures >= limit {
             task.replay_retry_at = Some(retry_at);
             let message: String = message.chars().take(400).collect();
+            let message = message.escape_debug();
+            self.forgive(key);
             self.pause_job(
                 key.job,
                 format!(
@@ -135,7 +141,9 @@ impl Market {
     /// Whether a trusted worker must be asked before the task can be final.
     fn wants_truth(&self, task: &Task) -> bool {
         let audited = task.audit.is_some_and(|draws| draws.audited);
-        let doubted = |attempt: &Attempt| matches!(attempt.state, AttemptState::Revealed { valid: None, .. });
+        let doubted = |attempt: &Attempt| {
+            !attempt.shadow && matches!(attempt.state, AttemptState::Revealed { valid: None, .. })
+        };
         task.phase == Phase::Replaying || audited || self.attempts_on(task.key).any(doubted)
     }
 

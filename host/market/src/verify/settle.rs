@@ -1,7 +1,7 @@
 //! After the verdict: the state is stored and successors start, late attempts are judged, and when nothing
 //! can change any more, earnings go on their way and the task leaves memory.
 
-use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId};
+use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId, Timestamp};
 
 use crate::{
     Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Payer, Rejection, Reply, StateRef,
@@ -34,8 +34,9 @@ impl Market {
             return;
         }
         let asked = task.uploads_asked;
-        let valid =
-            |attempt: &Attempt| matches!(attempt.state, AttemptState::Revealed { valid: Some(true), .. });
+        let valid = |attempt: &Attempt| {
+            !attempt.shadow && matches!(attempt.state, AttemptState::Revealed { valid: Some(true), .. })
+        };
         let holders = self.attempts_where(key, valid);
         if holders.is_empty() || asked >= UPLOAD_ROUNDS * holders.len() as u32 {
             return self.ask_truth(key);
@@ -91,12 +92,18 @@ impl Market {
         let replayed = task.truths.iter().any(|truth| truth.key == verdict.key);
         let late = |attempt: &Attempt| matches!(attempt.state, AttemptState::Revealed { valid: None, .. });
         for id in self.attempts_where(key, late) {
-            let Some(receipt) = self.attempt(&id).and_then(Attempt::receipt) else { continue };
+            let Some(attempt) = self.attempt(&id) else { continue };
+            let Some(receipt) = attempt.receipt() else { continue };
             let (found, root) = (receipt.outcome.key(salt), receipt.trace_root);
             let right = found == verdict.key && root == verdict.trace_root;
-            if right || (replayed && found != verdict.key) {
+            let counts = (verdict.key, verdict.trace_root);
+            if attempt.shadow {
+                // Nobody replays for a shadow: what the verdict rests on is enough.
+                self.publish_shadow(id, salt);
+                self.judge_attempt(key, id, counts, verdict.evidence, salt);
+            } else if right || (replayed && found != verdict.key) {
                 self.publish(key, &[id], verdict.key, verdict.evidence, salt);
-                self.judge_attempt(key, id, verdict.key, salt);
+                self.judge_attempt(key, id, counts, verdict.evidence, salt);
             } else if replayed {
                 // The result is right, and the run behind it was another: copied.
                 self.close(id, CloseReason::InvalidReceipt);
@@ -190,15 +197,18 @@ impl Market {
         let Some(attempt) = self.attempts.get(&id) else { return };
         let (Some(Earned { credits, faults }), operator) = (attempt.earned, attempt.operator) else { return };
         let provider = attempt.provider;
+        let counted = if self.counts_as_cover(attempt) { credits } else { Credits::ZERO };
         let Some(operator) = self.operator_mut(operator).filter(|operator| operator.faults == faults) else {
             return;
         };
         operator.pending = operator.pending.saturating_sub(credits);
-        // A whole hour at a time: a day of earnings is some 25 numbers.
-        let hour = release_at.0.div_ceil(HOUR_MS);
+        operator.counted.0 = operator.counted.0.saturating_add(counted.0);
+        let hour = hour_of(release_at);
         if let Some(provider) = self.provider_mut(provider) {
             provider.pending = provider.pending.saturating_sub(credits);
-            provider.hours.entry(hour).or_default().0 += credits.0;
+            let held = provider.hours.entry(hour).or_default();
+            held.credits.0 += credits.0;
+            held.counted.0 += counted.0;
         }
     }
 
@@ -260,8 +270,9 @@ impl Market {
         if verdict.outcome.state_blob().is_none() || self.parameters.cached_per_developer == 0 {
             return;
         }
-        let valid =
-            |attempt: &&Attempt| matches!(attempt.state, AttemptState::Revealed { valid: Some(true), .. });
+        let valid = |attempt: &&Attempt| {
+            !attempt.shadow && matches!(attempt.state, AttemptState::Revealed { valid: Some(true), .. })
+        };
         let faults = |attempt: &Attempt| {
             let operator = attempt.operator;
             (operator, self.operators.get(&operator).map_or(0, |operator| operator.faults))
@@ -289,6 +300,11 @@ impl Market {
         self.touch(Key::Cached(developer, id));
         self.cached.insert((developer, id), entry);
     }
+}
+
+/// The hour by which earnings are kept that are released at a time: a day of earnings is some 25 numbers.
+pub(crate) const fn hour_of(release_at: Timestamp) -> u64 {
+    release_at.0.div_ceil(HOUR_MS)
 }
 
 /// Whether tasks of the plan start from the state of this one.

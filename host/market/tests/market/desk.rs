@@ -73,7 +73,7 @@ pub fn spec(plan: PlanSpec, redundancy: Redundancy) -> JobSpec {
 }
 
 impl Desk {
-    /// A market with so many providers, each its own operator, and a rich developer.
+    /// A market with so many providers, whom its operator vouches for, and a rich developer.
     pub fn new(rules: Parameters, providers: u8) -> Desk {
         let mut market = Market::new(rules);
         let events = market.genesis(Timestamp(1000)).events;
@@ -82,9 +82,16 @@ impl Desk {
         for number in 0..providers {
             desk.join(number, None);
         }
+        desk.list(&(0..providers).collect::<Vec<_>>());
         let account = Account::Available { owner: DEVELOPER };
         desk.ok(Command::SetFunds { account, credits: Credits(1 << 40) });
         desk
+    }
+
+    /// The network's operator vouches for these, and nobody else.
+    pub fn list(&mut self, numbers: &[u8]) {
+        let anchors = numbers.iter().map(|number| provider(*number)).collect();
+        self.ok(Command::SetLists { anchors, developers: BTreeSet::new() });
     }
 
     pub fn join(&mut self, number: u8, payout: Option<Digest>) {

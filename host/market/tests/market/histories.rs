@@ -66,6 +66,9 @@ enum Step {
     Epoch,
     Funds(u8, u32),
     Stake(u8, u32),
+    Grant(u8, u32),
+    List(u8),
+    Appeal(u8),
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -102,13 +105,20 @@ fn steps() -> impl Strategy<Value = Step> {
         10 => prop_oneof![3 => 0u32..5_000, 2 => 0u32..120_000, 1 => 0u32..8_000_000].prop_map(Step::Wait),
         1 => Just(Step::Epoch),
         1 => (0u8..3, any::<u32>()).prop_map(|(who, amount)| Step::Funds(who, amount)),
-        1 => (n, any::<u32>()).prop_map(|(who, amount)| Step::Stake(who, amount)),
+        1 => (n.clone(), any::<u32>()).prop_map(|(who, amount)| Step::Stake(who, amount)),
+        1 => (0u8..3, any::<u32>()).prop_map(|(who, amount)| Step::Grant(who, amount)),
+        1 => (1u8..5).prop_map(Step::List),
+        2 => n.prop_map(Step::Appeal),
     ]
 }
 
 fn rules() -> Parameters {
     Parameters {
-        established_gas: 200_000_000,
+        anchor_cover_tasks: 2,
+        foreign_anchors_min: 2,
+        replays_room: 1,
+        appeal_time: Span::minutes(30),
+        appeal_matched: 0,
         adaptive_streak: 2,
         hold: Span::hours(2),
         fault_pause: Span::minutes(5),
@@ -207,6 +217,7 @@ impl History {
             history.step(&Step::Funds(developer, u32::MAX));
         }
         history.step(&Step::Epoch);
+        history.step(&Step::List(4));
         history
     }
 
@@ -241,7 +252,7 @@ impl History {
         let books = self.market.books();
         assert_eq!(books.outside, books.inside, "credits came from nowhere");
         for provider in self.market.providers() {
-            let hours: u64 = provider.hours.values().map(|credits| credits.0).sum();
+            let hours: u64 = provider.hours.values().map(|held| held.credits.0).sum();
             assert_eq!(provider.held.0, provider.pending.0 + hours, "held is not its parts");
         }
         applied.reply
@@ -366,6 +377,21 @@ impl History {
                 let account = Account::Stake { operator };
                 Command::SetFunds { account, credits: Credits(u64::from(amount)) }
             }
+            Step::Grant(who, amount) => {
+                Command::Grant { owner: identity(2, who), credits: Credits(u64::from(amount) * 1000) }
+            }
+            Step::List(count) => {
+                let anchors = (0..count).map(|who| identity(1, who)).collect();
+                Command::SetLists { anchors, developers: BTreeSet::from([identity(2, 0)]) }
+            }
+            Step::Appeal(who) => {
+                let cases = self.market.providers().flat_map(|known| {
+                    known.cases.keys().map(move |attempt| (known.id, *attempt))
+                });
+                let cases: Vec<_> = cases.collect();
+                let (provider, attempt) = *cases.get(usize::from(who) % cases.len().max(1)).unwrap_or(&nobody);
+                Command::Appeal { provider, attempt }
+            }
         };
         self.apply(command);
     }
@@ -392,7 +418,7 @@ impl History {
     /// A trusted worker's answer: the truth, or (so that nothing rests on it) a failure or nonsense.
     fn answer(&mut self, order: u8, answer: u8) {
         let Some(order) = self.orders.get(usize::from(order) % self.orders.len().max(1)).cloned() else {
-            let replay = ReplayId { task: task_key(), number: 0 };
+            let replay = ReplayId { task: task_key(), number: 0, appeal: None };
             let outcome = Box::new(ReplayOutcome::Failed { message: String::new() });
             self.apply(Command::ReplayAnswer { replay, outcome });
             return;
@@ -536,14 +562,22 @@ fn histories_reach_everything() {
     let mut runner = TestRunner::deterministic();
     let strategy = prop::collection::vec(steps(), 300..400);
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-    for _ in 0..40 {
+    for number in 0..160 {
         let steps = strategy.new_tree(&mut runner).expect("a history").current();
-        for event in play(rules(), &steps).events {
+        // In every second one, anchors decide instead of trusted workers.
+        let rules = Parameters { replays_room: number % 2, ..rules() };
+        for event in play(rules, &steps).events {
             let json = serde_json::to_value(&event.kind).expect("an event is JSON");
             *seen.entry(json["event"].as_str().expect("it has a name").to_owned()).or_default() += 1;
         }
     }
     for name in [
+        "anchors-listed",
+        "shadow-matched",
+        "shadow-differed",
+        "appealed",
+        "appeal-decided",
+        "forfeit-final",
         "provider-paused",
         "job-paused",
         "job-resumed",

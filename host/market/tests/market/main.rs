@@ -9,4 +9,5 @@ mod jobs;
 mod log;
 mod lost;
 mod networks;
+mod standing;
 mod verdicts;

@@ -39,7 +39,7 @@ fn small_networks_with_everybody_in_them() {
         lies += outcome.by_kind.values().map(|sums| sums.faults).sum::<u64>();
         assert!(outcome.audit.draws > 0, "seed {seed}: no epoch was opened");
     }
-    assert!(lies > 30, "the simulated liars were caught {lies} times only");
+    assert!(lies > 15, "the simulated liars were caught {lies} times only");
 }
 
 #[test]
