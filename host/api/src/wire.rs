@@ -16,9 +16,9 @@ pub use job::{
     TaskState, TaskView, VerdictBy, VerdictView,
 };
 pub use provider::{
-    BATCH_ITEMS_MAX, Batch, BatchReply, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty, Enrol,
-    FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease, LeaseDeveloper,
-    NoLease, Poll, PollReply, ProviderPause, ProviderView, Providers, RevealItem, StateRef, TraceItem,
-    TraceLevel, component_claim, sign_component,
+    BATCH_ITEMS_MAX, Batch, BatchReply, CaseView, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty,
+    Enrol, FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease,
+    LeaseDeveloper, NoLease, Poll, PollReply, ProviderPause, ProviderStanding, ProviderView, Providers,
+    RevealItem, StateRef, TraceItem, TraceLevel, component_claim, sign_component,
 };
 pub use receipt::SignedReceipt;

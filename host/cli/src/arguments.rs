@@ -350,6 +350,14 @@ pub struct Serve {
     /// The market's rules where they are not the defaults, TOML; for a store that is new.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// A provider that you vouch for, by its key: its word is enough beside others'. May be repeated; three or more
+    /// spare your trusted worker nearly all replays.
+    #[arg(long = "anchor", value_name = "KEY")]
+    pub anchors: Vec<Identity>,
+    /// A developer that you vouch for, by its key: what providers earn with its jobs counts towards their standing.
+    /// May be repeated.
+    #[arg(long = "developer", value_name = "KEY")]
+    pub developers: Vec<Identity>,
     /// Certificate chain, PEM.
     #[arg(long, value_name = "FILE", requires = "key")]
     pub certificate: Option<PathBuf>,

@@ -1,9 +1,9 @@
 //! What a coordinator is set up with. Read from files and arguments by the command; here it is only data.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anneal_api::SecretKey;
-use anneal_job::{Credits, Versions};
+use anneal_job::{Credits, Identity, Versions};
 
 use crate::{blobs::BlobPlace, store::StoreUrl};
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub limits: Limits,
     /// What newcomers get as long as there is no money.
     pub grants: Grants,
+    /// Whom the coordinator's operator vouches for.
+    pub vouched: Vouched,
     /// Rules of the market, for an empty store.
     pub parameters: anneal_market::Parameters,
 }
@@ -55,10 +57,17 @@ pub struct TlsFiles {
 /// What newcomers get as long as there is no money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grants {
-    /// For a developer's jobs.
+    /// For a developer's jobs. Work for who was only granted funds counts as nobody's cover.
     pub developer: Credits,
-    /// As an operator's stake.
-    pub operator: Credits,
+}
+
+/// Whom the coordinator's operator vouches for. Nobody by default: then trusted workers take the place of anchors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vouched {
+    /// Providers that are anchors without any cover.
+    pub anchors: BTreeSet<Identity>,
+    /// Developers, work for whom counts as cover.
+    pub developers: BTreeSet<Identity>,
 }
 
 /// What strangers may send, and what they get.
@@ -117,6 +126,6 @@ impl Default for Limits {
 
 impl Default for Grants {
     fn default() -> Grants {
-        Grants { developer: Credits(1_000_000_000_000), operator: Credits(1_000_000_000_000) }
+        Grants { developer: Credits(1_000_000_000_000) }
     }
 }

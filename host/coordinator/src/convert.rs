@@ -108,6 +108,7 @@ pub(crate) fn lease(device: u32, lease: Lease) -> wire::Lease {
         deadline: lease.deadline,
         heartbeat_every: lease.heartbeat_every,
         price: lease.price,
+        shadow: lease.shadow,
     }
 }
 

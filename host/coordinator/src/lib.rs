@@ -28,7 +28,7 @@ mod views;
 mod waiters;
 mod writer;
 
-pub use config::{Config, Grants, Limits, TlsFiles};
+pub use config::{Config, Grants, Limits, TlsFiles, Vouched};
 pub use http::TlsError;
 pub use replay::{ReplayDone, ReplayRequest, Replayer};
 pub use service::{Coordinator, StartError};

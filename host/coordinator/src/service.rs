@@ -100,6 +100,7 @@ impl Coordinator {
             key: app.config.key.clone(),
             address: app.config.advertise.clone().unwrap_or_else(|| format!("http://{bound}")),
             parameters: app.config.parameters.clone(),
+            vouched: app.config.vouched.clone(),
             listener: Arc::new(ear),
             role: app.role.clone(),
         };

@@ -4,11 +4,15 @@
 mod end;
 mod task;
 
-use anneal_api::wire::{DeviceView, JobState, JobSummary, JobView, ProviderView, Quote};
-use anneal_job::{AttemptId, Digest, Identity, JobId, Timestamp};
+use std::collections::BTreeSet;
+
+use anneal_api::wire::{
+    CaseView, DeviceView, JobState, JobSummary, JobView, ProviderStanding, ProviderView, Quote,
+};
+use anneal_job::{AttemptId, Credits, Digest, Identity, JobId, Timestamp};
 use anneal_market::{
-    EndKind, JobSpec, PauseReason, TaskKey,
-    view::{Device, Job, JobStatus, Provider},
+    EndKind, JobSpec, Key, PauseReason, TaskKey,
+    view::{Case, Device, Job, JobStatus, Provider, Standing, Totals},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -171,11 +175,12 @@ pub(crate) fn providers(
 ) -> Result<Vec<ProviderView>, StoreError> {
     let rows = store.rows(&Scan::prefix("provider/", PROVIDERS_MAX))?;
     let profiles = profile::all(store, PROVIDERS_MAX)?;
+    let anchors = anchors(store)?;
     let mut views = Vec::new();
     for (key, row) in rows {
         let provider: Provider = parse(&key, &row)?;
         let profile = profiles.get(&provider.id).cloned().unwrap_or_default();
-        views.push(provider_view(&provider, &profile, viewer));
+        views.push(provider_view(&provider, &profile, viewer, &anchors));
     }
     Ok(views)
 }
@@ -188,10 +193,22 @@ pub(crate) fn provider(
 ) -> Result<Option<ProviderView>, StoreError> {
     let Some(provider) = read::<Provider>(store, &format!("provider/{id}"))? else { return Ok(None) };
     let profile: Profile = read(store, &profile::row_key(id))?.unwrap_or_default();
-    Ok(Some(provider_view(&provider, &profile, viewer)))
+    let anchors = anchors(store)?;
+    Ok(Some(provider_view(&provider, &profile, viewer, &anchors)))
 }
 
-fn provider_view(provider: &Provider, profile: &Profile, viewer: Option<Identity>) -> ProviderView {
+/// Providers that the coordinator's operator vouches for.
+fn anchors(store: &mut dyn Store) -> Result<BTreeSet<Identity>, StoreError> {
+    Ok(read::<Totals>(store, &Key::Totals.to_string())?.map(|totals| totals.anchors).unwrap_or_default())
+}
+
+fn provider_view(
+    provider: &Provider,
+    profile: &Profile,
+    viewer: Option<Identity>,
+    anchors: &BTreeSet<Identity>,
+) -> ProviderView {
+    let listed = anchors.contains(&provider.id);
     let own = viewer == Some(provider.id);
     let earned = provider.held.checked_add(provider.payable);
     let device = |number: u32, device: &Device| DeviceView {
@@ -209,6 +226,14 @@ fn provider_view(provider: &Provider, profile: &Profile, viewer: Option<Identity
         enrolled: provider.enrolled_at,
         seen: None,
         paused: provider.pause.map(|pause| pause_reason(pause.reason)),
+        standing: match provider.standing {
+            _ if listed => ProviderStanding::Listed,
+            Standing::New => ProviderStanding::New,
+            Standing::Known => ProviderStanding::Known,
+            Standing::Barred => ProviderStanding::Barred,
+        },
+        cover: Credits(provider.hours.values().map(|held| held.counted.0).sum()),
+        cases: own.then(|| provider.cases.iter().map(|(attempt, case)| case_view(*attempt, case)).collect()),
         valid_in_a_row: provider.reputation.streaks.values().copied().max().unwrap_or(0).into(),
         valid: provider.reputation.valid,
         faulted: provider.reputation.faults,
@@ -218,11 +243,16 @@ fn provider_view(provider: &Provider, profile: &Profile, viewer: Option<Identity
     }
 }
 
+fn case_view(attempt: AttemptId, case: &Case) -> CaseView {
+    let appealed = case.appeal.is_some();
+    CaseView { attempt, job: case.job(), credits: case.credits, until: case.until, appealed }
+}
+
 fn pause_reason(reason: PauseReason) -> String {
     match reason {
         PauseReason::Owner => "its owner paused it".to_owned(),
         PauseReason::Failures { in_a_row } => format!("{in_a_row} leases in a row failed"),
-        PauseReason::Fault => "a replay contradicts a result of its operator".to_owned(),
+        PauseReason::Fault => "a replay contradicts a result of it".to_owned(),
     }
 }
 

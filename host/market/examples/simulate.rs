@@ -1,7 +1,7 @@
-//! Simulates networks of thousands of providers, and prints what came of it as a table.
+//! Simulates networks of thousands of providers under the default rules, and prints what came of it as tables.
 //!
-//! `cargo run --release -p anneal-market --example simulate` prints the table of VERIFICATION.md;
-//! `… -- cost` prints what a task costs the market, from the first to the millionth.
+//! `cargo run --release -p anneal-market --example simulate` prints the table of VERIFICATION.md, `… -- attack` that
+//! of fresh keys, and `… -- cost` what a task costs the market, from the first to the millionth.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table is its output")]
 
 #[path = "../simulation/simulation.rs"]
@@ -9,11 +9,12 @@ mod simulation;
 
 #[path = "simulate/cost.rs"]
 mod cost;
+#[path = "simulate/networks.rs"]
+mod networks;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
-use anneal_job::Redundancy;
-use simulation::{Outcome, Setup, actor::Kind, simulate};
+use simulation::{Outcome, Setup, is_harmful, simulate};
 
 /// Seeds of one row.
 const SEEDS: u64 = 5;
@@ -22,19 +23,37 @@ fn main() {
     let mode = std::env::args().nth(1);
     match mode.as_deref() {
         Some("cost") => cost::table(),
-        Some(other) => eprintln!("there is no `{other}`: leave it out for the table, or say `cost`"),
-        None => table(),
+        Some("attack") => table(&networks::attacks()),
+        Some(other) => {
+            eprintln!("there is no `{other}`: leave it out for the table, or say `attack` or `cost`");
+        }
+        None => table(&networks::networks()),
     }
 }
 
-fn table() {
-    println!(
-        "| network | providers | tasks | leases per task | replays per task | lies | faults | honest at fault | \
-         wrong verdicts | overturned | final lies (documented at most) | jobs open | paid for lies | \
-         forfeited | profit of lying |"
-    );
-    println!("|{}", " --- |".repeat(15));
-    for (name, setup) in networks() {
+fn table(networks: &[(String, Setup)]) {
+    let columns = [
+        "network",
+        "providers",
+        "tasks",
+        "leases (shadows) per task",
+        "replayed gas, % of paid (second half)",
+        "longest wait for a worker, min",
+        "lies",
+        "faults",
+        "honest at fault or unpaid",
+        "wrong verdicts",
+        "overturned",
+        "final lies (documented at most)",
+        "jobs open",
+        "paid for lies",
+        "forfeited",
+        "profit of lying",
+        "newcomer's first pay, min (pay to others')",
+    ];
+    println!("| {} |", columns.join(" | "));
+    println!("|{}", " --- |".repeat(columns.len()));
+    for (name, setup) in networks {
         let started = Instant::now();
         let outcomes: Vec<Outcome> =
             (0..SEEDS).map(|seed| simulate(&Setup { seed: setup.seed + seed, ..setup.clone() })).collect();
@@ -47,74 +66,51 @@ fn table() {
 fn row(name: &str, outcomes: &[Outcome]) -> String {
     let sum = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let sums = |of: &dyn Fn(&simulation::Sums) -> i128| -> i128 {
-        outcomes.iter().flat_map(|outcome| outcome.by_kind.values()).map(of).sum()
+        let harmful =
+            outcomes.iter().flat_map(|outcome| &outcome.by_kind).filter(|(kind, _)| is_harmful(**kind));
+        harmful.map(|(_, sums)| of(sums)).sum()
     };
+    let everybody = sum(&|outcome| outcome.by_kind.values().map(|sums| sums.providers).sum());
     let tasks = sum(&|outcome| outcome.tasks_final);
     let expected: f64 = outcomes.iter().map(|outcome| outcome.misses_expected).sum();
     let variance: f64 = outcomes.iter().map(|outcome| outcome.misses_variance).sum();
     let per_task = |count: u64| count as f64 / tasks.max(1) as f64;
+    let per_cent = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
+    let minutes = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).max().unwrap_or(0) as f64 / 60_000.0;
     let discrepancies = sum(&|outcome| outcome.audit.discrepancies.len() as u64);
     assert_eq!(discrepancies, 0, "{name}: the log does not hold");
-    format!(
-        "| {name} | {} | {tasks} | {:.2} | {:.3} | {} | {} | {} | {} | {} | {} ({:.1}) | {} | {} | {} | {} |",
-        sums(&|sums| sums.providers.into()) / outcomes.len() as i128,
-        per_task(sum(&|outcome| outcome.leases)),
-        per_task(sum(&|outcome| outcome.replays)),
-        sums(&|sums| sums.lies.into()),
-        sums(&|sums| sums.faults.into()),
-        sum(&|outcome| outcome.honest_faulted),
-        sum(&|outcome| outcome.wrong_verdicts),
-        sum(&|outcome| outcome.overturned),
-        sum(&|outcome| outcome.wrong_accepted),
-        expected + 4.0 * variance.sqrt(),
-        sum(&|outcome| outcome.jobs_open.into()),
-        sums(&|sums| sums.lie_pay.into()),
-        sums(&|sums| sums.forfeited.into()),
-        sums(&|sums| sums.profit_of_lying()),
-    )
-}
-
-fn networks() -> Vec<(&'static str, Setup)> {
-    let base = Setup { jobs: 60, segments: 12, workers: 4, ..Setup::small(1000) };
-    let with = |providers: &[(Kind, u32)], redundancy| Setup {
-        providers: providers.iter().copied().collect::<BTreeMap<_, _>>(),
-        redundancy,
-        ..base.clone()
+    let newcomers = outcomes.iter().map(|outcome| outcome.newcomer_pay).sum::<f64>();
+    let others = outcomes.iter().map(|outcome| outcome.established_pay).sum::<f64>();
+    let newcomer = match newcomers > 0.0 {
+        true => format!("{:.0} ({:.2})", minutes(&|outcome| outcome.first_pay_max.0), newcomers / others),
+        false => "–".to_owned(),
     };
-    let two = Redundancy::Fixed(2);
-    let everybody = [
-        (Kind::Honest, 1400),
-        (Kind::Churning, 300),
-        (Kind::Straggling, 100),
-        (Kind::Silent, 50),
-        (Kind::Lying, 50),
-        (Kind::Farming, 20),
-        (Kind::Copying, 20),
-        (Kind::Forging, 20),
-        (Kind::Colluding, 40),
+    let cells = [
+        name.to_owned(),
+        (everybody / outcomes.len() as u64).to_string(),
+        tasks.to_string(),
+        format!(
+            "{:.2} ({:.2})",
+            per_task(sum(&|outcome| outcome.leases)),
+            per_task(sum(&|outcome| outcome.shadows))
+        ),
+        format!(
+            "{:.1} ({:.1})",
+            per_cent(sum(&|outcome| outcome.gas_replayed), sum(&|outcome| outcome.gas_paid)),
+            per_cent(sum(&|outcome| outcome.late_gas_replayed), sum(&|outcome| outcome.late_gas_paid))
+        ),
+        format!("{:.1}", minutes(&|outcome| outcome.replay_age_max.0)),
+        sums(&|sums| sums.lies.into()).to_string(),
+        sums(&|sums| sums.faults.into()).to_string(),
+        format!("{} / {}", sum(&|outcome| outcome.honest_faulted), sum(&|outcome| outcome.honest_starved)),
+        sum(&|outcome| outcome.wrong_verdicts).to_string(),
+        sum(&|outcome| outcome.overturned).to_string(),
+        format!("{} ({:.1})", sum(&|outcome| outcome.wrong_accepted), expected + 4.0 * variance.sqrt()),
+        sum(&|outcome| outcome.jobs_open.into()).to_string(),
+        sums(&|sums| sums.lie_pay.into()).to_string(),
+        sums(&|sums| sums.forfeited.into()).to_string(),
+        sums(&|sums| sums.profit_of_lying()).to_string(),
+        newcomer,
     ];
-    vec![
-        ("two thousand, everybody", with(&everybody, two)),
-        ("two thousand, everybody, adaptive", with(&everybody, Redundancy::Adaptive)),
-        ("honest only", with(&[(Kind::Honest, 60)], two)),
-        ("honest only, adaptive", with(&[(Kind::Honest, 60)], Redundancy::Adaptive)),
-        ("40 % lie alone", with(&[(Kind::Honest, 60), (Kind::Lying, 30), (Kind::Forging, 10)], two)),
-        ("10 % collude", with(&[(Kind::Honest, 90), (Kind::Colluding, 10)], two)),
-        ("30 % collude", with(&[(Kind::Honest, 70), (Kind::Colluding, 30)], two)),
-        ("30 % collude, adaptive", with(&[(Kind::Honest, 70), (Kind::Colluding, 30)], Redundancy::Adaptive)),
-        ("60 % collude", with(&[(Kind::Honest, 40), (Kind::Colluding, 60)], two)),
-        ("30 % farm trust, adaptive", with(&[(Kind::Honest, 42), (Kind::Farming, 18)], Redundancy::Adaptive)),
-        (
-            "30 % Sybils with tiny jobs, adaptive",
-            Setup { tiny_jobs: 20, ..with(&[(Kind::Honest, 42), (Kind::Sybil, 18)], Redundancy::Adaptive) },
-        ),
-        (
-            "30 % Sybils with tiny jobs",
-            Setup { tiny_jobs: 20, ..with(&[(Kind::Honest, 42), (Kind::Sybil, 18)], two) },
-        ),
-        (
-            "15 % of messages lost, 15 % repeated",
-            Setup { lost: 150, repeated: 150, ..with(&[(Kind::Honest, 60), (Kind::Churning, 40)], two) },
-        ),
-    ]
+    format!("| {} |", cells.join(" | "))
 }

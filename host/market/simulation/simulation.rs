@@ -12,7 +12,7 @@ use actor::Kind;
 use anneal_job::{Redundancy, Span};
 use anneal_market::{Parameters, audit::AuditReport};
 
-pub use world::World;
+pub use world::{World, is_harmful};
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -72,6 +72,9 @@ pub struct Outcome {
     /// Gas that trusted workers used, and gas that was paid for.
     pub gas_replayed: u64,
     pub gas_paid: u64,
+    /// The same in the second half of the jobs' time, once operators are established.
+    pub late_gas_replayed: u64,
+    pub late_gas_paid: u64,
     /// The longest that a replay waited for a worker.
     pub replay_age_max: Span,
     pub leases: u64,

@@ -175,7 +175,8 @@ impl World {
         self.by_id.insert(id, number);
         self.outcome.by_kind.entry(kind).or_default().providers += 1;
         let shared = self.setup.prefixes > 0 && is_harmful(kind);
-        let prefix = if shared { number as u64 % u64::from(self.setup.prefixes) } else { 1000 + number as u64 };
+        let prefix =
+            if shared { number as u64 % u64::from(self.setup.prefixes) } else { 1000 + number as u64 };
         let network = Some(Digest::of(&prefix.to_le_bytes()));
         let marks = OperatorMarks { payout: Some(Digest::of(&self.random.bytes())), network };
         self.happen(after, Happening::Command(Box::new(Command::Enrol { provider: id, marks }), None));
@@ -266,11 +267,20 @@ impl World {
         self.outcome
     }
 
+    /// Whether the second half of the jobs' time has come.
+    fn is_late(&self) -> bool {
+        self.now > START + self.setup.jobs_over.0 / 2
+    }
+
     /// How it went for those who are honest.
     fn sum_up(&mut self) {
         let pay = |kind: Kind| {
-            let late: Vec<f64> =
-                self.actors.iter().filter(|actor| actor.kind == kind).map(|actor| actor.late_pay as f64).collect();
+            let late: Vec<f64> = self
+                .actors
+                .iter()
+                .filter(|actor| actor.kind == kind)
+                .map(|actor| actor.late_pay as f64)
+                .collect();
             late.iter().sum::<f64>() / late.len().max(1) as f64
         };
         (self.outcome.newcomer_pay, self.outcome.established_pay) = (pay(Kind::Newcomer), pay(Kind::Honest));
@@ -480,7 +490,8 @@ impl World {
             EventKind::Paid { attempt, gas, credits, fee, .. } => {
                 self.outcome.gas_paid += gas;
                 let Some(told) = self.told.get(attempt) else { return };
-                let late = self.now > START + self.setup.jobs_over.0 / 2;
+                let late = self.is_late();
+                self.outcome.late_gas_paid += if late { *gas } else { 0 };
                 let actor = &mut self.actors[told.actor];
                 actor.first_pay.get_or_insert(Timestamp(self.now));
                 actor.late_pay += if late { credits.0 } else { 0 };
@@ -532,7 +543,9 @@ impl World {
             ReplayOutcome::Failed { message: "the worker was killed".to_owned() }
         } else {
             let run = truth::run(&order.task, None);
+            let late = self.is_late();
             self.outcome.gas_replayed += run.outcome.gas();
+            self.outcome.late_gas_replayed += if late { run.outcome.gas() } else { 0 };
             let (trace, trace_root) = (run.trace(order.level), run.trace_root);
             ReplayOutcome::Done { outcome: run.outcome, trace_root, trace }
         };

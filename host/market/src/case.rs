@@ -129,7 +129,9 @@ impl Market {
 
     fn order_appeal(&mut self, provider: Identity, id: AttemptId, number: u32) {
         let ordered_at = self.now();
-        let Some(case) = self.provider_mut(provider).and_then(|known| known.cases.get_mut(&id)) else { return };
+        let Some(case) = self.provider_mut(provider).and_then(|known| known.cases.get_mut(&id)) else {
+            return;
+        };
         case.appeal = Some(number);
         let file = case.file.clone();
         let order = ReplayOrder {
@@ -176,9 +178,10 @@ impl Market {
             self.give_back_case(owner, id);
         } else {
             case.until = until;
-            let message = "your appeal could not be decided: the other backend gave neither result. Nothing is \
+            let message =
+                "your appeal could not be decided: the other backend gave neither result. Nothing is \
                            forfeited for another week; appeal again, and tell the coordinator's operator"
-                .to_owned();
+                    .to_owned();
             if let Some(known) = self.provider_mut(owner) {
                 known.appeals = known.appeals.saturating_sub(1);
             }
@@ -197,7 +200,9 @@ impl Market {
     }
 
     fn forfeit(&mut self, provider: Identity, attempt: AttemptId) {
-        let Some(case) = self.provider_mut(provider).and_then(|known| known.cases.remove(&attempt)) else { return };
+        let Some(case) = self.provider_mut(provider).and_then(|known| known.cases.remove(&attempt)) else {
+            return;
+        };
         let credits = case.credits;
         self.post(Account::Suspended { provider }, Account::Forfeits, credits);
         self.emit(EventKind::ForfeitFinal { attempt, provider, credits });
@@ -206,7 +211,9 @@ impl Market {
     /// It was no fault: what it took is held again, and the key is what it was.
     fn give_back_case(&mut self, provider: Identity, attempt: AttemptId) {
         let release_at = self.now() + self.parameters.hold;
-        let Some(case) = self.provider_mut(provider).and_then(|known| known.cases.remove(&attempt)) else { return };
+        let Some(case) = self.provider_mut(provider).and_then(|known| known.cases.remove(&attempt)) else {
+            return;
+        };
         let operator = self.providers.get(&provider).map(|known| known.operator);
         let earned = case.credits.saturating_sub(case.stake);
         self.post(Account::Suspended { provider }, Account::Held { provider }, earned);

@@ -3,8 +3,7 @@
 use anneal_job::{AttemptId, Digest, HostFault, Identity, Receipt, ReceiptOutcome};
 
 use crate::{
-    CloseReason, Effect, EventKind, GiveBackReason, Key, Market, Nonce, PauseReason, Rejection,
-    Reply,
+    CloseReason, Effect, EventKind, GiveBackReason, Key, Market, Nonce, PauseReason, Rejection, Reply,
     attempt::{Attempt, AttemptState},
     task::Phase,
 };
@@ -232,7 +231,8 @@ impl Market {
 
     /// An attempt has come to nothing, or is late: where its key is no anchor, anchors do the rest.
     pub(crate) fn prefer_anchors(&mut self, id: AttemptId) {
-        let Some(attempt) = self.attempts.get(&id).filter(|attempt| !attempt.anchor && !attempt.shadow) else {
+        let Some(attempt) = self.attempts.get(&id).filter(|attempt| !attempt.anchor && !attempt.shadow)
+        else {
             return;
         };
         if let Some(task) = self.task_mut(attempt.task) {

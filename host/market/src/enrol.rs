@@ -70,7 +70,12 @@ impl Market {
         let price = self.parameters.price_initial;
         let name = offer.class.clone();
         self.touch(Key::Class(name.clone()));
-        let class = self.classes.entry(name.clone()).or_insert(Class { name, price, speed_gas_per_second: 0, memory_bytes_max: 0 });
+        let class = self.classes.entry(name.clone()).or_insert(Class {
+            name,
+            price,
+            speed_gas_per_second: 0,
+            memory_bytes_max: 0,
+        });
         class.memory_bytes_max = class.memory_bytes_max.max(offer.memory_bytes);
         let (class, software) = (offer.class.clone(), offer.software);
         let entry = Device { offer, speed_gas_per_second: speed, leases, committed_at };

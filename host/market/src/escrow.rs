@@ -60,9 +60,10 @@ impl Market {
             Account::Available { owner } => self.developers.get(&owner).map(|developer| developer.available),
             Account::Escrow { job } => self.jobs.get(&job).map(|job| job.escrow),
             Account::Held { provider } => self.providers.get(&provider).map(|provider| provider.held),
-            Account::Suspended { provider } => self.providers.get(&provider).map(|provider| {
-                Credits(provider.cases.values().map(|case| case.credits.0).sum())
-            }),
+            Account::Suspended { provider } => self
+                .providers
+                .get(&provider)
+                .map(|provider| Credits(provider.cases.values().map(|case| case.credits.0).sum())),
             Account::Payable { provider } => self.providers.get(&provider).map(|provider| provider.payable),
             Account::Stake { operator } => self.operators.get(&operator).map(|operator| operator.stake),
             Account::Forfeits => Some(self.totals.forfeits),
@@ -144,7 +145,8 @@ impl Market {
             return;
         }
         for hour in hours {
-            let Some(released) = self.provider_mut(id).and_then(|provider| provider.hours.remove(&hour)) else {
+            let Some(released) = self.provider_mut(id).and_then(|provider| provider.hours.remove(&hour))
+            else {
                 continue;
             };
             let (from, to) = (Account::Held { provider: id }, Account::Payable { provider: id });

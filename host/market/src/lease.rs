@@ -3,8 +3,8 @@
 use anneal_job::{AttemptId, Credits, Identity, JobId, Price, Redundancy, Span};
 
 use crate::{
-    CloseReason, Demand, DeviceClass, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market, NothingHint,
-    Rejection, ReplicateDraw, Reply, TaskKey, TraceLevel,
+    CloseReason, Demand, DeviceClass, DeviceId, Draw, EventKind, GiveBackReason, Key, Lease, MILLION, Market,
+    NothingHint, Rejection, ReplicateDraw, Reply, TaskKey, TraceLevel,
     attempt::{Attempt, AttemptState},
     matching::{Asker, Found},
     presence::Idle,

@@ -223,6 +223,11 @@ impl Market {
         }
         let slots = self.index.open_slots();
         if slots > turn.slots_before {
+            let more = (slots - turn.slots_before) as usize;
+            self.turn.now = turn.now;
+            let called = self.whom_to_call(more, turn.seed);
+            self.turn = Turn::default();
+            applied.effects.extend(called.into_iter().map(|provider| Effect::Call { provider }));
             applied.effects.push(Effect::Wake { class: None, slots: slots - turn.slots_before });
         }
         applied
@@ -429,9 +434,10 @@ impl Market {
             || self.jobs.values().any(of_job)
             || self.tasks.values().any(|task| of_task(task))
             || self.cached.values().any(of_cached)
-            || self.providers.values().any(|provider| {
-                provider.cases.values().any(|case| case.blobs().any(is))
-            })
+            || self
+                .providers
+                .values()
+                .any(|provider| provider.cases.values().any(|case| case.blobs().any(is)))
     }
 
     /// Whether a provider holds a lease that needs this blob, or is to upload it.

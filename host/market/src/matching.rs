@@ -173,7 +173,9 @@ impl Market {
             return if waited || !counting().any(related) { Ok(()) } else { Err(NothingHint::NoneFits) };
         }
         let others = counting().filter(|other| !other.anchor).count();
-        if others + 1 >= usize::from(task.needed.max(2)) || counting().any(|other| !other.anchor && related(other)) {
+        if others + 1 >= usize::from(task.needed.max(2))
+            || counting().any(|other| !other.anchor && related(other))
+        {
             return Err(NothingHint::NoneFits);
         }
         let anchors = self.has_anchor_for(key);

@@ -5,7 +5,7 @@
 use anneal_job::{Credits, Identity, OperatorId, Span, Timestamp};
 
 use crate::{
-    JobSpec, Market, Reply, TaskKey,
+    JobSpec, Market, Reply, Seed, TaskKey,
     attempt::{Attempt, AttemptState},
     job::Job,
     matching::Asker,
@@ -17,6 +17,10 @@ use crate::{
 const ANCHORS_SCANNED_MAX: usize = 256;
 /// Waiting devices that are looked at to know whose turn it is.
 const WAITING_SCANNED_MAX: usize = 1024;
+/// Waiting devices that are looked at to know whom to call.
+const CALLED_SCANNED_MAX: usize = 256;
+/// Providers that are called beyond the leases there are, for those whose devices do not fit.
+const CALLED_BESIDES: usize = 3;
 /// A device waits for its turn for so long after it asked: a little longer than it takes to ask again.
 const WAITS_FOR: Span = Span::seconds(35);
 
@@ -121,8 +125,7 @@ impl Market {
             let Some(other) = self.providers.get(id).filter(|other| other.id != asker.provider) else {
                 return false;
             };
-            let Some((operator, device)) =
-                self.operators.get(&other.operator).zip(other.devices.get(device))
+            let Some((operator, device)) = self.operators.get(&other.operator).zip(other.devices.get(device))
             else {
                 return false;
             };
@@ -148,6 +151,34 @@ impl Market {
         let Some(line) = self.operators.get(&operator).map(Operator::line) else { return };
         let now = self.now();
         self.presence.serve([line, operator.0], now);
+    }
+
+    /// Who waits and is to hear first that there is work: a few more anchors, and a few more of the others in their
+    /// turn, than there are leases. However many strangers wait, anchors hear of it.
+    pub(crate) fn whom_to_call(&self, leases: usize, seed: Seed) -> Vec<Identity> {
+        let wanted = leases.saturating_add(CALLED_BESIDES);
+        let now = self.now();
+        let idle_of = |id: &Identity| {
+            let devices = (*id, crate::DeviceId(0))..=(*id, crate::DeviceId(u32::MAX));
+            self.presence.idle.range(devices).any(|(_, idle)| now.since(idle.at) < WAITS_FOR)
+        };
+        let covered = self.index.by_cover().filter_map(|id| Some(self.operators.get(&id)?.provider));
+        let anchors = self.totals.anchors.iter().copied().chain(covered).take(ANCHORS_SCANNED_MAX);
+        let mut called: Vec<Identity> = anchors.filter(idle_of).take(wanted).collect();
+        // From a random one on, so that no key is always among those that are looked at.
+        let start = (Identity::from_bytes(seed.0), crate::DeviceId(0));
+        let around = self.presence.idle.range(start..).chain(self.presence.idle.range(..start));
+        let others = around.take(CALLED_SCANNED_MAX).filter(|(_, idle)| now.since(idle.at) < WAITS_FOR);
+        let mut others: Vec<_> = others
+            .filter_map(|((id, _), _)| {
+                let operator = self.operators.get(&self.providers.get(id)?.operator)?;
+                (!called.contains(id)).then(|| (self.served(operator), *id))
+            })
+            .collect();
+        others.sort_unstable();
+        others.dedup();
+        called.extend(others.into_iter().map(|(_, id)| id).take(wanted));
+        called
     }
 
     /// Whether a prefix may have one more lease of keys that are no anchors.
@@ -200,9 +231,10 @@ impl Market {
             return;
         }
         self.emit(crate::EventKind::ShadowDiffered { task, attempt, provider });
-        let message = "your first attempt gave another result than everybody else's: this key is leased nothing \
+        let message =
+            "your first attempt gave another result than everybody else's: this key is leased nothing \
                        more. Run `anneal selftest`, and enrol with a new folder once it passes"
-            .to_owned();
+                .to_owned();
         self.effect(crate::Effect::TellProvider { provider, message });
     }
 

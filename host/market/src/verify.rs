@@ -112,7 +112,9 @@ impl Market {
         }
         let is_committed = |attempt: &Attempt| matches!(attempt.state, AttemptState::Committed { .. });
         let shadowed = self.attempts_on(key).any(|attempt| attempt.shadow && is_committed(attempt));
-        let open = self.attempts_on(key).any(|attempt| !attempt.shadow && !attempt.is_over() && !is_committed(attempt));
+        let open = self
+            .attempts_on(key)
+            .any(|attempt| !attempt.shadow && !attempt.is_over() && !is_committed(attempt));
         let anchored = self.attempts_on(key).any(|attempt| attempt.anchor && is_committed(attempt));
         let all_but_one = count > 0 && !anchored && count + 1 >= usize::from(task.needed);
         let anchors = self.has_anchor_for(key);

@@ -352,7 +352,7 @@ impl Desk {
     pub fn batch(&mut self, now: Timestamp) -> Option<Batch> {
         let mut batch = Batch::default();
         for (&id, attempt) in &self.attempts {
-            if items(&batch) < BATCH_ITEMS {
+            if batch.items() < BATCH_ITEMS {
                 attempt.say(id, &mut batch, now);
             }
         }
@@ -365,7 +365,7 @@ impl Desk {
                 batch.reveals.push(RevealItem { receipt: receipt.clone(), nonce: *nonce });
             }
         }
-        (items(&batch) > 0).then_some(batch)
+        (batch.items() > 0).then_some(batch)
     }
 
     /// The coordinator has answered a batch.
@@ -506,11 +506,6 @@ impl Attempt {
             _ => {}
         }
     }
-}
-
-fn items(batch: &Batch) -> usize {
-    let Batch { heartbeats, commits, reveals, faults, given_back, traces } = batch;
-    heartbeats.len() + commits.len() + reveals.len() + faults.len() + given_back.len() + traces.len()
 }
 
 fn stopped(duty: &Duty) -> Option<AttemptId> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_job::{
-    AttemptId, Blob, Credits, Digest, HostFault, Identity, Price, RecordHasher, Span, Task, TaskId,
+    AttemptId, Blob, Credits, Digest, HostFault, Identity, JobId, Price, RecordHasher, Span, Task, TaskId,
     Timestamp, Versions,
 };
 use schemars::JsonSchema;
@@ -128,6 +128,9 @@ pub struct Lease {
     pub heartbeat_every: Span,
     /// What is paid for 10^9 gas.
     pub price: Price,
+    /// A new key's first attempt: extra, unpaid, and what the key is believed by afterwards.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 /// Whose job a lease is of: as the coordinator says, and as the developer has signed.
@@ -237,6 +240,18 @@ pub struct Batch {
     /// Traces that were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<TraceItem>,
+    /// Faulty attempts that another backend is to decide once more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub appeals: Vec<AttemptId>,
+}
+
+impl Batch {
+    /// How many items it has.
+    pub fn items(&self) -> usize {
+        let Batch { heartbeats, commits, reveals, faults, given_back, traces, appeals } = self;
+        let ended = commits.len() + reveals.len() + faults.len() + given_back.len();
+        heartbeats.len() + ended + traces.len() + appeals.len()
+    }
 }
 
 /// One reply per item, in the order of the batch's fields.
@@ -254,6 +269,8 @@ pub struct BatchReply {
     pub given_back: Vec<ItemReply>,
     /// For each trace.
     pub traces: Vec<ItemReply>,
+    /// For each appeal.
+    pub appeals: Vec<ItemReply>,
 }
 
 /// What became of an item: null where it was taken.
@@ -373,6 +390,12 @@ pub struct ProviderView {
     pub seen: Option<Timestamp>,
     /// Why it gets no leases; null where it does.
     pub paused: Option<String>,
+    /// How far it is believed.
+    pub standing: ProviderStanding,
+    /// What it would surely lose by a fault: held earnings of work that others have vouched for.
+    pub cover: Credits,
+    /// Its faults whose forfeits are not final; null for everybody else.
+    pub cases: Option<Vec<CaseView>>,
     /// Valid results in a row.
     pub valid_in_a_row: u64,
     /// Valid results.
@@ -385,6 +408,35 @@ pub struct ProviderView {
     pub earned: Option<Credits>,
     /// Its devices.
     pub devices: Vec<DeviceView>,
+}
+
+/// How far a provider is believed. See VERIFICATION.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderStanding {
+    /// Its next attempt is a shadow.
+    New,
+    /// It works beside anchors.
+    Known,
+    /// The coordinator's operator vouches for it.
+    Listed,
+    /// Its shadow gave another result than everybody else: it gets no leases.
+    Barred,
+}
+
+/// A fault whose forfeit is not final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaseView {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The job that it was for.
+    pub job: JobId,
+    /// What is suspended.
+    pub credits: Credits,
+    /// Until when it can be appealed.
+    pub until: Timestamp,
+    /// Another backend decides at the moment.
+    pub appealed: bool,
 }
 
 /// A device as everybody sees it.

@@ -8,7 +8,8 @@ use std::{
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
-    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles, blobs::BlobPlace, store::StoreUrl,
+    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles, Vouched, blobs::BlobPlace,
+    store::StoreUrl,
 };
 use anneal_job::ReceiptOutcome;
 use anneal_market::{Parameters, TraceLevel, TraceReport};
@@ -84,7 +85,11 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
     let tls = place.tls.is_some();
     let rules = arguments.rules.as_deref().map(rules).transpose()?.unwrap_or_default();
     wait_for(async {
-        let running = start(place, rules, host).await?;
+        let vouched = Vouched {
+            anchors: arguments.anchors.iter().copied().collect(),
+            developers: arguments.developers.iter().copied().collect(),
+        };
+        let running = start(place, rules, vouched, host).await?;
         let scheme = if tls { "https" } else { "http" };
         let address = format!("{scheme}://{}", running.address());
         terminal.data(format!("listening on {address}"));
@@ -105,6 +110,7 @@ fn rules(path: &Path) -> Outcome<Parameters> {
 pub(super) async fn start(
     place: Place,
     parameters: Parameters,
+    vouched: Vouched,
     host: &Host,
 ) -> Outcome<anneal_coordinator::Coordinator> {
     let key: Arc<SecretKey> = key_in(&place.folder)?;
@@ -121,6 +127,7 @@ pub(super) async fn start(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         limits: Limits::default(),
         grants: Grants::default(),
+        vouched,
         parameters,
     };
     // Whoever reaches it from elsewhere may submit a component.

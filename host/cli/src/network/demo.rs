@@ -7,7 +7,10 @@ mod cheats;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,6 +18,7 @@ use anneal_api::{
     Client, ClientOptions, SecretKey,
     wire::{AttemptState, JobView, SubmitJob, TaskView},
 };
+use anneal_coordinator::Vouched;
 use anneal_job::{JobId, Price, Redundancy};
 use anneal_market::Parameters;
 use anneal_provider::{Agent, Device, Folder, StatusBoard, Wish};
@@ -107,15 +111,22 @@ async fn run(
         store: None,
         blobs: None,
     };
-    // All providers are new here: nobody waits for an established one.
-    let parameters = Parameters { pairing_patience: anneal_job::Span(0), ..Parameters::default() };
-    let running = coordinator::start(place, parameters, host).await?;
+    let cast = cast(host, seed);
+    // Whose network it is vouches for its own two machines and its own jobs; the others must show what they are worth.
+    let mut vouched = Vouched::default();
+    for honest in cast.iter().filter(|cast| cast.cheat.is_none()) {
+        let folder = Folder::open(&folder.join(honest.name)).map_err(Failure::host)?;
+        vouched.anchors.insert(folder.key().map_err(Failure::host)?.identity());
+    }
+    let key = key_in(&folder.join("developer"))?;
+    vouched.developers.insert(key.identity());
+    let running = coordinator::start(place, Parameters::default(), vouched, host).await?;
     let url = format!("http://{}", running.address());
     terminal.note(format!("coordinator {url}"));
     let (wish, wished) = channel::channel(Wish::Run);
     let mut agents = JoinSet::new();
     let mut tests = BTreeMap::new();
-    for cast in cast(host, seed) {
+    for cast in cast {
         // Three of them compute on the same CPU: it is tested once.
         let tested = match tests.entry(cast.backend.address.clone()) {
             Entry::Occupied(known) => *known.get(),
@@ -124,7 +135,6 @@ async fn run(
         let agent = agent(&cast, tested, &folder.join(cast.name), &url, host, terminal).await?;
         agents.spawn(agent.run(wished.clone()));
     }
-    let key = key_in(&folder.join("developer"))?;
     let result = submit(&job, &url, key, folder, terminal).await;
     wish.send_replace(Wish::Leave);
     while agents.join_next().await.is_some() {}
@@ -195,7 +205,14 @@ fn maker(cast: &Cast, host: &Host) -> Box<dyn Fn() -> Box<dyn Machine> + Send + 
     let (host, backend) = (host.clone(), cast.backend.clone());
     match cast.cheat {
         None => Box::new(move || host.machine(&backend)),
-        Some(cheat) => Box::new(move || cheat.machine()),
+        // A key that cheats at once is barred at once: these two earn some trust first.
+        Some(cheat) => {
+            let first = AtomicBool::new(true);
+            Box::new(move || match first.swap(false, Ordering::Relaxed) {
+                true => host.machine(&backend),
+                false => cheat.machine(),
+            })
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 use std::{io::Read, path::Path, sync::Arc};
 
 use anneal_api::SecretKey;
-use anneal_coordinator::{Config, Coordinator, Grants, Limits, TlsFiles, blobs::BlobPlace, store::StoreUrl};
+use anneal_coordinator::{
+    Config, Coordinator, Grants, Limits, TlsFiles, Vouched, blobs::BlobPlace, store::StoreUrl,
+};
 use anneal_job::Span;
 use anneal_market::Parameters;
 
@@ -36,6 +38,7 @@ pub async fn serve(arguments: &[String]) {
             ..Limits::default()
         },
         grants: Grants::default(),
+        vouched: Vouched::default(),
         // Newcomers need not wait for somebody established: there is nobody.
         parameters: Parameters { pairing_patience: Span(0), ..Parameters::default() },
     };

@@ -8,7 +8,7 @@ use anneal_api::{
     wire::{Cancelled, JobSpec, JobState, Jobs, LeaseDeveloper, SubmitJob, Submitted},
 };
 use anneal_job::{Blob, Identity, JobId};
-use anneal_market::{Account, Command, Rejection, Reply, row};
+use anneal_market::{Command, Rejection, Reply, row};
 
 use super::{
     grants,
@@ -46,8 +46,7 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
     let grant = app.config.grants.developer;
     let submitted = app.turn(Some(key), move |turn| {
         if turn.market().developer(&developer).is_none() {
-            let account = Account::Available { owner: developer };
-            turn.apply(Command::SetFunds { account, credits: grant })?;
+            turn.apply(Command::Grant { owner: developer, credits: grant })?;
         }
         submit_turn(turn, developer, ask.body)
     });

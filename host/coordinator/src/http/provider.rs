@@ -17,10 +17,8 @@ use anneal_api::{
         HeartbeatReply, ItemReply, Lease, NoLease, Poll, PollReply, Providers,
     },
 };
-use anneal_job::{AttemptId, Credits, Digest, Identity, RecordHasher, Span};
-use anneal_market::{
-    Account, Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply, row,
-};
+use anneal_job::{AttemptId, Digest, Identity, RecordHasher, Span};
+use anneal_market::{Command, Demand, DeviceClass, DeviceId, NothingHint, OperatorMarks, Reply, row};
 
 use super::{
     jobs::{check_name, to_json, unexpected},
@@ -51,14 +49,13 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
     check_enrol(&ask.body)?;
     let marks = marks(ask.body.payout.as_deref(), ask.caller.address);
     let profile = profile_of(&ask.body);
-    let (stake, row) = (app.config.grants.operator, row::encode(&profile));
+    let row = row::encode(&profile);
     // Before anything is changed: an offer that is none refuses the whole.
     let offers =
         ask.body.devices.into_iter().map(|device| Ok((DeviceId(device.device), convert::offer(device)?)));
     let offers: BTreeMap<DeviceId, anneal_market::DeviceOffer> = offers.collect::<Result<_, ErrorBody>>()?;
     let enrolled = app.turn(ask.caller.key(), move |turn| {
         turn.apply(Command::Enrol { provider, marks })?;
-        give_stake(turn, provider, stake)?;
         withdraw_others(turn, provider, &offers)?;
         for (device, offer) in offers {
             turn.apply(Command::RegisterDevice { provider, device, offer })?;
@@ -90,19 +87,6 @@ fn withdraw_others(
     Ok(())
 }
 
-/// As long as there is no money, an operator that has no stake gets one.
-fn give_stake(turn: &mut Turn<'_>, provider: Identity, credits: Credits) -> Result<(), ErrorBody> {
-    let Some(owner) = turn.market().provider(&provider).map(|provider| provider.operator) else {
-        return Ok(());
-    };
-    let operator = turn.market().operator(&owner);
-    // Who lost its stake by a fault gets no other.
-    if operator.is_some_and(|operator| operator.stake == Credits::ZERO && operator.faults == 0) {
-        turn.apply(Command::SetFunds { account: Account::Stake { operator: owner }, credits })?;
-    }
-    Ok(())
-}
-
 fn check_enrol(enrol: &Enrol) -> Result<(), ErrorBody> {
     check_name(&enrol.name)?;
     let invalid = |detail: String| Err(ErrorCode::Invalid.because(detail));
@@ -129,7 +113,7 @@ fn profile_of(enrol: &Enrol) -> Profile {
     Profile { name: enrol.name.clone(), devices: enrol.devices.iter().map(device).collect() }
 }
 
-/// What tells one operator's providers. Neither address goes further than this.
+/// What makes it likely that keys are one person's. Neither address goes further than this.
 fn marks(payout: Option<&str>, address: IpAddr) -> OperatorMarks {
     let mark = |kind: &str, bytes: &[u8]| RecordHasher::new(kind).bytes(bytes).finish();
     let network = match address {
@@ -309,10 +293,8 @@ fn revision(demands: &[Demand]) -> u64 {
 
 pub(super) async fn batch(app: Arc<App>, ask: Ask<SendBatch>) -> Outcome {
     let provider = ask.caller.who()?;
-    let Batch { heartbeats, commits, reveals, faults, given_back, traces } = &ask.body;
-    let items =
-        [heartbeats.len(), commits.len(), reveals.len(), faults.len(), given_back.len(), traces.len()];
-    if items.iter().sum::<usize>() > BATCH_ITEMS_MAX {
+    let Batch { reveals, given_back, .. } = &ask.body;
+    if ask.body.items() > BATCH_ITEMS_MAX {
         return Err(ErrorCode::Invalid.because(format!("at most {BATCH_ITEMS_MAX} items")));
     }
     app.saw(provider);
@@ -376,6 +358,9 @@ fn batch_turn(turn: &mut Turn<'_>, provider: Identity, batch: Batch, forged: &[b
     }
     for item in batch.traces {
         reply.traces.push(apply(turn, convert::trace(provider, item)));
+    }
+    for attempt in batch.appeals {
+        reply.appeals.push(apply(turn, Command::Appeal { provider, attempt }));
     }
     reply
 }

@@ -149,7 +149,7 @@ fn state(state: &AttemptState) -> wire::AttemptState {
 fn verdict(task: &Task) -> Option<VerdictView> {
     let verdict = task.verdict.as_ref()?;
     let by = match verdict.evidence {
-        Evidence::Quorum { .. } => VerdictBy::Agreement,
+        Evidence::Quorum { .. } | Evidence::Anchors { .. } => VerdictBy::Agreement,
         Evidence::Replay => VerdictBy::Replay,
     };
     let by = if task.attempts.is_empty() && by == VerdictBy::Agreement { VerdictBy::Cache } else { by };

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Answer, CommandKey, Ended, Leading, Turn, Work, draft::Draft};
 use crate::{
+    Vouched,
     clock::clock,
     store::{CommandRecord, StoreError},
 };
@@ -91,6 +92,11 @@ impl Leading {
     /// Time passes; now and then a new epoch of draws begins and old replies are forgotten.
     fn tick(&mut self, draft: &mut Draft, now: Timestamp) {
         let mut turn = Turn { market: &mut self.market, draft, now, remember: false };
+        if let Some(Vouched { anchors, developers }) = self.vouched.take()
+            && let Err(error) = turn.apply(Command::SetLists { anchors, developers })
+        {
+            tracing::error!(%error, "whom the operator vouches for cannot be said");
+        }
         if now.0.saturating_sub(self.draw_epoch_at.0) >= DRAW_EPOCH_MS
             && let Ok(random) = random_bytes()
         {

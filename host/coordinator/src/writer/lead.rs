@@ -12,6 +12,7 @@ use anneal_market::{Key, Market, Parameters, ReplayOrder};
 use thiserror::Error;
 
 use super::{Ended, Notice, WriterHandle, draft::Draft, group::cause};
+use crate::Vouched;
 use crate::clock::{clock, not_before};
 use crate::store::{Epoch, LogEnd, Store, StoreError, StoreUrl, Transaction};
 
@@ -40,6 +41,8 @@ pub(crate) struct Leading {
     pub(super) forgot_at: Timestamp,
     pub(super) turns: u64,
     renewal: Option<Renewal>,
+    /// Whom the operator vouches for, until the market has been told.
+    pub(super) vouched: Option<Vouched>,
 }
 
 /// When the lead is to be renewed.
@@ -88,6 +91,7 @@ pub(crate) struct Supervisor {
     pub(crate) key: Arc<SecretKey>,
     pub(crate) address: String,
     pub(crate) parameters: Parameters,
+    pub(crate) vouched: Vouched,
     pub(crate) listener: Arc<dyn Listener>,
     pub(crate) role: Arc<RwLock<Role>>,
 }
@@ -169,6 +173,7 @@ impl Supervisor {
             forgot_at: Timestamp(0),
             turns: 0,
             renewal,
+            vouched: Some(self.vouched.clone()),
         };
         if fresh {
             leading.begin(&ours)?;

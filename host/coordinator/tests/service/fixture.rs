@@ -11,7 +11,7 @@ use anneal_api::{
     wire::{JobQuery, JobSpec, JobView, SubmitJob},
 };
 use anneal_coordinator::{
-    Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, blobs::BlobPlace,
+    Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, Vouched, blobs::BlobPlace,
     store::StoreUrl,
 };
 use anneal_job::{
@@ -55,6 +55,7 @@ impl Site {
             version: "test".to_owned(),
             limits: Limits { shutdown_time: Duration::from_secs(5), ..Limits::default() },
             grants: Grants::default(),
+            vouched: Vouched::default(),
             // Newcomers need not wait for somebody established: there is nobody.
             parameters: Parameters { pairing_patience: Span(0), ..Parameters::default() },
         }

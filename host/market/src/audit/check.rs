@@ -62,7 +62,9 @@ impl Book {
     }
 
     fn lease(&mut self, kind: &EventKind) -> Result<(), String> {
-        let EventKind::Leased { task, attempt, provider, operator, lease_epoch, price, shadow, anchor, .. } = kind
+        let EventKind::Leased {
+            task, attempt, provider, operator, lease_epoch, price, shadow, anchor, ..
+        } = kind
         else {
             return Ok(());
         };

@@ -77,12 +77,13 @@ impl Market {
         let verdict_key = outcome.key(salt);
         let verdict =
             Verdict { outcome: outcome.clone(), key: verdict_key, trace_root, evidence, at: self.now() };
-        let revealed =
-            self.attempts_where(key, |attempt| !attempt.shadow && attempt.receipt().is_some());
+        let revealed = self.attempts_where(key, |attempt| !attempt.shadow && attempt.receipt().is_some());
         self.publish(key, &revealed, verdict_key, evidence, salt);
         if !matches!(evidence, Evidence::Replay) {
             let agrees = |id: &AttemptId| {
-                self.attempt(id).and_then(Attempt::receipt).is_some_and(|own| own.outcome.key(salt) == verdict_key)
+                self.attempt(id)
+                    .and_then(Attempt::receipt)
+                    .is_some_and(|own| own.outcome.key(salt) == verdict_key)
             };
             let agreeing: Vec<AttemptId> = revealed.iter().copied().filter(agrees).collect();
             self.draw_audit(key, &agreeing);
@@ -124,7 +125,8 @@ impl Market {
 
     /// Writes a shadow's receipt to the log.
     pub(super) fn publish_shadow(&mut self, id: AttemptId, salt: Digest) {
-        let Some(Attempt { state: AttemptState::Revealed { receipt, nonce, .. }, .. }) = self.attempt(&id) else {
+        let Some(Attempt { state: AttemptState::Revealed { receipt, nonce, .. }, .. }) = self.attempt(&id)
+        else {
             return;
         };
         let (key, gas) = (receipt.outcome.key(salt), receipt.outcome.gas());

@@ -385,11 +385,13 @@ impl History {
                 Command::SetLists { anchors, developers: BTreeSet::from([identity(2, 0)]) }
             }
             Step::Appeal(who) => {
-                let cases = self.market.providers().flat_map(|known| {
-                    known.cases.keys().map(move |attempt| (known.id, *attempt))
-                });
+                let cases = self
+                    .market
+                    .providers()
+                    .flat_map(|known| known.cases.keys().map(move |attempt| (known.id, *attempt)));
                 let cases: Vec<_> = cases.collect();
-                let (provider, attempt) = *cases.get(usize::from(who) % cases.len().max(1)).unwrap_or(&nobody);
+                let (provider, attempt) =
+                    *cases.get(usize::from(who) % cases.len().max(1)).unwrap_or(&nobody);
                 Command::Appeal { provider, attempt }
             }
         };

@@ -76,7 +76,8 @@ fn a_lying_shadow_bars_its_key_and_costs_nobody_anything() {
         let (shadow, first, second) = (desk.lease(5), desk.lease(0), desk.lease(1));
         let said = honest(&first, None);
         // A lie, or the right result with another run's trace: copied.
-        let other = lie.map_or(Said(said.0.clone(), Digest::of(b"a guess")), |lie| honest(&shadow, Some(lie)));
+        let other =
+            lie.map_or(Said(said.0.clone(), Digest::of(b"a guess")), |lie| honest(&shadow, Some(lie)));
         desk.commit(5, &shadow, &other);
         say(&mut desk, &[(0, &first, &said), (1, &second, &said)]);
         desk.reveal(5, &shadow, &other).expect("asked");
@@ -203,7 +204,8 @@ fn cover_makes_an_anchor_and_only_of_work_that_counts() {
 fn a_fault_falls_on_its_key_alone() {
     let mut desk = with_known(quiet(), &[5, 6]);
     // 6 says that it has 5's address, and lies.
-    let marks = OperatorMarks { payout: Some(Digest::of(b"5's address")), network: Some(Digest::of(b"a NAT")) };
+    let marks =
+        OperatorMarks { payout: Some(Digest::of(b"5's address")), network: Some(Digest::of(b"a NAT")) };
     desk.ok(Command::Enrol { provider: provider(5), marks });
     desk.ok(Command::Enrol { provider: provider(6), marks });
     desk.submit(spec(PlanSpec::Single, TWO));
@@ -266,7 +268,8 @@ fn a_forfeit_is_final_after_a_week_and_not_before() {
     assert_eq!(desk.count(|event| matches!(event, EventKind::ForfeitFinal { .. })), 0);
     desk.now = states.0;
     desk.ok(Command::Tick);
-    let finals = |event: &EventKind| matches!(event, EventKind::ForfeitFinal { credits, .. } if credits.0 == held);
+    let finals =
+        |event: &EventKind| matches!(event, EventKind::ForfeitFinal { credits, .. } if credits.0 == held);
     assert_eq!(desk.count(finals), 1);
     desk.check_log();
 }
@@ -326,10 +329,8 @@ fn two_strangers_machines_stop_nobodys_job() {
     let job = desk.submit(spec(PlanSpec::Single, TWO));
     for number in [5, 6] {
         if let Ok(lease) = desk.ask(number) {
-            let fault = HostFault {
-                code: FaultCode::DeviceLost,
-                message: "\u{1b}[31mgone\u{202e}".to_owned(),
-            };
+            let fault =
+                HostFault { code: FaultCode::DeviceLost, message: "\u{1b}[31mgone\u{202e}".to_owned() };
             desk.ok(Command::HostFault { provider: provider(number), attempt: lease.attempt, fault });
         }
     }

@@ -46,6 +46,7 @@ fn lease(number: u8, device: u32) -> Lease {
         deadline: NOW + Span::hours(1),
         heartbeat_every: Span::seconds(20),
         price: Price(1000),
+        shadow: false,
     }
 }
 
@@ -83,6 +84,7 @@ fn accept(batch: &Batch) -> BatchReply {
         faults: all(batch.faults.len()),
         given_back: all(batch.given_back.len()),
         traces: all(batch.traces.len()),
+        appeals: all(batch.appeals.len()),
     }
 }
 

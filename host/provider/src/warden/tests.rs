@@ -77,6 +77,7 @@ fn lease(number: u8) -> Lease {
         deadline: Timestamp(0) + Span::hours(1),
         heartbeat_every: Span::seconds(20),
         price: Price(1000),
+        shadow: false,
     }
 }
 
