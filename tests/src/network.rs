@@ -67,6 +67,10 @@ pub struct Network {
     pub coordinators_through: Vec<String>,
     /// What coordinators find in their environment beside what everybody does.
     pub coordinators_environment: Vec<(String, String)>,
+    /// What coordinators are told beside what this says.
+    pub coordinators_arguments: Vec<String>,
+    /// Their rules, TOML; the defaults where there are none.
+    pub rules: Option<String>,
     /// What a provider is started through.
     pub providers_through: Vec<String>,
     /// Where the blobs are, a folder or what else `--blobs` takes; in the network's folder where nothing is said.
@@ -89,7 +93,6 @@ impl Network {
     /// A network in which nobody runs yet.
     pub fn new(kept: Kept) -> Network {
         let folder = tempfile::Builder::new().prefix("anneal-network").tempdir().expect("a temporary folder");
-        fs::write(folder.path().join("rules.toml"), RULES).expect("there is room for a file");
         let cluster = (kept == Kept::Postgres).then(Cluster::shared);
         let store = cluster.as_ref().map(|cluster| cluster.database());
         Network {
@@ -100,6 +103,8 @@ impl Network {
             providers: Vec::new(),
             coordinators_through: Vec::new(),
             coordinators_environment: Vec::new(),
+            coordinators_arguments: Vec::new(),
+            rules: Some(RULES.to_owned()),
             providers_through: Vec::new(),
             blobs: None,
         }
@@ -195,7 +200,12 @@ impl Network {
         let address = self.coordinators[number].address.to_string();
         command.args(["coordinator", "--listen", &address]);
         command.arg("--folder").arg(self.coordinator_folder(number));
-        command.arg("--rules").arg(self.folder.path().join("rules.toml"));
+        if let Some(rules) = &self.rules {
+            let file = self.folder.path().join("rules.toml");
+            fs::write(&file, rules).expect("there is room for a file");
+            command.arg("--rules").arg(file);
+        }
+        command.args(&self.coordinators_arguments);
         command.arg("--blobs").arg(self.blobs());
         if let Some(store) = &self.store {
             command.args(["--store", store]);

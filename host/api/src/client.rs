@@ -19,7 +19,7 @@ use std::{
 
 use anneal_job::{Digest, Identity, JobId, Timestamp};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -58,6 +58,8 @@ struct Inner {
     grant: Option<HeaderValue>,
     retry: Retry,
     throttle: Option<Arc<Throttle>>,
+    /// Sent with every request.
+    headers: HeaderMap,
     /// When this client began. Its clock counts from here: the system's may jump.
     began: Instant,
     /// The coordinator's clock less ours, in milliseconds.
@@ -182,6 +184,7 @@ impl Client {
                 grant,
                 retry: options.retry,
                 throttle: options.throttle,
+                headers: options.headers,
                 began: Instant::now(),
                 clock_offset_ms: AtomicI64::new(offset),
             }),
@@ -316,6 +319,7 @@ impl Client {
 
     async fn send_once(&self, call: &Call) -> Result<Response<Incoming>, ClientError> {
         let mut request = request(&self.inner.url, call)?;
+        request.headers_mut().extend(self.inner.headers.clone());
         if call.signed {
             let claims = sign::RequestClaims {
                 audience: self.inner.coordinator,

@@ -6,7 +6,7 @@ mod policy;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anneal_job::{BackendChoice, Identity, Redundancy};
+use anneal_job::{AttemptId, BackendChoice, Identity, Redundancy};
 use anneal_sandbox::confine::Layer;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
@@ -87,6 +87,8 @@ pub enum Command {
     Audit(Audit),
     /// Repeat what a verdict judges on this machine, down to the operation that it names.
     Replay(Replay),
+    /// Have a fault of your provider decided once more, on another backend.
+    Appeal(Appeal),
     /// Let somebody read a private job of yours and replay its verdicts.
     Grant(MakeGrant),
     /// Show how this machine's provider does.
@@ -314,6 +316,21 @@ pub struct Replay {
     #[arg(long, value_enum)]
     pub backend: Option<Backend>,
     /// Where component, inputs and states are kept; a folder that goes afterwards where nothing is said.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `anneal appeal`.
+#[derive(Clone, Debug, Args)]
+pub struct Appeal {
+    /// The attempt whose fault is to be decided once more; without it, the open ones are shown.
+    #[arg(value_name = "ATTEMPT")]
+    pub attempt: Option<AttemptId>,
+    #[command(flatten)]
+    pub coordinator: Coordinator,
+    /// The folder that `anneal provide` works in.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     #[command(flatten)]

@@ -42,7 +42,7 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
-use network::{audit, coordinator, demo, developer, owner, provide, replay, service, setup};
+use network::{appeal, audit, coordinator, demo, developer, owner, provide, replay, service, setup};
 use terminal::Terminal;
 
 /// Runs the command that the arguments name; the first argument is the program.
@@ -156,6 +156,9 @@ fn dispatch(command: Command) -> ExitCode {
                 }
             })
         }
+        Command::Appeal(arguments) => on_host("appeal", arguments.output.json, |host, terminal| {
+            appeal::appeal(&arguments, host, terminal)
+        }),
         Command::Grant(arguments) => on_host("grant", arguments.job.output.json, |host, terminal| {
             replay::grant(&arguments, host, terminal)
         }),

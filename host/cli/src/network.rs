@@ -4,6 +4,7 @@
 //! Each room is one command or a few that belong together; what they share is here: who one is, which
 //! coordinator is meant, and a runtime to wait in.
 
+pub mod appeal;
 pub mod audit;
 pub mod coordinator;
 pub mod demo;

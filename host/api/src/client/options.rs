@@ -22,6 +22,8 @@ pub struct ClientOptions {
     pub certificates: Vec<PathBuf>,
     /// A grant's text, for somebody else's private job.
     pub grant: Option<Secret>,
+    /// Sent with every request, for whatever stands before a coordinator.
+    pub headers: http::HeaderMap,
     /// How long a lost connection is tried again.
     pub retry: Retry,
     /// How fast blobs may travel, together with those of other clients that have the same one.
@@ -38,6 +40,7 @@ impl ClientOptions {
             proxy: None,
             certificates: Vec::new(),
             grant: None,
+            headers: http::HeaderMap::new(),
             retry: Retry::default(),
             throttle: None,
         }

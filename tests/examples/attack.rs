@@ -1,0 +1,48 @@
+//! The long attack, by hand: `tests/soak attack` runs this and keeps its table. Not a test: that is in
+//! `end_to_end/attack.rs`, with few keys.
+
+use std::{env, process::ExitCode};
+
+use anneal_tests::siege::Siege;
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program, and its table is its output")]
+fn main() -> ExitCode {
+    let jobs = match env::args().nth(1).map(|text| text.parse()) {
+        None => 4,
+        Some(Ok(jobs)) => jobs,
+        Some(Err(_)) => {
+            eprintln!("usage: attack [JOBS]");
+            return ExitCode::from(2);
+        }
+    };
+    println!(
+        "| fresh keys at a time | prefixes | anchors listed | keys used | shadows | lies | caught | final lies | honest \
+         caught / unpaid | paid for lies | suspended | profit | a job in peace, s | slowest under attack, s (times) |"
+    );
+    println!("|{}", " --- |".repeat(14));
+    for keys in [20, 100, 500] {
+        for (prefixes, listed) in [(1, false), (5, false), (5, true), (0, true)] {
+            eprintln!("{keys} keys, {prefixes} prefixes, listed: {listed}");
+            let after = Siege { keys, prefixes, listed, jobs }.run();
+            println!(
+                "| {keys} | {} | {} | {} | {} | {} | {} | {} | {} / {} | {} | {} | {} | {:.1} | {:.1} ({:.2}) |",
+                if prefixes == 0 { "loopback".to_owned() } else { prefixes.to_string() },
+                if listed { "3" } else { "none" },
+                after.keys,
+                after.shadows,
+                after.lies,
+                after.caught,
+                after.final_lies,
+                after.honest_caught,
+                after.honest_starved,
+                after.paid,
+                after.suspended,
+                after.profit(),
+                after.peace.as_secs_f64(),
+                after.slowest.as_secs_f64(),
+                after.slowest.as_secs_f64() / after.peace.as_secs_f64(),
+            );
+        }
+    }
+    ExitCode::SUCCESS
+}
