@@ -27,7 +27,7 @@ use crate::{
     backends::Backend,
     failure::{Failure, Outcome},
     host::Host,
-    terminal::{Terminal, table},
+    terminal::{Lines, Terminal, table},
 };
 
 /// The policy of this machine's provider, in its folder.
@@ -144,7 +144,7 @@ pub fn check(path: &Path, host: &Host, terminal: &Terminal) -> Outcome<CheckRepo
     let report = CheckReport { policy: path.to_owned(), devices, unknown_devices };
     terminal.data(format!("{} is a policy. On this machine:", path.display()));
     for Outlined { device, rules } in &report.devices {
-        terminal.data(format!("\n{device}"));
+        terminal.data(vec![String::new(), device.clone()]);
         rules.iter().for_each(|rule| terminal.data(format!("  {rule}")));
     }
     for name in &report.unknown_devices {
@@ -184,8 +184,10 @@ pub fn explain(path: Option<&Path>, host: &Host, terminal: &Terminal) -> Outcome
         devices.push(Explained { device, decided, words, readings, missing: reading.missing });
     }
     for explained in &devices {
-        let indented: Vec<String> = explained.words.lines().map(|line| format!("  {line}")).collect();
-        terminal.data(format!("{}\n{}\n", explained.device, indented.join("\n")));
+        let mut lines = vec![explained.device.clone()];
+        lines.extend(explained.words.lines().map(|line| format!("  {line}")));
+        lines.push(String::new());
+        terminal.data(lines);
         let rows = sensors::rows(&explained.readings, &explained.missing);
         terminal.data(table(&["  SENSOR", "READS", "BECAUSE"], &rows));
         terminal.data("");
@@ -216,7 +218,7 @@ pub fn simulate(arguments: &Simulate, terminal: &Terminal) -> Outcome<SimulateRe
     fs::write(out, picture(&policy, &simulation))
         .with_context(|| format!("cannot write {}", out.display()))
         .map_err(Failure::host)?;
-    terminal.data(simulation.summary.to_string());
+    terminal.data(Lines::of_own(&simulation.summary.to_string()));
     if simulation.rows_left_out > 0 {
         terminal.warn(format!(
             "the last {} rows were left out: a simulation is of a month at most",
@@ -264,7 +266,7 @@ pub fn preset(
             "there is no time zone {zone:?}; they are called like Europe/Berlin: https://nodatime.org/TimeZones"
         )));
     }
-    terminal.data(preset.text(zone.unwrap_or(&host.zone)));
+    terminal.data(Lines::of_own(&preset.text(zone.unwrap_or(&host.zone))));
     Ok(PresetReport { preset: Some(name.to_owned()) })
 }
 

@@ -6,7 +6,7 @@ use anneal_api::{
     Client, ClientError,
     wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted, TaskView},
 };
-use anneal_job::{Entry, JobId, report::ErrorKind};
+use anneal_job::{Entry, JobId, report::ErrorKind, shown_name};
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -24,7 +24,7 @@ use crate::{
 /// # Errors
 /// Bad input, or the coordinator's.
 pub fn quote(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<Quote> {
-    let job = Job::load(&arguments.job, host, terminal)?;
+    let job = Job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
     let spec = spec::submission(&job, &arguments.terms)?.spec;
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
@@ -39,7 +39,7 @@ pub fn quote(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<Qu
 /// # Errors
 /// Bad input, the coordinator's, or the job's own failure.
 pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
-    let job = Job::load(&arguments.job, host, terminal)?;
+    let job = Job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
     let submission = spec::submission(&job, &arguments.terms)?;
     let name = name_of(&arguments.job.job);
     wait_for(async {
@@ -77,7 +77,7 @@ pub fn jobs(arguments: &Jobs, host: &Host, terminal: &Terminal) -> Outcome<annea
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
         let jobs = client.jobs(&JobListQuery::default()).await.map_err(failure)?;
-        terminal.data(if jobs.jobs.is_empty() { "no jobs yet".to_owned() } else { list(&jobs.jobs) });
+        terminal.data(if jobs.jobs.is_empty() { vec!["no jobs yet".to_owned()] } else { list(&jobs.jobs) });
         Ok(jobs)
     })
 }
@@ -238,21 +238,25 @@ fn ended(view: JobView) -> Outcome<JobView> {
 fn name_of(job: &Path) -> String {
     let path = job.canonicalize().unwrap_or_else(|_| job.to_owned());
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.chars().filter(|c| !c.is_control()).take(48).collect()
+    shown_name(&name).chars().take(48).collect()
 }
 
-fn describe_quote(quote: &Quote) -> String {
-    format!(
-        "{} tasks, each on {} providers (at most {})\nexpected    {}\nat most     {}; what is not used comes back",
-        quote.tasks, quote.replicas, quote.replicas_max, quote.expected, quote.cap
-    )
+fn describe_quote(quote: &Quote) -> Vec<String> {
+    vec![
+        format!(
+            "{} tasks, each on {} providers (at most {})",
+            quote.tasks, quote.replicas, quote.replicas_max
+        ),
+        format!("expected    {}", quote.expected),
+        format!("at most     {}; what is not used comes back", quote.cap),
+    ]
 }
 
-fn list(jobs: &[JobSummary]) -> String {
+fn list(jobs: &[JobSummary]) -> Vec<String> {
     let row = |job: &JobSummary| {
         vec![
             job.id.to_string()[..12].to_owned(),
-            job.name.clone(),
+            shown_name(&job.name).into_owned(),
             watch::state_name(job.state).to_owned(),
             format!("{}/{}", job.tasks_done, job.tasks),
             format!("{} of {}", job.spent, job.cap),
