@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anneal_job::manifest::nearest;
+use anneal_job::{manifest::nearest, shown_name};
 use anneal_policy::{
     Decided, History, Moment, Policy, Readings, file::POLICY_BYTES_MAX, outline, picture, preset::PRESETS,
     schedule, simulate::Summary,
@@ -46,6 +46,8 @@ pub struct CheckReport {
     pub devices: Vec<Outlined>,
     /// Names under `[devices]` that no device of this machine has.
     pub unknown_devices: Vec<String>,
+    /// Limits that can hardly be meant, in words.
+    pub doubts: Vec<String>,
 }
 
 /// A policy's rules on a device.
@@ -141,16 +143,19 @@ pub fn check(path: &Path, host: &Host, terminal: &Terminal) -> Outcome<CheckRepo
     let devices: Vec<Outlined> = outlined.collect();
     let is_here = |name: &&String| devices.iter().any(|outlined| outlined.device == **name);
     let unknown_devices = policy.devices.keys().filter(|name| !is_here(name)).cloned().collect();
-    let report = CheckReport { policy: path.to_owned(), devices, unknown_devices };
+    let doubts = policy.doubts(jiff::Timestamp::now()).iter().map(ToString::to_string).collect();
+    let report = CheckReport { policy: path.to_owned(), devices, unknown_devices, doubts };
     terminal.data(format!("{} is a policy. On this machine:", path.display()));
     for Outlined { device, rules } in &report.devices {
         terminal.data(vec![String::new(), device.clone()]);
         rules.iter().for_each(|rule| terminal.data(format!("  {rule}")));
     }
     for name in &report.unknown_devices {
+        let name = shown_name(name);
         terminal
-            .warn(format!("no device here is called {name:?}, as `[devices]` says; see `anneal devices`"));
+            .warn(format!("no device here is called \"{name}\", as `[devices]` says; see `anneal devices`"));
     }
+    report.doubts.iter().for_each(|doubt| terminal.warn(doubt.as_str()));
     Ok(report)
 }
 

@@ -8,6 +8,8 @@
 
 use std::{borrow::Cow, fmt::Write};
 
+/// The same for a page: functions `shown` and `named`, as a file of its scripts.
+pub const SHOWN_SCRIPT: &str = include_str!("shown.js");
 /// Characters that are shown of a name.
 pub const SHOWN_NAME_CHARACTERS_MAX: usize = 128;
 /// Marks over or under one letter: more make a tower that covers other lines.

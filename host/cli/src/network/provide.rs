@@ -82,6 +82,9 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
         ));
     };
     terminal.note(format!("limits of {}; `anneal status` shows what they do", path.display()));
+    for doubt in policy.doubts(jiff::Timestamp::now()) {
+        terminal.warn(doubt.to_string());
+    }
     let (warden, watch) = limits::watch(policy, &base, &offered, host)?;
     let work = work(
         Work { settings, shares, urls, base, key, offered, owner, requirement, warden: Some(warden) },

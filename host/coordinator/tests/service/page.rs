@@ -24,7 +24,7 @@ pub async fn get(coordinator: &anneal_coordinator::Coordinator, path: &str, toke
 async fn the_page_loads_nothing_from_elsewhere() {
     let site = Site::new();
     let coordinator = site.start().await;
-    for path in ["/", "/page.js", "/charts.js", "/page.css"] {
+    for path in ["/", "/shown.js", "/page.js", "/charts.js", "/page.css"] {
         let reply = get(&coordinator, path, None).await;
         assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
         assert!(reply.contains("content-security-policy: default-src 'none'"), "{path}");
