@@ -97,7 +97,10 @@ impl Doubts {
     fn power(&mut self, power: &PowerLimits) {
         if let Some(watts) = power.watts {
             if watts.0 < IDLE_WATTS {
-                self.add("power.watts", format!("{watts} is what a card draws that rests: nothing would run"));
+                self.add(
+                    "power.watts",
+                    format!("{watts} is what a card draws that rests: nothing would run"),
+                );
             } else if watts.0 > CARD_WATTS_MAX {
                 self.add("power.watts", format!("{watts} is more than any card draws: it limits nothing"));
             }
@@ -199,7 +202,8 @@ mod tests {
     #[test]
     fn what_limits_nothing_or_everything_is_doubted() {
         let developer = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let both = format!("[jobs]\nallowed-developers = [\"{developer}\"]\ndenied-developers = [\"{developer}\"]");
+        let both =
+            format!("[jobs]\nallowed-developers = [\"{developer}\"]\ndenied-developers = [\"{developer}\"]");
         let earnings = "price-per-kwh = 0.3\nworking-watts = 300";
         for (text, key) in [
             ("[temperature]\ngpu = { target = 110, limit = 120 }", "temperature.gpu.limit"),

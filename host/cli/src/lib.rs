@@ -45,7 +45,7 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
-use network::{audit, coordinator, demo, developer, owner, provide, replay, service, setup};
+use network::{audit, coordinator, demo, developer, fetch, owner, provide, replay, service, setup};
 use terminal::{Lines, Terminal};
 
 /// Runs the command that the arguments name; the first argument is the program.
@@ -131,7 +131,7 @@ fn dispatch(command: Command) -> ExitCode {
             developer::retry(&arguments, host, terminal)
         }),
         Command::Fetch(arguments) => on_host("fetch", arguments.job.output.json, |host, terminal| {
-            developer::fetch(&arguments, host, terminal)
+            fetch::fetch(&arguments, host, terminal)
         }),
         Command::Coordinator(arguments) => on_host("coordinator", false, |host, terminal| {
             journal::write();

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod coordinator;
 pub mod demo;
 pub mod developer;
+pub mod fetch;
 pub mod owner;
 pub mod provide;
 pub mod replay;

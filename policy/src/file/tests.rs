@@ -185,12 +185,17 @@ fn a_policy_of_any_size_is_read_in_linear_time() {
     let unknown = lines(&|n| format!("k{n}=1\n"));
     assert!(unknown.lines().count() > 90_000);
     check(&unknown, "line 1: unknown key `k0`");
-    for table in ["temperature", "temperature.gpu", "fan", "power", "earnings", "time", "owner", "shares", "jobs"] {
+    for table in
+        ["temperature", "temperature.gpu", "fan", "power", "earnings", "time", "owner", "shares", "jobs"]
+    {
         check(&format!("[{table}]\n{unknown}"), &format!("line 2: unknown key `{table}.k0`"));
     }
     check(&format!("[devices]\n{unknown}"), "devices, but at most 64");
     check(&format!("[owner]\nprograms = [{}]", lines(&|_| "\"x\",".to_owned())), "programs, but at most 256");
-    check(&format!("[time]\nzone = \"UTC\"\nwindows = [{}]", lines(&|_| "\"sun\",\n".to_owned())), "at most 64");
+    check(
+        &format!("[time]\nzone = \"UTC\"\nwindows = [{}]", lines(&|_| "\"sun\",\n".to_owned())),
+        "at most 64",
+    );
     check(&format!("[jobs]\ndenied-developers = [{}]", lines(&|_| "\"x\",\n".to_owned())), "at most 10000");
     let parties = lines(&|n| format!("\"{n:064x}\",\n"));
     let parties: Vec<&str> = parties.lines().take(10_000).collect();

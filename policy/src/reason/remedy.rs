@@ -89,7 +89,9 @@ impl TimeReason {
 impl OwnerReason {
     fn remedy(&self) -> String {
         match self {
-            OwnerReason::DeviceOff { device } => format!("`\"{}\" = true` under `[devices]`", shown_name(device)),
+            OwnerReason::DeviceOff { device } => {
+                format!("`\"{}\" = true` under `[devices]`", shown_name(device))
+            }
             OwnerReason::Input { idle_s, wanted_s } => {
                 format!("{} more without input; `owner.idle-minutes` sets it", duration(wanted_s - idle_s))
             }

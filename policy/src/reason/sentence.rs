@@ -104,7 +104,9 @@ impl fmt::Display for TimeReason {
 impl fmt::Display for OwnerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OwnerReason::DeviceOff { device } => write!(f, "the device \"{}\" is off in your policy", shown_name(device)),
+            OwnerReason::DeviceOff { device } => {
+                write!(f, "the device \"{}\" is off in your policy", shown_name(device))
+            }
             OwnerReason::Input { idle_s, wanted_s } => write!(
                 f,
                 "you used the machine {} ago, and work waits for {} without input",

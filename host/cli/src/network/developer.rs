@@ -1,18 +1,18 @@
-//! `anneal quote`, `submit`, `jobs`, `cancel`, `retry`, `fetch`: a developer's side.
+//! `anneal quote`, `submit`, `jobs`, `cancel`, `retry`: a developer's side.
 
 use std::path::{Path, PathBuf};
 
 use anneal_api::{
     Client, ClientError,
-    wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted, TaskView},
+    wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted},
 };
-use anneal_job::{Entry, JobId, report::ErrorKind, shown_name};
-use anyhow::{Context, anyhow};
+use anneal_job::{JobId, report::ErrorKind, shown_name};
+use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{connect, developer_key, failure, spec, wait_for, watch};
+use super::{connect, developer_key, failure, fetch::fetch_into, spec, wait_for, watch};
 use crate::{
-    arguments::{Fetch, Jobs, OneJob, Submit},
+    arguments::{Jobs, OneJob, Submit},
     failure::{Failure, Outcome},
     host::Host,
     job::Job,
@@ -60,12 +60,14 @@ pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<J
         }
         let view = watch::watch(&client, job, terminal).await?;
         if let (Some(out), Some(_)) = (&arguments.out, &view.end) {
-            fetch_into(&client, &view, out, None, terminal).await?;
+            fetch_into(&client, job, out, None, terminal).await?;
         }
         ended(view)
     })
 }
 
+/// Bytes of a job's name, of those that a coordinator takes.
+const NAME_BYTES_MAX: usize = 64;
 /// How long a link to the page is good.
 const PAGE_TIME: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
 
@@ -127,69 +129,6 @@ fn steer(
     })
 }
 
-/// `anneal fetch`: weights, or the state after a segment, and the receipts.
-///
-/// # Errors
-/// The coordinator's, or a file's.
-pub fn fetch(arguments: &Fetch, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
-    wait_for(async {
-        let client = connect(&arguments.job.coordinator, host, developer_key(host)?).await?;
-        let id = find(&client, &arguments.job.id).await?;
-        let view = watch::all_tasks(&client, id).await?;
-        fetch_into(&client, &view, &arguments.out, arguments.segment, terminal).await?;
-        Ok(view)
-    })
-}
-
-/// Downloads a state and writes the receipts beside it.
-pub(super) async fn fetch_into(
-    client: &Client,
-    view: &JobView,
-    out: &Path,
-    segment: Option<u32>,
-    terminal: &Terminal,
-) -> Outcome<()> {
-    let state = match segment {
-        Some(segment) => Some(after_segment(view, segment).ok_or_else(|| {
-            Failure::bad_input(format!(
-                "there is no verified state after segment {segment}, or it is no longer kept; see `anneal watch {}`",
-                view.summary.id
-            ))
-        })?),
-        None => view.end.as_ref().and_then(|end| end.state),
-    };
-    let write = |name: &str, bytes: &[u8]| {
-        let path = out.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
-    std::fs::create_dir_all(out)
-        .with_context(|| format!("cannot use the directory {}", out.display()))
-        .map_err(Failure::host)?;
-    if let Some(blob) = state {
-        let path = out.join("state.safetensors");
-        client.download(blob, &path, &mut |_, _| {}).await.map_err(failure)?;
-        terminal.note(format!("weights     {}", path.display()));
-    }
-    let receipts: Vec<_> =
-        view.tasks.iter().flat_map(|task| &task.attempts).filter_map(|a| a.receipt.as_ref()).collect();
-    let kept = serde_json::to_vec_pretty(&receipts).context("receipts are JSON").map_err(Failure::host)?;
-    write("receipts.json", &kept).map_err(Failure::host)?;
-    let whole = serde_json::to_vec_pretty(view).context("a job is JSON").map_err(Failure::host)?;
-    write("job.json", &whole).map_err(Failure::host)?;
-    terminal.note(format!("receipts    {} in {}", receipts.len(), out.join("receipts.json").display()));
-    Ok(())
-}
-
-fn after_segment(view: &JobView, segment: u32) -> Option<anneal_job::Blob> {
-    let ends = |task: &&TaskView| match task.entry {
-        Entry::Init => segment == 0,
-        Entry::Train => task.place.workers == 1 && task.place.segment + 1 == segment,
-        Entry::Merge => task.place.segment + 1 == segment,
-        Entry::Evaluate | Entry::Run => false,
-    };
-    view.tasks.iter().find(ends)?.verdict.as_ref()?.state_blob
-}
-
 async fn upload(client: &Client, blobs: &[(anneal_job::Blob, PathBuf)], terminal: &Terminal) -> Outcome<()> {
     let bar = terminal.interactive().then(|| {
         let style = ProgressStyle::with_template("uploading [{bar:30}] {bytes}/{total_bytes} {eta}");
@@ -238,7 +177,9 @@ fn ended(view: JobView) -> Outcome<JobView> {
 fn name_of(job: &Path) -> String {
     let path = job.canonicalize().unwrap_or_else(|_| job.to_owned());
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    shown_name(&name).chars().take(48).collect()
+    let mut name = shown_name(&name).into_owned();
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    name
 }
 
 fn describe_quote(quote: &Quote) -> Vec<String> {

@@ -105,13 +105,16 @@ async fn idle_connections_delay_nobody() {
     let address = listener.local_addr().expect("bound");
     tokio::spawn(serve(listener, owner.clone()));
     let mut idle = Vec::new();
-    for half in [&b""[..], b"GET / HTTP/1.1\r\nhost: "].into_iter().cycle().take(4 * exchange::CONNECTIONS_MAX) {
+    for half in
+        [&b""[..], b"GET / HTTP/1.1\r\nhost: "].into_iter().cycle().take(4 * exchange::CONNECTIONS_MAX)
+    {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(half).await.expect("sent");
         idle.push(stream);
         if idle.len() % 16 == 0 {
             let token = owner.token();
-            let asked = format!("GET /v1/status HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n");
+            let asked =
+                format!("GET /v1/status HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n");
             let answered = tokio::time::timeout(PATIENCE, ask(address, &asked, "")).await;
             assert!(answered.expect("nobody is waited for").starts_with("HTTP/1.1 200"));
         }
