@@ -193,10 +193,11 @@ fn a_manifest_uploads_nothing_from_outside_of_its_folder() {
     let guest = component("tests/guests/misbehave");
     fs::copy(&guest, job.join("guest.wasm")).expect("copied");
     fs::copy(&guest, folder.path().join("guest.wasm")).expect("copied");
+    // It is no coordinator: who gets as far as asking it has read everything.
+    let url = crate::strangers::coordinator_that_says(200, "none".to_owned());
     let submit = |manifest: &str, more: &[&str]| {
         fs::write(job.join("job.toml"), manifest).expect("written");
-        // Nobody listens there: who gets as far as connecting has read everything.
-        let at = ["--yes", "--coordinator", "http://127.0.0.1:9", "--json"];
+        let at = ["--yes", "--coordinator", &url, "--json"];
         ["submit", "quote"].map(|command| {
             let line = [&[command, text(&job)][..], &at, more].concat();
             anneal_in(folder.path(), &line).json()["error"].clone()

@@ -135,7 +135,6 @@ fn what_a_file_names_is_shown() {
         format!("[parameters]\n{key} = 1"),
         format!("seed = {key}"),
         format!("[requirements]\nbackend = {key}"),
-        "\u{1b}[31mred = 1".to_owned(),
     ]
     .iter()
     .enumerate()
@@ -143,6 +142,8 @@ fn what_a_file_names_is_shown() {
         let manifest = write(&format!("job-{number}.toml"), text.as_bytes());
         check(&["run", &guest, "--manifest", &manifest], &format!("{text:?}"));
     }
+    let manifest = write("raw.toml", "\u{1b}[31mred = 1".as_bytes());
+    check_outputs(&anneal_in(folder.path(), &["run", &guest, "--manifest", &manifest]).failure(2), "no TOML");
     let hostile_name = write("\u{1b}[31mred\nresult 00\u{202e}/job.toml", b"sed = 1");
     check(&["run", &guest, "--manifest", &hostile_name], "the name of a folder");
     check(&["inspect", &write("\u{1b}[31mred\u{202e}.wasm", b"no component")], "the name of a component");
@@ -219,7 +220,7 @@ fn safetensors(name: &str) -> Vec<u8> {
 }
 
 /// A coordinator that answers every request with an error of its own words.
-fn hostile_coordinator(status: u16, body: String) -> String {
+pub fn coordinator_that_says(status: u16, body: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     thread::spawn(move || {
@@ -262,7 +263,7 @@ fn what_a_coordinator_says_is_shown() {
         (200, json!({HOSTILE: 1}).to_string()),
     ];
     for (status, body) in replies {
-        let url = hostile_coordinator(status, body.clone());
+        let url = coordinator_that_says(status, body.clone());
         let job = "0".repeat(64);
         let guest = component("examples/hello").to_str().expect("a plain path").to_owned();
         let out = folder.path().join("fetched");

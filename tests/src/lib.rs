@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: where things are, and how the command is run; a network of real processes,
 //! those who kill them, and a bad line between them.
 
+pub mod browser;
 pub mod campaign;
 pub mod clock;
 pub mod desktop;

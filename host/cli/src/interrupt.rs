@@ -16,7 +16,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anneal_job::report::ErrorKind;
@@ -42,6 +42,20 @@ struct Signals {
     stop: StopFlag,
     heard: watch::Sender<bool>,
     end_ms: AtomicU64,
+}
+
+impl Signals {
+    /// Until the time to end is over. It may become longer meanwhile: a command that began to serve has more.
+    async fn end_time(&self) {
+        let start = Instant::now();
+        let left = || {
+            let all = Duration::from_millis(self.end_ms.load(Ordering::Relaxed));
+            all.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+        };
+        while let Some(left) = left() {
+            tokio::time::sleep(left.min(END_TIME)).await;
+        }
+    }
 }
 
 fn signals() -> &'static Arc<Signals> {
@@ -101,9 +115,8 @@ pub fn listen(last_words: impl Fn(&Terminal) + Send + Sync + 'static, terminal: 
             let state = signals();
             state.stop.stop();
             state.heard.send_replace(true);
-            let end_time = Duration::from_millis(state.end_ms.load(Ordering::Relaxed));
             tokio::select! {
-                () = tokio::time::sleep(end_time) => {}
+                () = state.end_time() => {}
                 () = source.next() => {}
             }
             end(last_words);
