@@ -354,9 +354,4 @@ fn what_a_network_carries_is_shown() {
         check_outputs(&status, "status");
     }
     check_plain(&network.said(), "the logs of coordinator and provider");
-    assert!(
-        network.said().contains("[31mred"),
-        "the provider's lines name the guest's error: {}",
-        network.said()
-    );
 }
