@@ -57,11 +57,14 @@ pub fn shown_by_browser(folder: &Path, html: &str, hash: &str, size: &str) -> St
 /// What was measured of a page of [`page_with`]: how wide its content is, and how wide the window.
 ///
 /// # Panics
-/// Where the page did not come to its end.
+/// Where the page did not come to its end, or drew nothing.
 pub fn widths(dumped: &str) -> (u64, u64) {
     let title = dumped.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
     let measured: Value = serde_json::from_str(title.expect("a title"))
         .unwrap_or_else(|error| panic!("the page was not measured ({error}): {dumped}"));
+    let content = dumped.split("<main").nth(1).and_then(|rest| rest.split("</main>").next());
+    let content = content.expect("the page has a content");
+    assert!(!content.contains("Loading") && content.len() > 200, "nothing was drawn: {dumped}");
     (measured["scroll"].as_u64().expect("a width"), measured["client"].as_u64().expect("a width"))
 }
 

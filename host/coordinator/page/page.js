@@ -4,7 +4,7 @@
 
 const content = document.getElementById("content");
 const status = document.getElementById("status");
-let shown = 0;
+let turn = 0;
 
 // The token of a link goes out of the address at once, so that it is not copied along with it.
 const given = location.hash.match(/^#token=([0-9a-f.]+)(?:&page=(\/.*))?$/);
@@ -176,23 +176,23 @@ function pick(route) {
 
 // Shows a page and keeps it fresh: a job by waiting for its news, the others now and then.
 async function show() {
-  const mine = ++shown, route = location.hash.slice(1) || "/jobs", draw = pick(route);
+  const mine = ++turn, route = location.hash.slice(1) || "/jobs", draw = pick(route);
   for (const link of document.querySelectorAll("nav a")) {
     const here = route.startsWith(link.hash.slice(1).replace(/s$/, ""));
     here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
   let query = "";
-  while (mine === shown) {
+  while (mine === turn) {
     let pause = 5000;
     try {
       const { nodes, revision } = await draw(query);
-      if (mine !== shown) return;
+      if (mine !== turn) return;
       content.replaceChildren(...nodes.filter(Boolean));
       status.textContent = "";
       if (revision === null) return;
       if (revision !== undefined) { query = `?revision=${revision}&wait_ms=25000`; pause = 200; }
     } catch (error) {
-      if (mine !== shown) return;
+      if (mine !== turn) return;
       status.textContent = `${shown(error.message)}. Trying again.`;
       if (content.textContent.startsWith("Loading")) content.replaceChildren();
     }

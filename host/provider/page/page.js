@@ -6,7 +6,7 @@ const wishLine = document.getElementById("wish");
 const trouble = document.getElementById("trouble");
 const buttons = [...document.querySelectorAll("[data-wish]")];
 const EVERY_MS = 2000;
-let shown = "";
+let drawn = "";
 
 // The token of the link stays in the address and goes nowhere else; it is good until the provider ends.
 const token = (location.hash.match(/^#token=([0-9a-f]+)$/) || [])[1] || sessionStorage.getItem("token");
@@ -94,8 +94,8 @@ function coordinator(status, wish) {
 function show(status) {
   trouble.textContent = "";
   const text = JSON.stringify(status);
-  if (text === shown) return;
-  shown = text;
+  if (text === drawn) return;
+  drawn = text;
   const words = WISHES[status.wish];
   if (wishLine.textContent !== words) wishLine.textContent = words;
   for (const button of buttons) {
@@ -109,7 +109,7 @@ function show(status) {
 }
 
 function fail(error) {
-  shown = "";
+  drawn = "";
   for (const button of buttons) button.disabled = true;
   const gone = error instanceof TypeError;
   trouble.textContent = gone ? "The provider does not answer: it may have ended." : shown(error.message);
