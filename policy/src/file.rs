@@ -61,31 +61,31 @@ fn policy(root: &Section<'_>) -> Result<Policy, ManifestError> {
     let table = |name: &str, keys: &[&str], example: &str| {
         root.get(name).map(|field| field.section(keys, example)).transpose()
     };
-    if let Some(section) = table("temperature", keys::TEMPERATURE, "[temperature.gpu]\ntarget = 72")? {
+    if let Some(section) = table("temperature", keys::TEMPERATURE, "temperature.gpu.target = 72")? {
         limits::temperature(&section, &mut policy.temperature)?;
     }
-    if let Some(section) = table("fan", keys::FAN, "[fan]\nlimit-percent = 60")? {
+    if let Some(section) = table("fan", keys::FAN, "fan.limit-percent = 60")? {
         policy.fan = limits::fan(&section)?;
     }
-    if let Some(section) = table("power", keys::POWER, "[power]\nwatts = 250")? {
+    if let Some(section) = table("power", keys::POWER, "power.watts = 250")? {
         policy.power = limits::power(&section)?;
     }
-    if let Some(section) = table("time", keys::TIME, "[time]\nwindows = [\"22:00-07:30\"]")? {
+    if let Some(section) = table("time", keys::TIME, "time.windows = [\"22:00-07:30\"]")? {
         policy.schedule = rules::time(&section)?;
     }
-    if let Some(section) = table("earnings", keys::EARNINGS, "[earnings]\nprice-per-kwh = 0.32")? {
+    if let Some(section) = table("earnings", keys::EARNINGS, "earnings.price-per-kwh = 0.32")? {
         policy.earnings = Some(rules::earnings(&section)?);
     }
-    if let Some(section) = table("owner", keys::OWNER, "[owner]\nidle-minutes = 5")? {
+    if let Some(section) = table("owner", keys::OWNER, "owner.idle-minutes = 5")? {
         policy.owner = rules::owner(&section)?;
     }
-    if let Some(section) = table("shares", keys::SHARES, "[shares]\nduty = 0.8")? {
+    if let Some(section) = table("shares", keys::SHARES, "shares.duty = 0.8")? {
         policy.shares = limits::shares(&section)?;
     }
     if let Some(field) = root.get("devices") {
-        policy.devices = limits::devices(&field.open_section("[devices]\n\"NVIDIA T400\" = false")?)?;
+        policy.devices = limits::devices(&field.open_section("devices.\"NVIDIA T400\" = false")?)?;
     }
-    if let Some(section) = table("jobs", keys::JOBS, "[jobs]\nlongest-task-minutes = 60")? {
+    if let Some(section) = table("jobs", keys::JOBS, "jobs.longest-task-minutes = 60")? {
         policy.jobs = rules::jobs(&section)?;
     }
     Ok(policy)

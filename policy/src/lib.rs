@@ -3,7 +3,7 @@
 //! An owner writes a `policy.toml` ([`Policy::parse`]; every key is in `policy/policy.toml`, [`preset`] has some
 //! to begin with). Once a second the host reads its sensors and asks [`decide`]: run at a duty, pause, give the
 //! task back, or refuse. [`admit::admit`] says whether an offered task may be taken at all. [`explain()`] says it
-//! in words, [`simulate`] goes through a recorded day, and [`picture()`] draws it.
+//! in words, [`Policy::doubts`] what can hardly be meant, [`simulate`] goes through a recorded day, and [`picture()`] draws it.
 //!
 //! Not here: reading sensors, holding a duty between dispatches, asking a network for prices, printing. This
 //! crate has no clock, no files and no randomness; time zones come with it, so that the same policy means the
@@ -43,6 +43,7 @@
 pub mod admit;
 mod controller;
 mod decide;
+mod doubt;
 mod earnings;
 mod explain;
 pub mod file;
@@ -58,6 +59,7 @@ mod sensor;
 pub mod simulate;
 
 pub use decide::{Decided, Decision, Limiter, decide};
+pub use doubt::Doubt;
 pub use earnings::Profit;
 pub use explain::{explain, explain_decided, outline};
 pub use file::PolicyError;

@@ -5,6 +5,7 @@ mod panel;
 
 use std::fmt::Write;
 
+use anneal_job::shown;
 use jiff::{SignedDuration, Timestamp, civil::Time};
 
 use crate::{Policy, simulate::Simulation};
@@ -118,7 +119,8 @@ fn marks(policy: &Policy, span: &Span) -> Vec<(Timestamp, String)> {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    // What the owner or a trace has named is shown, then spelled as XML.
+    shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -346,3 +346,45 @@ fn a_browser_shows_the_owners_page() {
     let shown = browse("--dump-dom", bare, "1200,900", 1);
     assert!(shown.contains("token-wrong") && !shown.contains(&site.url), "{shown}");
 }
+
+/// Names and words of strangers, long, turned and hidden: nothing of them is in the page raw, and it is no wider than
+/// its window.
+#[cfg(feature = "chromium")]
+#[test]
+fn no_name_breaks_the_owners_page() {
+    use anneal_tests::browser::{hostile_names, page_with, shown_by_browser, widths};
+
+    let site = Site::start();
+    site.set_up(&[]);
+    let _provider = site.provide("page.log");
+    let status = site.status("page.log");
+    let address = status["page"].as_str().expect("a page").split('/').nth(2).expect("an address").to_owned();
+    let file = |path: &str| {
+        let address = address.parse().expect("an address");
+        anneal_tests::network::get(address, path).expect("it answers").1
+    };
+    let index = file("/");
+    for name in hostile_names() {
+        let mut status = status.clone();
+        let known = &mut status["coordinators"][0];
+        for key in ["coordinator", "trouble", "identity"] {
+            known[key] = Value::from(name.as_str());
+        }
+        known["lines"] = vec![name.as_str(); 3].into();
+        for device in known["devices"].as_object_mut().expect("devices").values_mut() {
+            device["name"] = Value::from(name.as_str());
+            device["no_lease"] = Value::from(name.as_str());
+            device["limits"] = serde_json::json!({ "doing": name, "reasons": [name], "duty": 0.5 });
+        }
+        let html = page_with(&index, file, &serde_json::json!({ "/v1/status": status }));
+        for size in ["1200,900", "500,844"] {
+            let shown = shown_by_browser(site.folder.path(), &html, "", size);
+            let (content, window) = widths(&shown);
+            assert!(content <= window, "at {size} with {name:?} it is {content} of {window} wide");
+            for line in shown.lines() {
+                assert_eq!(anneal_job::shown(line), line, "with {name:?}");
+            }
+            assert!(!shown.contains("<img"), "with {name:?}: {shown}");
+        }
+    }
+}

@@ -1,8 +1,13 @@
 //! `anneal policy`: the real command, on a machine whose sensors a test writes.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use anneal_tests::{Finished, command, finish, machine::MachineStandIn, scratch};
+use anneal_tests::{
+    Finished, command, finish,
+    machine::MachineStandIn,
+    process::{Process, wait_until},
+    scratch,
+};
 
 /// A laptop at its charger.
 const LAPTOP: &str = "
@@ -28,6 +33,35 @@ fn policy(machine: &MachineStandIn, folder: &Path, arguments: &[&str]) -> Finish
         .arg("policy")
         .args(arguments);
     finish(command)
+}
+
+#[test]
+fn what_can_hardly_be_meant_is_doubted() {
+    let (machine, folder) = (MachineStandIn::new(LAPTOP), scratch());
+    let text = "[temperature]\ngpu = { target = 110, limit = 120 }\n[shares]\nram = \"1 MiB\"\n";
+    fs::write(folder.path().join("policy.toml"), text).expect("there is room for a file");
+    let said = policy(&machine, folder.path(), &["check", "policy.toml"]).success().stderr();
+    for key in ["`temperature.gpu.limit` can hardly be meant", "`shares.ram` can hardly be meant"] {
+        assert!(said.contains(&format!("warning: {key}")), "{said}");
+    }
+    let report = policy(&machine, folder.path(), &["check", "policy.toml", "--json"]).success().json();
+    assert_eq!(report["doubts"].as_array().map(Vec::len), Some(2), "{report}");
+    // A provider with such limits is told of them before it begins.
+    let mut provide = command();
+    provide.env("ANNEAL_DATA", folder.path()).args([
+        "provide",
+        "--no-page",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]);
+    provide.args(["--coordinator", "http://127.0.0.1:9", "--policy"]).arg(folder.path().join("policy.toml"));
+    let provide = Process::start(provide, &folder.path().join("provide.log"));
+    let told = wait_until(Duration::from_secs(120), || {
+        provide.said().contains("`temperature.gpu.limit` can hardly")
+    });
+    assert!(told, "{}", provide.said());
 }
 
 /// What the processor would do now.

@@ -2,6 +2,7 @@
 //! those who kill them, and a bad line between them.
 
 pub mod attack;
+pub mod browser;
 pub mod campaign;
 pub mod clock;
 pub mod desktop;

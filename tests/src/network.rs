@@ -73,6 +73,8 @@ pub struct Network {
     pub rules: Option<String>,
     /// What a provider is started through.
     pub providers_through: Vec<String>,
+    /// How providers are called; by their number where nothing is said.
+    pub providers_name: Option<String>,
     /// Where the blobs are, a folder or what else `--blobs` takes; in the network's folder where nothing is said.
     pub blobs: Option<PathBuf>,
 }
@@ -106,6 +108,7 @@ impl Network {
             coordinators_arguments: Vec::new(),
             rules: Some(RULES.to_owned()),
             providers_through: Vec::new(),
+            providers_name: None,
             blobs: None,
         }
     }
@@ -223,15 +226,8 @@ impl Network {
     /// Starts a provider that does not run.
     pub fn begin_provider(&mut self, number: usize) {
         let mut command = self.command(&self.providers_through);
-        command.args([
-            "provide",
-            "--device",
-            "cpu",
-            "--threads",
-            "1",
-            "--name",
-            &format!("provider-{number}"),
-        ]);
+        let name = self.providers_name.clone().unwrap_or_else(|| format!("provider-{number}"));
+        command.args(["provide", "--device", "cpu", "--threads", "1", "--name", &name]);
         command.args(["--coordinator", &self.providers[number].coordinator]);
         command.arg("--folder").arg(self.provider_folder(number));
         let log = self.folder.path().join(format!("provider-{number}.log"));

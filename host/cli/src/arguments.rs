@@ -15,7 +15,16 @@ pub use policy::{Policy, Simulate};
 
 /// Verified training: jobs are WebAssembly components, and every device gives the same bits.
 #[derive(Debug, Parser)]
-#[command(name = "anneal", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "anneal",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 success; 1 the job, the check or this machine failed, or the command was interrupted; \
+                  2 bad input.\nSIGINT (Ctrl-C) and SIGTERM end every command within a second with status 1, and what is \
+                  finished is kept. `provide` and `coordinator`, which serve until they are told to stop, leave in good \
+                  order, within 10 seconds, with status 0. A second signal ends any command at once."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -229,6 +238,10 @@ pub struct Terms {
 pub struct Submit {
     #[command(flatten)]
     pub job: JobArguments,
+    /// Also read and upload what the manifest names outside of its folder: by an absolute path, by `..` or by a
+    /// link. Without it such a job is refused.
+    #[arg(long)]
+    pub allow_outside: bool,
     #[command(flatten)]
     pub coordinator: Coordinator,
     #[command(flatten)]
@@ -436,7 +449,8 @@ pub struct Provide {
     /// Offer GPUs that are programs, too: they take tests only.
     #[arg(long)]
     pub software: bool,
-    /// The port of your page on 127.0.0.1; 4280, or another where that is taken, where nothing is said.
+    /// The port of your page on 127.0.0.1; another at each start where nothing is said, so that nobody on this
+    /// machine can wait on it.
     #[arg(long, value_name = "PORT")]
     pub page_port: Option<u16>,
     /// Serve no page.

@@ -66,9 +66,9 @@ pub fn build(directory: &Path) -> Result<Built> {
 }
 
 /// What a person is told.
-pub fn describe(report: &BuildReport) -> String {
+pub fn describe(report: &BuildReport) -> Vec<String> {
     let ComponentReport { digest, bytes } = &report.component;
-    format!("{}\n{}  sha256 {digest}", report.path, ByteCount(*bytes))
+    vec![report.path.clone(), format!("{}  sha256 {digest}", ByteCount(*bytes))]
 }
 
 fn cargo(directory: &Path, manifest: &Path, toolchain: &Toolchain) -> Command {

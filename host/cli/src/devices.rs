@@ -29,7 +29,7 @@ pub fn devices(host: &Host) -> DevicesReport {
 }
 
 /// A table of them.
-pub fn describe(report: &DevicesReport) -> String {
+pub fn describe(report: &DevicesReport) -> Vec<String> {
     let row = |device: &DeviceReport| {
         let memory = device.memory_bytes.map_or_else(|| "-".to_owned(), |bytes| ByteCount(bytes).to_string());
         let threads = if device.threads > 0 { device.threads.to_string() } else { "-".to_owned() };

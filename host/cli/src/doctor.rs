@@ -77,7 +77,7 @@ pub fn failure(report: &DoctorReport, requirement: Requirement) -> Option<Failur
 }
 
 /// For people: a table, what to do, and what a GPU opens.
-pub fn describe(report: &DoctorReport) -> String {
+pub fn describe(report: &DoctorReport) -> Vec<String> {
     let cell = |confined: &ConfinementReport, layer: Layer| {
         let found = confined.layers.iter().find(|report| report.layer == layer);
         match found.map(|report| &report.state) {
@@ -92,28 +92,29 @@ pub fn describe(report: &DoctorReport) -> String {
         cells.map(str::to_owned).to_vec()
     };
     let rows: Vec<Vec<String>> = Layer::ALL.iter().map(row).collect();
-    let mut text = table(&["LAYER", "WORKER", "COMPILER", "NEEDED FOR STRANGERS' WORK"], &rows);
+    let mut lines = table(&["LAYER", "WORKER", "COMPILER", "NEEDED FOR STRANGERS' WORK"], &rows);
     for (process, confined) in [("worker", &report.worker), ("compiler", &report.compiler)] {
-        text += &format!("\n\n{process}");
+        lines.extend([String::new(), process.to_owned()]);
         for layer in &confined.layers {
-            text += &match &layer.state {
-                LayerState::Enforced { how } => format!("\n  {}: {how}", layer.layer.name()),
+            lines.push(match &layer.state {
+                LayerState::Enforced { how } => format!("  {}: {how}", layer.layer.name()),
                 LayerState::Unavailable { reason, advice } => {
-                    format!("\n  {}: NOT ENFORCED: {reason}; to have it: {advice}", layer.layer.name())
+                    format!("  {}: NOT ENFORCED: {reason}; to have it: {advice}", layer.layer.name())
                 }
-            };
+            });
         }
     }
-    text += "\n\na worker on a GPU also reads";
-    report.gpu.readable.iter().for_each(|path| text += &format!("\n  {}", path.display()));
-    text += "\nand reads, writes and commands";
-    report.gpu.devices.iter().for_each(|path| text += &format!("\n  {}", path.display()));
+    lines.extend([String::new(), "a worker on a GPU also reads".to_owned()]);
+    lines.extend(report.gpu.readable.iter().map(|path| format!("  {}", path.display())));
+    lines.push("and reads, writes and commands".to_owned());
+    lines.extend(report.gpu.devices.iter().map(|path| format!("  {}", path.display())));
     for gpu in &report.gpus {
         let verdict = gpu.fault.as_deref().unwrap_or("computes in a confined worker");
-        text += &format!("\n\n{}: {verdict}", gpu.name);
+        lines.extend([String::new(), format!("{}: {verdict}", gpu.name)]);
     }
     let strangers = if report.strangers { "may" } else { "may not" };
-    text + &format!("\n\nThis machine {strangers} take strangers' work.")
+    lines.extend([String::new(), format!("This machine {strangers} take strangers' work.")]);
+    lines
 }
 
 /// This machine's fault as the command's failure, with its code.
@@ -165,7 +166,7 @@ mod tests {
         let failure = failure(&missing, Requirement::STRANGERS).expect("files are in the minimum");
         assert_eq!((failure.exit_status(), failure.code.as_deref()), (1, Some("confinement")));
         assert!(failure.to_string().contains("switch it on"), "{failure}");
-        let text = describe(&missing);
+        let text = describe(&missing).join("\n");
         assert!(text.contains("files: NOT ENFORCED: Landlock is off; to have it: switch it on"), "{text}");
         assert!(text.contains("may not take"), "{text}");
     }

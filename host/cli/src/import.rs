@@ -12,19 +12,33 @@ mod numbers;
 mod safetensors;
 
 use std::{
-    fs::File,
     io::{Read, Take},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anneal_job::InputFormat;
+use anneal_sandbox::files::{self, ReadError};
 use anneal_tensor::{DType, Elements, Shape, Value};
 use anyhow::{Context, Result, bail, ensure};
+use cap_std::{ambient_authority, fs::Dir};
 
 /// Bytes of an input, as a file and unpacked.
 pub const INPUT_BYTES_MAX: u64 = 2 << 30;
 /// Tensors of one file.
 pub const TENSORS_MAX: usize = 4096;
+
+/// A file that gives an input.
+#[derive(Clone, Debug)]
+pub struct InputFile {
+    /// The name the guest asks for.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How it is read.
+    pub format: InputFormat,
+    /// It must lie in this folder, whatever links say.
+    pub within: Option<PathBuf>,
+}
 
 /// A tensor that a file gave.
 #[derive(Clone, Debug)]
@@ -48,10 +62,11 @@ struct Part {
 ///
 /// # Errors
 /// Says what is wrong with the file, where in it, and what to do.
-pub fn import(name: &str, path: &Path, format: InputFormat) -> Result<Vec<Imported>> {
+pub fn import(file: &InputFile) -> Result<Vec<Imported>> {
+    let InputFile { name, path, format, within } = file;
     let context = || format!("input `{name}` from {}", path.display());
-    let (format, packed) = resolve(path, format).with_context(context)?;
-    let mut bytes = read_file(path).with_context(context)?;
+    let (format, packed) = resolve(path, *format).with_context(context)?;
+    let mut bytes = read_file(path, within.as_deref()).with_context(context)?;
     if packed && bytes.starts_with(&gzip::MAGIC) {
         bytes = gzip::unpack(&bytes, INPUT_BYTES_MAX).with_context(context)?;
     }
@@ -59,7 +74,7 @@ pub fn import(name: &str, path: &Path, format: InputFormat) -> Result<Vec<Import
     Ok(parts
         .into_iter()
         .map(|part| Imported {
-            name: part.name.map_or_else(|| name.to_owned(), |inner| format!("{name}/{inner}")),
+            name: part.name.map_or_else(|| name.clone(), |inner| format!("{name}/{inner}")),
             value: part.value,
             note: part.note,
         })
@@ -106,17 +121,44 @@ fn resolve(path: &Path, format: InputFormat) -> Result<(InputFormat, bool)> {
     Ok((found, packed))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path).context("cannot open the file; inputs are relative to job.toml")?;
-    let metadata = file.metadata().context("cannot look at the file")?;
+fn read_file(path: &Path, within: Option<&Path>) -> Result<Vec<u8>> {
+    let missing = "cannot open the file; inputs are relative to job.toml";
+    let metadata = std::fs::metadata(path).context(missing)?;
     ensure!(!metadata.is_dir(), "this is a directory; name a file");
-    let mut bytes = Vec::new();
-    limited(file, INPUT_BYTES_MAX).read_to_end(&mut bytes).context("cannot read the file")?;
-    ensure!(
-        bytes.len() as u64 <= INPUT_BYTES_MAX,
-        "the file is larger than 2 GiB; split it into several inputs"
-    );
-    Ok(bytes)
+    ensure!(metadata.is_file(), "this is a pipe, a socket or a device; name a file");
+    let read = match within {
+        None => files::read_bounded(path, INPUT_BYTES_MAX),
+        Some(folder) => {
+            let (folder, name) = inside(path, folder)?;
+            let folder = Dir::open_ambient_dir(folder, ambient_authority()).context(missing)?;
+            // A link that is put there meanwhile leads nowhere out of the folder.
+            files::read_bounded_in(&folder, &name, INPUT_BYTES_MAX)
+        }
+    };
+    read.map_err(|error| match error {
+        ReadError::TooLarge { .. } => {
+            anyhow::anyhow!("the file is larger than 2 GiB; split it into several inputs")
+        }
+        ReadError::Io(error) => anyhow::Error::from(error).context("cannot read the file"),
+    })
+}
+
+/// The folder, and the path of a file in it, both without links.
+///
+/// # Errors
+/// Where the path leads out of the folder.
+pub fn inside(path: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let context = || format!("cannot look at {}", folder.display());
+    let (folder, file) = (folder.canonicalize().with_context(context)?, path.canonicalize()?);
+    match file.strip_prefix(&folder) {
+        Ok(name) => Ok((folder.clone(), name.to_owned())),
+        Err(_) => bail!(
+            "{} is outside of the job's folder {}, and would be uploaded: put it there, or say --allow-outside",
+            file.display(),
+            folder.display()
+        ),
+    }
 }
 
 /// One byte more than the limit can be read, so that going over it shows.

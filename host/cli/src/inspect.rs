@@ -21,26 +21,35 @@ pub fn inspect(path: &Path) -> Result<InspectReport> {
 }
 
 /// A table for people.
-pub fn describe(report: &InspectReport) -> String {
-    let list =
-        |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join("\n           ") };
+pub fn describe(report: &InspectReport) -> Vec<String> {
     let wasi = if report.wasi {
         "yes; it is given a deterministic one, without files, clock or network"
     } else {
         "none"
     };
-    [
+    let mut lines = vec![
         format!("component  {}", report.path),
         format!("size       {}", ByteCount(report.component.bytes)),
         format!("digest     {}", report.component.digest),
         format!("world      {}", report.world.as_deref().unwrap_or("none")),
         format!("contract   {}", report.contract.as_deref().unwrap_or("none")),
-        format!("exports    {}", list(&report.exports)),
-        format!("imports    {}", list(&report.imports)),
-        format!("wasi       {wasi}"),
-        format!("made by    {}", list(&report.producers)),
-    ]
-    .join("\n")
+    ];
+    lines.extend(list("exports", &report.exports));
+    lines.extend(list("imports", &report.imports));
+    lines.push(format!("wasi       {wasi}"));
+    lines.extend(list("made by", &report.producers));
+    lines
+}
+
+/// A line for each item, the first after its label.
+fn list(label: &str, items: &[String]) -> Vec<String> {
+    match items {
+        [] => vec![format!("{label:<11}none")],
+        [first, rest @ ..] => {
+            let first = format!("{label:<11}{first}");
+            std::iter::once(first).chain(rest.iter().map(|item| format!("{:11}{item}", ""))).collect()
+        }
+    }
 }
 
 fn report(path: &Path, info: ComponentInfo) -> InspectReport {

@@ -19,15 +19,16 @@ use anneal_sandbox::{
     files,
 };
 use anneal_tensor::gas::GAS_VERSION;
-use anyhow::{Context, Result, ensure};
-use tempfile::TempDir;
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
     arguments::JobArguments,
     build,
     failure::{Failure, Outcome},
     host::Host,
+    import::{self, InputFile},
     manifest_override,
+    staging::StagingFolder,
     terminal::Terminal,
 };
 
@@ -51,7 +52,7 @@ pub struct Job {
     inputs: Option<PathBuf>,
     digests: BTreeMap<String, Digest>,
     /// Holds the inputs' file, and goes with the job.
-    folder: TempDir,
+    folder: StagingFolder,
 }
 
 impl Job {
@@ -60,7 +61,25 @@ impl Job {
     /// # Errors
     /// Bad input, with the file and what is wrong with it; or this machine's.
     pub fn load(arguments: &JobArguments, host: &Host, terminal: &Terminal) -> Outcome<Job> {
-        let source = Source::find(arguments)?;
+        Job::load_from(Source::find(arguments)?, arguments, host, terminal)
+    }
+
+    /// The same, to be uploaded: what the manifest names must lie in its folder, unless the owner allows more. A
+    /// manifest may be a stranger's, and name what is nobody's but the owner's.
+    ///
+    /// # Errors
+    /// As for [`Job::load`], and where a file lies elsewhere.
+    pub fn load_to_upload(
+        arguments: &JobArguments,
+        allow_outside: bool,
+        host: &Host,
+        terminal: &Terminal,
+    ) -> Outcome<Job> {
+        let source = Source { stays_inside: !allow_outside, ..Source::find(arguments)? };
+        Job::load_from(source, arguments, host, terminal)
+    }
+
+    fn load_from(source: Source, arguments: &JobArguments, host: &Host, terminal: &Terminal) -> Outcome<Job> {
         let mut manifest = source.manifest()?;
         let strict = source.manifest.is_some();
         manifest_override::apply(&mut manifest, arguments, strict)?;
@@ -68,8 +87,9 @@ impl Job {
         let compiled = compile(host, &component)?;
         let plan = plan(&manifest, &compiled.info)?;
         let files = source.inputs(&manifest, arguments, strict)?;
-        let folder =
-            tempfile::tempdir().context("cannot make a temporary directory").map_err(Failure::host)?;
+        let folder = StagingFolder::make(host)
+            .context("cannot make a folder for the inputs")
+            .map_err(Failure::host)?;
         let imported = inputs::import(files, terminal)?;
         let (inputs, reports, digests) = inputs::keep(imported, folder.path())?;
         let report = JobReport {
@@ -160,6 +180,8 @@ struct Source {
     job: PathBuf,
     is_directory: bool,
     manifest: Option<PathBuf>,
+    /// Whether the manifest may name files of its own folder only.
+    stays_inside: bool,
 }
 
 impl Source {
@@ -172,9 +194,10 @@ impl Source {
         let own = job.join(MANIFEST_NAME);
         let manifest = match &arguments.manifest {
             Some(path) => Some(path.clone()),
-            None => (is_directory && own.is_file()).then_some(own),
+            // Also where it is no file: that is an error, not a job without a manifest.
+            None => (is_directory && own.symlink_metadata().is_ok()).then_some(own),
         };
-        Ok(Source { job, is_directory, manifest })
+        Ok(Source { job, is_directory, manifest, stays_inside: false })
     }
 
     fn manifest(&self) -> Result<Manifest> {
@@ -188,7 +211,10 @@ impl Source {
             path.display(),
             metadata.len()
         );
-        let text = std::fs::read_to_string(path).with_context(context)?;
+        let bytes = files::read_bounded(path, anneal_job::manifest::MANIFEST_BYTES_MAX as u64);
+        let text = String::from_utf8(bytes.with_context(context)?)
+            .map_err(|_| anyhow!("the file is not UTF-8 text"))
+            .with_context(context)?;
         Manifest::parse(&text).with_context(context)
     }
 
@@ -206,31 +232,37 @@ impl Source {
             return Ok(self.job.clone());
         }
         if let Some(component) = &manifest.component {
-            return Ok(self.base().join(component));
+            let path = self.base().join(component);
+            if self.stays_inside {
+                import::inside(&path, &self.base())
+                    .with_context(|| format!("component {}", path.display()))?;
+            }
+            return Ok(path);
         }
         let built = build::build(&self.job)?;
-        terminal.note(format!("built {}", build::describe(&built.report)));
+        let mut told = build::describe(&built.report);
+        told[0].insert_str(0, "built ");
+        terminal.note(told);
         Ok(built.path)
     }
 
-    fn inputs(
-        &self,
-        manifest: &Manifest,
-        arguments: &JobArguments,
-        strict: bool,
-    ) -> Result<Vec<inputs::InputFile>> {
-        let mut files: BTreeMap<String, inputs::InputFile> = manifest
+    fn inputs(&self, manifest: &Manifest, arguments: &JobArguments, strict: bool) -> Result<Vec<InputFile>> {
+        let within = self.stays_inside.then(|| self.base());
+        let mut files: BTreeMap<String, InputFile> = manifest
             .inputs
             .iter()
             .map(|(name, spec)| {
                 let path = self.base().join(&spec.path);
-                (name.clone(), inputs::InputFile { name: name.clone(), path, format: spec.format })
+                let file =
+                    InputFile { name: name.clone(), path, format: spec.format, within: within.clone() };
+                (name.clone(), file)
             })
             .collect();
         for (name, path) in manifest_override::inputs(manifest, arguments, strict)? {
             // A format that the manifest names is the input's, whichever file it comes from.
             let format = files.get(&name).map_or_else(Default::default, |file| file.format);
-            files.insert(name.clone(), inputs::InputFile { name, path, format });
+            // Whoever names it on the command line means it.
+            files.insert(name.clone(), InputFile { name, path, format, within: None });
         }
         Ok(files.into_values().collect())
     }
@@ -289,7 +321,7 @@ impl Job {
             limits: anneal_job::Limits::DEFAULT,
             versions: VERSIONS,
         };
-        let folder = tempfile::tempdir().expect("a directory");
+        let folder = StagingFolder::for_test();
         let manifest = Manifest::default();
         Job {
             report,

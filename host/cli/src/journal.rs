@@ -7,6 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use anneal_job::shown;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -46,7 +47,9 @@ impl Subscriber for Journal {
         event.record(&mut line);
         let level = event.metadata().level();
         // Who closed stderr does not want to hear it.
-        let _ = writeln!(std::io::stderr().lock(), "{level}: {}{}", line.message, line.fields);
+        let words = format!("{level}: {}{}", line.message, line.fields);
+        // An event is a line, whatever a peer has put into its fields.
+        let _ = writeln!(std::io::stderr().lock(), "{}", shown(&words));
     }
 
     fn enter(&self, _: &Id) {}

@@ -1,5 +1,8 @@
 //! The command `anneal`, as a library: the only crate that reads the environment, prints, or exits.
 //!
+//! Exit status: 0 for success; 1 where the job, the check or this machine failed, or the command was interrupted by
+//! SIGINT or SIGTERM, which it ends within a second of ([`interrupt`]); 2 for bad input.
+//!
 //! `main` reads the arguments, runs the command and makes an exit status of what came of it. A command gives
 //! a report or a [`failure::Failure`]; it is told to people on stderr and stdout by [`terminal`], or to
 //! programs as one JSON object.
@@ -15,6 +18,7 @@ mod fake;
 pub mod host;
 pub mod import;
 pub mod inspect;
+pub mod interrupt;
 pub mod job;
 mod journal;
 mod manifest_override;
@@ -24,6 +28,7 @@ pub mod out;
 pub mod policy;
 pub mod progress;
 pub mod run;
+pub mod staging;
 pub mod terminal;
 pub mod toolchain;
 pub mod verify;
@@ -32,8 +37,6 @@ use std::{ffi::OsString, process::ExitCode};
 
 use anneal_job::report::{Envelope, RunReport, VerifyReport};
 use anneal_provider::Wish;
-use anneal_sandbox::StopFlag;
-use anyhow::Context;
 use clap::Parser;
 use serde::Serialize;
 
@@ -42,8 +45,8 @@ use backends::Backend;
 use failure::{Failure, Outcome};
 use host::Host;
 use job::Job;
-use network::{appeal, audit, coordinator, demo, developer, owner, provide, replay, service, setup};
-use terminal::Terminal;
+use network::{appeal, audit, coordinator, demo, developer, fetch, owner, provide, replay, service, setup};
+use terminal::{Lines, Terminal};
 
 /// Runs the command that the arguments name; the first argument is the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -94,7 +97,7 @@ fn dispatch(command: Command) -> ExitCode {
             }
         }),
         Command::Run(arguments) => tell_both("run", arguments.output.json, |terminal| {
-            match Host::here().map_err(Failure::host).and_then(|host| Ok((host, stop_flag()?))) {
+            match Host::here().map_err(Failure::host).and_then(|host| Ok((host, interrupt::stop_flag()))) {
                 Ok((host, stop)) => run::run(&arguments, &host, &stop, terminal),
                 Err(failure) => (None, Some(failure)),
             }
@@ -128,7 +131,7 @@ fn dispatch(command: Command) -> ExitCode {
             developer::retry(&arguments, host, terminal)
         }),
         Command::Fetch(arguments) => on_host("fetch", arguments.job.output.json, |host, terminal| {
-            developer::fetch(&arguments, host, terminal)
+            fetch::fetch(&arguments, host, terminal)
         }),
         Command::Coordinator(arguments) => on_host("coordinator", false, |host, terminal| {
             journal::write();
@@ -150,7 +153,8 @@ fn dispatch(command: Command) -> ExitCode {
         }
         Command::Replay(arguments) => {
             tell_both("replay", arguments.output.json, |terminal| {
-                match Host::here().map_err(Failure::host).and_then(|host| Ok((host, stop_flag()?))) {
+                match Host::here().map_err(Failure::host).and_then(|host| Ok((host, interrupt::stop_flag())))
+                {
                     Ok((host, stop)) => replay::replay(&arguments, &host, &stop, terminal),
                     Err(failure) => (None, Some(failure)),
                 }
@@ -175,18 +179,18 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Resume(arguments) => wish("resume", &arguments, Wish::Run),
         Command::Finish(arguments) => wish("finish", &arguments, Wish::Finish),
         Command::Schema { of } => {
-            Terminal::new(false).print(schema(of));
+            Terminal::new(false).print(&schema(of));
             0
         }
         Command::Drivers => {
             let devices = serde_json::to_string(&backends::drivers_show()).expect("devices are JSON");
-            Terminal::new(false).print(devices);
+            Terminal::new(false).print(&devices);
             0
         }
         Command::SelftestOne { backend, threads } => {
             let request = anneal_sandbox::BackendRequest { backend, threads, ..Default::default() };
             let tested = serde_json::to_string(&devices::test_one(&request)).expect("a test's end is JSON");
-            Terminal::new(false).print(tested);
+            Terminal::new(false).print(&tested);
             0
         }
         Command::Worker => return anneal_sandbox::worker::serve(backends::executor),
@@ -221,20 +225,11 @@ fn wish(command: &str, arguments: &arguments::OfProvider, wish: Wish) -> u8 {
 
 fn verified(arguments: &arguments::Verify, terminal: &Terminal) -> Outcome<VerifyReport> {
     let host = Host::here().map_err(Failure::host)?;
-    let stop = stop_flag()?;
+    let stop = interrupt::stop_flag();
     let job = Job::load(&arguments.job, &host, terminal)?;
     let backends = Backend::to_verify(arguments.hardware_only, arguments.reference, &host);
     let machines = backends.iter().map(|backend| host.machine(backend)).collect();
     verify::verify(&job, machines, &stop, &mut |line| terminal.data(line))
-}
-
-/// Ctrl-C raises it; what runs then ends by itself, and keeps what is finished.
-fn stop_flag() -> Outcome<StopFlag> {
-    let stop = StopFlag::default();
-    let raised = stop.clone();
-    let set = ctrlc::set_handler(move || raised.stop());
-    set.context("cannot listen to Ctrl-C").map_err(Failure::host)?;
-    Ok(stop)
 }
 
 fn schema(of: SchemaOf) -> String {
@@ -267,7 +262,16 @@ fn tell_both<T: Serialize>(
     act: impl FnOnce(&Terminal) -> (Option<T>, Option<Failure>),
 ) -> u8 {
     let terminal = Terminal::new(json);
-    let (report, failure) = act(&terminal);
+    let name = command.to_owned();
+    let interrupted = move |terminal: &Terminal| {
+        let failure = interrupt::failure();
+        terminal.error(&failure);
+        terminal.object::<()>(&envelope(&name, None, Some(&failure)));
+    };
+    let (report, failure) = match interrupt::listen(interrupted, terminal) {
+        Ok(()) => act(&terminal),
+        Err(failure) => (None, Some(failure)),
+    };
     if let Some(failure) = &failure {
         terminal.error(failure);
     }
@@ -291,10 +295,10 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let json = !asked && arguments.iter().any(|argument| argument == "--json");
     let terminal = Terminal::new(json);
     if asked {
-        terminal.print(text);
+        terminal.print(&text);
         return 0;
     }
-    terminal.note(&text);
+    terminal.note(Lines::of_own(&text));
     let words = text.trim().strip_prefix("error: ").unwrap_or(&text).to_owned();
     let command = arguments.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     terminal.object::<()>(&envelope(&command, None, Some(&Failure::bad_input(words))));

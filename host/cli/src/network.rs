@@ -9,6 +9,7 @@ pub mod audit;
 pub mod coordinator;
 pub mod demo;
 pub mod developer;
+pub mod fetch;
 pub mod owner;
 pub mod provide;
 pub mod replay;
@@ -24,38 +25,32 @@ use anneal_api::{Client, ClientError, ClientOptions, CoordinatorUrl, SecretKey};
 use anneal_job::report::ErrorKind;
 use anneal_provider::Folder;
 use anyhow::{Context, anyhow};
-use tokio::signal;
 
 use crate::{
     arguments::Coordinator,
     failure::{Failure, Outcome},
     host::Host,
+    interrupt,
 };
 
-/// Runs something that waits for the network, on this thread.
+/// Runs something that waits for the network, on this thread, until a signal ends it.
 pub fn wait_for<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    serve(async {
+        tokio::select! {
+            result = work => result,
+            () = interrupt::interrupted() => Err(interrupt::failure()),
+        }
+    })
+}
+
+/// As [`wait_for`], for what hears the signals itself.
+pub fn serve<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot wait for the network").map_err(Failure::host)?;
     let result = runtime.block_on(work);
     // Workers that were told to stop are not waited for longer than they take to be killed.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     result
-}
-
-/// Waits for Ctrl-C, or for what a service manager sends.
-async fn stop_signal() -> anyhow::Result<()> {
-    let ctrl_c = async { signal::ctrl_c().await.context("cannot wait for Ctrl-C") };
-    #[cfg(unix)]
-    {
-        use signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        tokio::select! {
-            ended = ctrl_c => ended,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    ctrl_c.await
 }
 
 /// Who this machine's developer is: a key in the data folder, made where it is missing.

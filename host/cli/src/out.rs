@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anneal_job::{Entry, PlannedTask, report::RunReport};
+use anneal_job::{Entry, PlannedTask, report::RunReport, shown_json};
 use anneal_sandbox::{State, files, machine::FILE_BYTES_MAX};
 use anyhow::{Context, Result, bail};
 use cap_std::{ambient_authority, fs::Dir};
@@ -105,8 +105,8 @@ impl OutDirectory {
     /// # Errors
     /// The operating system's.
     pub fn record(&self, report: &RunReport) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(report)?;
-        files::write_whole(&self.folder, REPORT_NAME.as_ref(), &bytes)
+        let text = shown_json(serde_json::to_string_pretty(report)?);
+        files::write_whole(&self.folder, REPORT_NAME.as_ref(), text.as_bytes())
             .with_context(|| format!("cannot write {}", self.path.join(REPORT_NAME).display()))
     }
 

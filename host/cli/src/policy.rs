@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anneal_job::manifest::nearest;
+use anneal_job::{manifest::nearest, shown_name};
 use anneal_policy::{
     Decided, History, Moment, Policy, Readings, file::POLICY_BYTES_MAX, outline, picture, preset::PRESETS,
     schedule, simulate::Summary,
@@ -27,7 +27,7 @@ use crate::{
     backends::Backend,
     failure::{Failure, Outcome},
     host::Host,
-    terminal::{Terminal, table},
+    terminal::{Lines, Terminal, table},
 };
 
 /// The policy of this machine's provider, in its folder.
@@ -46,6 +46,8 @@ pub struct CheckReport {
     pub devices: Vec<Outlined>,
     /// Names under `[devices]` that no device of this machine has.
     pub unknown_devices: Vec<String>,
+    /// Limits that can hardly be meant, in words.
+    pub doubts: Vec<String>,
 }
 
 /// A policy's rules on a device.
@@ -141,16 +143,19 @@ pub fn check(path: &Path, host: &Host, terminal: &Terminal) -> Outcome<CheckRepo
     let devices: Vec<Outlined> = outlined.collect();
     let is_here = |name: &&String| devices.iter().any(|outlined| outlined.device == **name);
     let unknown_devices = policy.devices.keys().filter(|name| !is_here(name)).cloned().collect();
-    let report = CheckReport { policy: path.to_owned(), devices, unknown_devices };
+    let doubts = policy.doubts(jiff::Timestamp::now()).iter().map(ToString::to_string).collect();
+    let report = CheckReport { policy: path.to_owned(), devices, unknown_devices, doubts };
     terminal.data(format!("{} is a policy. On this machine:", path.display()));
     for Outlined { device, rules } in &report.devices {
-        terminal.data(format!("\n{device}"));
+        terminal.data(vec![String::new(), device.clone()]);
         rules.iter().for_each(|rule| terminal.data(format!("  {rule}")));
     }
     for name in &report.unknown_devices {
+        let name = shown_name(name);
         terminal
-            .warn(format!("no device here is called {name:?}, as `[devices]` says; see `anneal devices`"));
+            .warn(format!("no device here is called \"{name}\", as `[devices]` says; see `anneal devices`"));
     }
+    report.doubts.iter().for_each(|doubt| terminal.warn(doubt.as_str()));
     Ok(report)
 }
 
@@ -184,8 +189,10 @@ pub fn explain(path: Option<&Path>, host: &Host, terminal: &Terminal) -> Outcome
         devices.push(Explained { device, decided, words, readings, missing: reading.missing });
     }
     for explained in &devices {
-        let indented: Vec<String> = explained.words.lines().map(|line| format!("  {line}")).collect();
-        terminal.data(format!("{}\n{}\n", explained.device, indented.join("\n")));
+        let mut lines = vec![explained.device.clone()];
+        lines.extend(explained.words.lines().map(|line| format!("  {line}")));
+        lines.push(String::new());
+        terminal.data(lines);
         let rows = sensors::rows(&explained.readings, &explained.missing);
         terminal.data(table(&["  SENSOR", "READS", "BECAUSE"], &rows));
         terminal.data("");
@@ -216,7 +223,7 @@ pub fn simulate(arguments: &Simulate, terminal: &Terminal) -> Outcome<SimulateRe
     fs::write(out, picture(&policy, &simulation))
         .with_context(|| format!("cannot write {}", out.display()))
         .map_err(Failure::host)?;
-    terminal.data(simulation.summary.to_string());
+    terminal.data(Lines::of_own(&simulation.summary.to_string()));
     if simulation.rows_left_out > 0 {
         terminal.warn(format!(
             "the last {} rows were left out: a simulation is of a month at most",
@@ -264,7 +271,7 @@ pub fn preset(
             "there is no time zone {zone:?}; they are called like Europe/Berlin: https://nodatime.org/TimeZones"
         )));
     }
-    terminal.data(preset.text(zone.unwrap_or(&host.zone)));
+    terminal.data(Lines::of_own(&preset.text(zone.unwrap_or(&host.zone))));
     Ok(PresetReport { preset: Some(name.to_owned()) })
 }
 

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_job::{Entry, Metric, PlannedTask};
+use anneal_job::{Entry, Metric, PlannedTask, shown_name};
 use anneal_sandbox::{Event, Observer, StopFlag};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::terminal::Terminal;
+use crate::terminal::{Lines, Terminal};
 
 /// Metrics of one name are shown at most this often; the report has them all.
 const METRIC_PAUSE: Duration = Duration::from_millis(200);
@@ -70,10 +70,11 @@ impl Progress {
     }
 
     /// A line that stays.
-    pub fn line(&self, text: &str) {
+    pub fn line(&self, text: impl Into<Lines>) {
+        let lines = text.into();
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.terminal.note(text)),
-            None => self.terminal.note(text),
+            Some(bar) => bar.suspend(|| self.terminal.note(lines)),
+            None => self.terminal.note(lines),
         }
     }
 
@@ -98,7 +99,8 @@ impl Progress {
 
     fn show(&self, metric: &Metric) {
         let value = number(metric.value);
-        self.line(&format!("{}  step {:<6} {} {value}", self.task, metric.step, metric.name));
+        let name = shown_name(&metric.name);
+        self.line(format!("{}  step {:<6} {name} {value}", self.task, metric.step));
     }
 
     fn progress(&mut self, done: u64, total: u64) {
@@ -109,7 +111,7 @@ impl Progress {
             }
             None if self.progress_shown.elapsed() >= PROGRESS_PAUSE => {
                 self.progress_shown = Instant::now();
-                self.line(&format!("{}  {done} of {total}", self.task));
+                self.line(format!("{}  {done} of {total}", self.task));
             }
             None => {}
         }
@@ -123,7 +125,7 @@ impl Observer for Progress {
             Event::Metric(metric) => self.metric(metric),
             // What a guest was doing when it was stopped from outside is nobody's question.
             Event::Log { .. } if self.stop.is_stopped() => {}
-            Event::Log { line } => self.line(&format!("{}  | {}", self.task, line.replace('\n', "\n  | "))),
+            Event::Log { line } => self.line(Lines::of_other(&format!("{}  | {line}", self.task))),
             Event::Step { steps } => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(format!("{steps} steps"));

@@ -12,6 +12,7 @@ use std::{
 use anneal_job::{
     Completed, Digest, FailureCode, FaultCode, Outcome as TaskOutcome, PlannedTask, job_result,
     report::{DeviceReport, ErrorKind, RunReport, TaskReport},
+    shown_name,
 };
 use anneal_sandbox::{Machine, StopFlag};
 use anyhow::{Context, anyhow};
@@ -192,7 +193,7 @@ impl Run {
         let name = progress::describe(planned, self.report.tasks_planned);
         let Completed { result, state, metrics, gas, steps } = completed(outcome, &name)?;
         let seconds = start.elapsed().as_secs_f64();
-        progress.line(&format!(
+        progress.line(format!(
             "{name}  done in {seconds:.1} s, {steps} steps, result {}",
             &result.to_string()[..12]
         ));
@@ -275,20 +276,20 @@ fn add(report: &mut RunReport, task: TaskReport) {
 }
 
 /// What a person is told at the end.
-fn describe(report: &RunReport) -> String {
+fn describe(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(result) = &report.result {
         lines.push(format!("result      {result}"));
     }
     for (name, value) in &report.metrics {
-        lines.push(format!("{name:<11} {}", progress::number(*value)));
+        lines.push(format!("{:<11} {}", shown_name(name), progress::number(*value)));
     }
     if let Some(out) = &report.out {
         lines.push(format!("out         {out}"));
     }
     lines.push(format!("gas         {:.3e} in {} tasks", report.gas as f64, report.tasks.len()));
     lines.push(format!("time        {:.1} s on {}", report.seconds, report.device.name));
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]

@@ -1,11 +1,58 @@
 //! The only place that writes to stdout and stderr: data goes to the first, words for people to the second.
+//!
+//! What a guest, a coordinator or a file has named is part of many of these words. So a line is written by
+//! [`shown`], in which nothing steers a terminal, and a text is a line until its writer says where lines end
+//! ([`Lines`]): a name with a line's end in it forges none.
 
 use std::io::{IsTerminal, Write};
 
-use anneal_job::report::Envelope;
+use anneal_job::{report::Envelope, shown, shown_json};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
+
+/// Lines to be written. A text becomes one line, whatever is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines(Vec<String>);
+
+impl Lines {
+    /// A text of our own that is laid out in lines: nothing that a stranger named may be in it.
+    pub fn of_own(text: &str) -> Lines {
+        Lines(text.lines().map(str::to_owned).collect())
+    }
+
+    /// A text of several lines that is somebody else's: the first line, and the others marked as its continuation,
+    /// so that none of them passes for ours.
+    pub fn of_other(text: &str) -> Lines {
+        let text = text.replace('\t', "    ");
+        let mut lines = text.split('\n');
+        let first = lines.next().unwrap_or_default().to_owned();
+        Lines(std::iter::once(first).chain(lines.map(|line| format!("  | {line}"))).collect())
+    }
+
+    /// What is written, a line each.
+    pub fn shown(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        self.0.iter().map(|line| shown(line))
+    }
+}
+
+impl From<String> for Lines {
+    fn from(line: String) -> Lines {
+        Lines(vec![line])
+    }
+}
+
+impl From<&str> for Lines {
+    fn from(line: &str) -> Lines {
+        Lines(vec![line.to_owned()])
+    }
+}
+
+impl From<Vec<String>> for Lines {
+    fn from(lines: Vec<String>) -> Lines {
+        Lines(lines)
+    }
+}
 
 /// How this command talks.
 #[derive(Clone, Copy, Debug)]
@@ -30,20 +77,20 @@ impl Terminal {
     }
 
     /// Data for people; with `--json` the object says it instead.
-    pub fn data(&self, text: impl AsRef<str>) {
+    pub fn data(&self, lines: impl Into<Lines>) {
         if !self.json {
-            write(&mut std::io::stdout().lock(), text.as_ref());
+            write(&mut std::io::stdout().lock(), "", &lines.into());
         }
     }
 
-    /// Data as it is, whatever the mode: help texts, schemas.
-    pub fn print(&self, text: impl AsRef<str>) {
-        write(&mut std::io::stdout().lock(), text.as_ref());
+    /// Data as it is, whatever the mode: our own help texts and schemas.
+    pub fn print(&self, text: &str) {
+        print(&mut std::io::stdout().lock(), text);
     }
 
-    /// A line for people who watch.
-    pub fn note(&self, text: impl AsRef<str>) {
-        write(&mut std::io::stderr().lock(), text.as_ref());
+    /// Lines for people who watch.
+    pub fn note(&self, lines: impl Into<Lines>) {
+        write(&mut std::io::stderr().lock(), "", &lines.into());
     }
 
     /// Whether there is a person to ask.
@@ -57,7 +104,7 @@ impl Terminal {
     /// Where the person is gone.
     pub fn ask(&self, question: &str) -> Outcome<String> {
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{question}: ");
+        let _ = write!(stderr, "{}: ", shown(question));
         let _ = stderr.flush();
         let mut answer = String::new();
         match std::io::stdin().read_line(&mut answer).map_err(Failure::host)? {
@@ -75,7 +122,7 @@ impl Terminal {
             return Err(Failure::bad_input(format!("{question} There is nobody to ask: say --yes")));
         }
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{question} [y/N] ");
+        let _ = write!(stderr, "{} [y/N] ", shown(question));
         let _ = stderr.flush();
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map_err(Failure::host)?;
@@ -83,15 +130,15 @@ impl Terminal {
     }
 
     /// A line for people about something that looks wrong but is none of our errors.
-    pub fn warn(&self, text: impl AsRef<str>) {
-        let label = self.paint("warning:", "33");
-        self.note(format!("{label} {}", text.as_ref()));
+    pub fn warn(&self, line: impl Into<Lines>) {
+        let label = self.paint("warning: ", "33");
+        write(&mut std::io::stderr().lock(), &label, &line.into());
     }
 
     /// The error a command ends with.
     pub fn error(&self, failure: &Failure) {
-        let label = self.paint("error:", "31;1");
-        self.note(format!("{label} {failure}"));
+        let label = self.paint("error: ", "31;1");
+        write(&mut std::io::stderr().lock(), &label, &Lines::of_other(&failure.to_string()));
     }
 
     /// The command's object, where `--json` asks for it.
@@ -99,7 +146,7 @@ impl Terminal {
         if self.json {
             let text =
                 serde_json::to_string_pretty(envelope).expect("a report holds nothing that JSON cannot");
-            self.print(text);
+            self.print(&shown_json(text));
         }
     }
 
@@ -108,26 +155,58 @@ impl Terminal {
     }
 }
 
-/// Writes a line; a closed pipe is the reader's choice, not our error.
-fn write(stream: &mut dyn Write, text: &str) {
+/// Writes lines after a label of ours; a closed pipe is the reader's choice, not our error.
+fn write(stream: &mut dyn Write, label: &str, lines: &Lines) {
+    let lines: Vec<_> = lines.shown().collect();
+    print(stream, &format!("{label}{}", lines.join("\n")));
+}
+
+fn print(stream: &mut dyn Write, text: &str) {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let _ = writeln!(stream, "{text}");
     let _ = stream.flush();
 }
 
-/// Rows under headings, columns as wide as they need.
-pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
-    for row in rows {
+/// Rows under headings, columns as wide as they need; a line each.
+pub fn table(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let headings = headings.iter().map(|&heading| heading.to_owned()).collect();
+    let shown_row = |row: &Vec<String>| row.iter().map(|cell| shown(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(headings).chain(rows.iter().map(shown_row)).collect();
+    let mut widths = vec![0; rows.iter().map(Vec::len).max().unwrap_or(0)];
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |cells: &[String]| {
+    let line = |cells: &Vec<String>| {
         let padded: Vec<String> =
             cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
-    let headings: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
-    std::iter::once(line(&headings)).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_a_line_until_its_writer_says_where_lines_end() {
+        let written = |lines: Lines| {
+            let mut bytes = Vec::new();
+            write(&mut bytes, "error: ", &lines);
+            String::from_utf8(bytes).expect("text")
+        };
+        let hostile = "\u{1b}[31mred\nresult 00";
+        assert_eq!(written(hostile.into()), "error: \\u{1b}[31mred\\nresult 00\n");
+        assert_eq!(written(Lines::of_other(hostile)), "error: \\u{1b}[31mred\n  | result 00\n");
+        assert_eq!(written(vec!["a".to_owned(), hostile.to_owned()].into()).lines().count(), 2);
+        assert_eq!(written(Lines::of_own("a\nb\n")), "error: a\nb\n");
+    }
+
+    #[test]
+    fn cells_are_shown_and_columns_stay_straight() {
+        let lines = table(&["A", "B"], &[vec!["x\ny".to_owned(), "1".to_owned()], vec!["z".to_owned()]]);
+        assert_eq!(lines, ["A     B", "x\\ny  1", "z"]);
+    }
 }

@@ -1,9 +1,10 @@
-// The coordinator's page. Everything shown comes from the same requests that programs use, and is put in as text.
+// The coordinator's page. Everything shown comes from the same requests that programs use, and is put in as
+// text, through `shown`.
 "use strict";
 
 const content = document.getElementById("content");
 const status = document.getElementById("status");
-let shown = 0;
+let turn = 0;
 
 // The token of a link goes out of the address at once, so that it is not copied along with it.
 const given = location.hash.match(/^#token=([0-9a-f.]+)(?:&page=(\/.*))?$/);
@@ -24,13 +25,14 @@ async function ask(path) {
 
 function make(name, attributes, ...children) {
   const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) element.setAttribute(key, value);
-  element.append(...children.filter(child => child !== null && child !== undefined));
+  for (const [key, value] of Object.entries(attributes || {})) element.setAttribute(key, shown(value));
+  const there = children.filter(child => child !== null && child !== undefined);
+  element.append(...there.map(child => child instanceof Node ? child : shown(child)));
   return element;
 }
 
-const time = ms => ms ? new Date(ms).toLocaleString() : "–";
-const number = value => Number(value).toLocaleString();
+const time = ms => ms ? local(new Date(ms).toLocaleString()) : "–";
+const number = value => local(Number(value).toLocaleString());
 const bytes = value => value >= 2 ** 30 ? `${(value / 2 ** 30).toFixed(1)} GiB` : `${(value / 2 ** 20).toFixed(0)} MiB`;
 const id = value => make("span", { class: "id", title: value }, value.slice(0, 12));
 
@@ -61,7 +63,7 @@ async function jobs() {
   const { jobs } = await ask("/v1/jobs");
   const own = sessionStorage.getItem("token") !== null;
   const rows = jobs.map(job => [
-    make("a", { href: `#/job/${job.id}` }, job.name), state(job.state),
+    make("a", { href: `#/job/${job.id}` }, named(job.name)), state(job.state),
     make("span", {}, make("progress", { max: job.tasks, value: job.tasks_done, "aria-label": "tasks done" }), ` ${job.tasks_done} of ${job.tasks}`),
     `${number(job.spent)} of at most ${number(job.cap)}`, time(job.submitted),
   ]);
@@ -73,13 +75,18 @@ async function jobs() {
   ];
 }
 
+// More curves than a person compares.
+const CURVES_MAX = 48;
+
 function curves(tasks) {
   const series = new Map();
   for (const task of tasks) for (const metric of task.verdict?.metrics || []) {
     if (!series.has(metric.name)) series.set(metric.name, []);
     series.get(metric.name).push(metric.value);
   }
-  return [...series].map(([name, values]) => curve(name, values));
+  const drawn = [...series].slice(0, CURVES_MAX).map(([name, values]) => curve(name, values));
+  const left = series.size - drawn.length;
+  return left > 0 ? [...drawn, make("p", { class: "quiet" }, `${number(left)} more metrics are not drawn.`)] : drawn;
 }
 
 function attempt(attempt) {
@@ -87,7 +94,7 @@ function attempt(attempt) {
 }
 
 function finding(fault) {
-  const where = fault.finding === "operation" ? `step ${fault.step}, operation ${fault.operation} (${fault.name})`
+  const where = fault.finding === "operation" ? `step ${fault.step}, operation ${fault.operation} (${fault.name.slice(0, 64)})`
     : fault.finding === "commit" ? `step ${fault.step}` : "";
   return make("p", { class: "bad" }, `attempt ${fault.attempt.slice(0, 12)}: ${fault.finding} ${where}`,
     fault.expected ? make("span", { class: "id" }, ` expected ${fault.expected.slice(0, 16)}, found ${fault.found.slice(0, 16)}`) : null);
@@ -107,8 +114,8 @@ async function job(name, query) {
       ...task.verdict.faults.map(finding)) : "–",
   ]);
   const nodes = [
-    make("h2", {}, summary.name), make("p", {}, state(summary.state), ` ${summary.tasks_done} of ${summary.tasks} tasks`),
-    view.reason ? make("p", { class: "bad" }, view.reason) : null,
+    make("h2", {}, named(summary.name)), make("p", {}, state(summary.state), ` ${summary.tasks_done} of ${summary.tasks} tasks`),
+    view.reason ? make("p", { class: "bad" }, make("bdi", {}, view.reason)) : null,
     facts([["Id", make("code", {}, summary.id)], ["Submitted", time(summary.submitted)], ["Ended", time(summary.ended)],
       ["Credits", `${number(summary.spent)} of at most ${number(summary.cap)}`],
       ...(view.end ? [["Result", make("code", {}, view.end.result)]] : [])]),
@@ -121,10 +128,10 @@ async function job(name, query) {
 async function providers(only) {
   const found = only ? [await ask(`/v1/providers/${only}`)] : (await ask("/v1/providers")).providers;
   const rows = found.map(provider => [
-    make("span", {}, make("a", { href: `#/provider/${provider.identity}` }, provider.name || "no name"), " ", id(provider.identity)),
-    provider.paused ? make("span", { class: "bad" }, provider.paused) : make("span", { class: "good" }, "takes leases"),
+    make("span", {}, make("a", { href: `#/provider/${provider.identity}` }, named(provider.name || "no name")), " ", id(provider.identity)),
+    provider.paused ? make("span", { class: "bad" }, make("bdi", {}, provider.paused)) : make("span", { class: "good" }, "takes leases"),
     make("span", {}, ...provider.devices.map(device =>
-      make("div", {}, `${device.name || device.class}: ${device.class}, ${bytes(device.memory_bytes)}, ${number(Math.round(device.speed_gas_per_second / 1e6))} Mgas/s${device.software ? ", software" : ""}`))),
+      make("div", {}, named(device.name || device.class), `: ${device.class}, ${bytes(device.memory_bytes)}, ${number(Math.round(device.speed_gas_per_second / 1e6))} Mgas/s${device.software ? ", software" : ""}`))),
     `${number(provider.valid)} valid, ${number(provider.faulted)} faulted`, number(Math.round(provider.gas_verified / 1e9)), time(provider.seen),
   ]);
   const columns = [["Provider"], ["State"], ["Devices"], ["Results"], ["Verified Ggas", "number"], ["Seen"]];
@@ -137,7 +144,7 @@ async function log() {
   const head = page.heads[page.heads.length - 1];
   const rows = page.entries.slice().reverse().map(entry => {
     const { event, at, ...rest } = JSON.parse(entry.event);
-    return [number(entry.sequence), time(entry.at), event, make("code", {}, JSON.stringify(rest).slice(0, 400)), id(entry.hash)];
+    return [number(entry.sequence), time(entry.at), event, make("code", {}, make("bdi", {}, JSON.stringify(rest).slice(0, 400))), id(entry.hash)];
   });
   return [
     make("h2", {}, "Log"),
@@ -169,24 +176,24 @@ function pick(route) {
 
 // Shows a page and keeps it fresh: a job by waiting for its news, the others now and then.
 async function show() {
-  const mine = ++shown, route = location.hash.slice(1) || "/jobs", draw = pick(route);
+  const mine = ++turn, route = location.hash.slice(1) || "/jobs", draw = pick(route);
   for (const link of document.querySelectorAll("nav a")) {
     const here = route.startsWith(link.hash.slice(1).replace(/s$/, ""));
     here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
   let query = "";
-  while (mine === shown) {
+  while (mine === turn) {
     let pause = 5000;
     try {
       const { nodes, revision } = await draw(query);
-      if (mine !== shown) return;
+      if (mine !== turn) return;
       content.replaceChildren(...nodes.filter(Boolean));
       status.textContent = "";
       if (revision === null) return;
       if (revision !== undefined) { query = `?revision=${revision}&wait_ms=25000`; pause = 200; }
     } catch (error) {
-      if (mine !== shown) return;
-      status.textContent = `${error.message}. Trying again.`;
+      if (mine !== turn) return;
+      status.textContent = `${shown(error.message)}. Trying again.`;
       if (content.textContent.startsWith("Loading")) content.replaceChildren();
     }
     await new Promise(done => setTimeout(done, pause));

@@ -14,6 +14,7 @@ pub mod plan;
 mod receipt;
 mod redundancy;
 pub mod report;
+mod shown;
 mod task;
 mod time;
 
@@ -29,5 +30,6 @@ pub use outcome::{
 pub use plan::{PlanSpec, PlannedTask, job_result};
 pub use receipt::{Blob, CommitmentFields, Receipt, ReceiptOutcome, trace_root};
 pub use redundancy::{REDUNDANCY_MAX, Redundancy, RedundancyError};
+pub use shown::{SHOWN_NAME_CHARACTERS_MAX, SHOWN_SCRIPT, shown, shown_json, shown_name};
 pub use task::{Entry, ParameterValue, Place, Task, TaskId, Versions};
 pub use time::{Span, Timestamp};

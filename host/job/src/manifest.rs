@@ -143,21 +143,21 @@ impl Manifest {
             manifest.redundancy = redundancy(&field)?;
         }
         if let Some(field) = root.get("plan") {
-            manifest.plan = Some(plan::parse(&field.section(file::PLAN_KEYS, "[plan]\nkind = \"train\"")?)?);
+            manifest.plan = Some(plan::parse(&field.section(file::PLAN_KEYS, "plan.kind = \"train\"")?)?);
         }
         if let Some(field) = root.get("inputs") {
-            manifest.inputs = inputs(&field.open_section("[inputs]\ndigits = \"digits.csv\"")?)?;
+            manifest.inputs = inputs(&field.open_section("inputs.digits = \"digits.csv\"")?)?;
         }
         if let Some(field) = root.get("parameters") {
-            let section = field.open_section("[parameters]\nlearning-rate = 0.1")?;
+            let section = field.open_section("parameters.learning-rate = 0.1")?;
             manifest.parameters = parameters(&section)?;
         }
         if let Some(field) = root.get("limits") {
             manifest.limits =
-                limits::parse(&field.section(file::LIMITS_KEYS, "[limits]\nmemory = \"64 MiB\"")?)?;
+                limits::parse(&field.section(file::LIMITS_KEYS, "limits.memory = \"64 MiB\"")?)?;
         }
         if let Some(field) = root.get("requirements") {
-            let section = field.section(file::REQUIREMENTS_KEYS, "[requirements]\nbackend = \"cpu\"")?;
+            let section = field.section(file::REQUIREMENTS_KEYS, "requirements.backend = \"cpu\"")?;
             manifest.requirements = requirements(&section)?;
         }
         Ok(manifest)

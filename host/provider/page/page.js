@@ -1,4 +1,4 @@
-// The owner's page. Everything shown comes from one request that repeats, and is put in as text.
+// The owner's page. Everything shown comes from one request that repeats, and is put in as text, through `shown`.
 "use strict";
 
 const content = document.getElementById("content");
@@ -6,9 +6,9 @@ const wishLine = document.getElementById("wish");
 const trouble = document.getElementById("trouble");
 const buttons = [...document.querySelectorAll("[data-wish]")];
 const EVERY_MS = 2000;
-let shown = "";
+let drawn = "";
 
-// The token of the link stays in the address, which is the owner's bookmark, and goes nowhere else.
+// The token of the link stays in the address and goes nowhere else; it is good until the provider ends.
 const token = (location.hash.match(/^#token=([0-9a-f]+)$/) || [])[1] || sessionStorage.getItem("token");
 if (token) sessionStorage.setItem("token", token);
 
@@ -22,12 +22,13 @@ async function ask(path, body) {
 
 function make(name, attributes, ...children) {
   const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) element.setAttribute(key, value);
-  element.append(...children.filter(child => child !== null && child !== undefined));
+  for (const [key, value] of Object.entries(attributes || {})) element.setAttribute(key, shown(value));
+  const there = children.filter(child => child !== null && child !== undefined);
+  element.append(...there.map(child => child instanceof Node ? child : shown(child)));
   return element;
 }
 
-const number = value => Number(value).toLocaleString();
+const number = value => local(Number(value).toLocaleString());
 
 const WISHES = {
   run: "Takes work.",
@@ -49,7 +50,7 @@ const WAITS = {
 };
 
 function device(number, device, wish) {
-  const parts = [make("h3", {}, device.name || `device ${number}`)];
+  const parts = [make("h3", {}, named(device.name || `device ${number}`))];
   if (device.work) {
     parts.push(make("p", { class: "busy" }, `▶ ${where(device.work)}`));
     const [done, total] = device.work.progress || [0, 0];
@@ -65,7 +66,7 @@ function device(number, device, wish) {
     const { doing, reasons, duty } = device.limits;
     const share = duty === null || duty === undefined ? "" : `, at ${Math.round(duty * 100)} % of the time`;
     parts.push(make("p", {}, `Limits: ${doing}${share}`));
-    if (reasons.length) parts.push(make("ul", {}, ...reasons.map(reason => make("li", {}, reason))));
+    if (reasons.length) parts.push(make("ul", {}, ...reasons.map(reason => make("li", {}, make("bdi", {}, reason)))));
   }
   return make("div", { class: "device" }, ...parts);
 }
@@ -77,15 +78,15 @@ function fact(name, value, kind) {
 function coordinator(status, wish) {
   const devices = Object.entries(status.devices);
   return make("section", {},
-    make("h2", {}, status.coordinator),
-    status.trouble ? make("p", { class: "bad" }, `Trouble: ${status.trouble}`) : null,
+    make("h2", {}, make("bdi", {}, status.coordinator)),
+    status.trouble ? make("p", { class: "bad" }, "Trouble: ", make("bdi", {}, status.trouble)) : null,
     make("dl", { class: "facts" },
       fact("Finished", number(status.finished)), fact("Wait for a verdict", number(status.waiting)),
       fact("Gas", number(status.gas)), fact("Failed here", number(status.faults), status.faults ? "bad" : "")),
     make("div", { class: "devices" }, ...devices.map(([number, known]) => device(number, known, wish))),
     make("h3", {}, "What happened last"),
     status.lines.length
-      ? make("ol", { class: "lines" }, ...status.lines.slice(-12).reverse().map(line => make("li", {}, line)))
+      ? make("ol", { class: "lines" }, ...status.lines.slice(-12).reverse().map(line => make("li", {}, make("bdi", {}, line))))
       : make("p", { class: "quiet" }, "Nothing yet."),
     make("p", { class: "quiet" }, "This provider is ", make("code", {}, status.identity || "not enrolled yet"), "."));
 }
@@ -93,8 +94,8 @@ function coordinator(status, wish) {
 function show(status) {
   trouble.textContent = "";
   const text = JSON.stringify(status);
-  if (text === shown) return;
-  shown = text;
+  if (text === drawn) return;
+  drawn = text;
   const words = WISHES[status.wish];
   if (wishLine.textContent !== words) wishLine.textContent = words;
   for (const button of buttons) {
@@ -108,10 +109,10 @@ function show(status) {
 }
 
 function fail(error) {
-  shown = "";
+  drawn = "";
   for (const button of buttons) button.disabled = true;
   const gone = error instanceof TypeError;
-  trouble.textContent = gone ? "The provider does not answer: it may have ended." : error.message;
+  trouble.textContent = gone ? "The provider does not answer: it may have ended." : shown(error.message);
 }
 
 async function refresh() {

@@ -5,7 +5,6 @@ use std::{
     io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -17,12 +16,11 @@ use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
     time::timeout,
 };
 
 use crate::{
-    exchange::{self, CONNECTIONS_MAX, Refusal, STATUS, WISH, WishRequest},
+    exchange::{self, Refusal, STATUS, WISH, WishRequest},
     owner::{Owner, OwnerStatus},
     status::Wish,
 };
@@ -34,8 +32,6 @@ const SOCKET_PATH_BYTES_MAX: usize = 100;
 const STATUS_BYTES_MAX: usize = 8 << 20;
 /// A provider that runs answers at once.
 const REPLY_TIME: Duration = Duration::from_secs(10);
-/// After an error of the listener.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a provider cannot be asked.
 #[derive(Debug, Error)]
@@ -115,27 +111,11 @@ pub fn listen(folder: &Path) -> Result<UnixListener, ControlError> {
 
 /// Answers on the socket, for ever.
 pub async fn serve(listener: UnixListener, owner: Owner) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let answer = Arc::new(move |request| {
+    let answer = move |request| {
         let owner = owner.clone();
         async move { exchange::answer(&owner, request).await }
-    });
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let answer = Arc::clone(&answer);
-                tokio::spawn(async move {
-                    exchange::serve(TokioIo::new(stream), answer).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control socket takes no connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    };
+    exchange::serve(listener, answer).await;
 }
 
 /// How the provider of a folder does.

@@ -9,7 +9,7 @@ use std::{
 
 use anneal_api::random_bytes;
 use anneal_sandbox::files;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -18,9 +18,6 @@ use crate::{
     status::{Status, StatusBoard, Wish},
 };
 
-/// Whoever knows what is in it may use the page.
-const TOKEN: &str = "page-token";
-const TOKEN_BYTES_MAX: u64 = 256;
 /// It is there while the owner wants no work.
 const PAUSED: &str = "paused";
 
@@ -49,6 +46,8 @@ struct Inner {
     folder: PathBuf,
     dir: Dir,
     version: String,
+    /// Whoever knows it may use the page. It is this process's alone and written nowhere: a link that somebody kept,
+    /// or got out of the owner's browser by waiting on the page's port, opens nothing later.
     token: String,
     page: Mutex<Option<String>>,
     boards: Mutex<Vec<StatusBoard>>,
@@ -63,7 +62,7 @@ impl Owner {
     pub fn open(folder: &Path, version: &str) -> Result<Owner, FolderError> {
         let failed = |source| FolderError { path: folder.to_owned(), source };
         let dir = files::private_folder(folder).map_err(failed)?;
-        let token = token(&dir).map_err(failed)?;
+        let token = hex::encode(random_bytes::<32>().map_err(|error| failed(io::Error::other(error)))?);
         let wish = if dir.exists(PAUSED) { Wish::Pause } else { Wish::Run };
         Ok(Owner(Arc::new(Inner {
             folder: folder.to_owned(),
@@ -143,24 +142,6 @@ impl Owner {
     }
 }
 
-/// The token of the page, made where it is missing: a bookmark outlives this process.
-fn token(dir: &Dir) -> io::Result<String> {
-    if dir.exists(TOKEN) {
-        let bytes = files::read_bounded_in(dir, TOKEN.as_ref(), TOKEN_BYTES_MAX);
-        let text = String::from_utf8(bytes.map_err(io::Error::other)?).unwrap_or_default();
-        let text = text.trim();
-        if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(text.to_owned());
-        }
-        dir.remove_file(TOKEN)?;
-    }
-    let token = hex::encode(random_bytes::<32>().map_err(io::Error::other)?);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    io::Write::write_all(&mut dir.open_with(TOKEN, &options)?, token.as_bytes())?;
-    Ok(token)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,15 +173,14 @@ mod tests {
         owner.wish(Wish::Leave).expect("nothing to write");
         owner.wish(Wish::Run).expect("written");
         assert_eq!(owner.status().wish, Wish::Leave);
-        assert_eq!(owner.token(), open().token());
     }
 
     #[test]
-    fn a_damaged_token_is_made_again() {
+    fn each_start_has_a_token_of_its_own_and_writes_it_nowhere() {
         let folder = private();
-        let before = Owner::open(folder.path(), "0").expect("a folder").token().to_owned();
-        std::fs::write(folder.path().join(TOKEN), b"abc").expect("written");
-        let after = Owner::open(folder.path(), "0").expect("a folder").token().to_owned();
-        assert!(before.len() == 64 && after.len() == 64 && before != after);
+        let open = || Owner::open(folder.path(), "0").expect("a folder");
+        let tokens = [open().token().to_owned(), open().token().to_owned()];
+        assert!(tokens.iter().all(|token| token.len() == 64) && tokens[0] != tokens[1]);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

@@ -2,82 +2,53 @@
 //!
 //! Every program of this machine and every site in its browsers can reach a loopback port. So a request must
 //! name this very host, against names that are rebound to loopback, and all but the files wants the token that
-//! only the folder's owner can read. The token is in a header of ours, which no other site may send.
+//! only the folder's owner can ask for (`anneal status`). The token is in a header of ours, which no other site may
+//! send.
+//!
+//! Another user of the machine can wait on a port while nothing of ours is there, and be taken for the page. So the
+//! port is another at each start, unless the owner wants one, and the token is new at each start: what such a
+//! program is told opens nothing.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr};
 
-use anneal_job::Digest;
+use anneal_job::{Digest, SHOWN_SCRIPT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
 use crate::{
-    exchange::{self, CONNECTIONS_MAX, Reply, refuse, with_type},
+    exchange::{self, Reply, refuse, with_type},
     owner::Owner,
 };
-
-/// Where the page is where nothing else is said and the port is free.
-pub const PORT: u16 = 4280;
 
 /// Nothing but our own files, no frames, no forms that lead elsewhere.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                               img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// After an error of the listener.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
+    ("/shown.js", "text/javascript; charset=utf-8", SHOWN_SCRIPT),
     ("/page.js", "text/javascript; charset=utf-8", include_str!("../page/page.js")),
     ("/page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
 ];
 
-/// Opens the page: on loopback, at this port, or at any where `None` and the usual one is taken. It is answered
-/// once it is served.
+/// Opens the page: on loopback, at this port, or at one that is chosen anew. It is answered once it is served.
 ///
 /// # Errors
 /// Where the port is taken.
 pub async fn open(port: Option<u16>, owner: &Owner) -> io::Result<TcpListener> {
-    let listener = listen(port).await?;
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)))).await?;
     owner.set_page(listener.local_addr()?);
     Ok(listener)
-}
-
-async fn listen(port: Option<u16>) -> io::Result<TcpListener> {
-    let at = |port: u16| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)));
-    match port {
-        Some(port) => at(port).await,
-        None => match at(PORT).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => at(0).await,
-            listener => listener,
-        },
-    }
 }
 
 /// Serves the page, for ever.
 pub async fn serve(listener: TcpListener, owner: Owner) {
     let Ok(address) = listener.local_addr() else { return };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let answer = Arc::new(move |request| {
+    let answer = move |request| {
         let owner = owner.clone();
         async move { answer(&owner, address, request).await }
-    });
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let answer = Arc::clone(&answer);
-                tokio::spawn(async move {
-                    exchange::serve(TokioIo::new(stream), answer).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the page takes no connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    };
+    exchange::serve(listener, answer).await;
 }
 
 async fn answer(owner: &Owner, address: SocketAddr, request: Request<Incoming>) -> Reply {

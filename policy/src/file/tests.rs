@@ -170,3 +170,50 @@ proptest::proptest! {
         let _ = Policy::parse(&text.join("\n"));
     }
 }
+
+/// As a manifest's: in every shape whose reading could cost the product of keys and bytes, which would take minutes.
+#[test]
+fn a_policy_of_any_size_is_read_in_linear_time() {
+    let lines = |line: &dyn Fn(usize) -> String| {
+        let (mut text, mut number) = (String::with_capacity(POLICY_BYTES_MAX), 0);
+        while text.len() + 100 < POLICY_BYTES_MAX {
+            text += &line(number);
+            number += 1;
+        }
+        text
+    };
+    let unknown = lines(&|n| format!("k{n}=1\n"));
+    assert!(unknown.lines().count() > 90_000);
+    check(&unknown, "line 1: unknown key `k0`");
+    for table in
+        ["temperature", "temperature.gpu", "fan", "power", "earnings", "time", "owner", "shares", "jobs"]
+    {
+        check(&format!("[{table}]\n{unknown}"), &format!("line 2: unknown key `{table}.k0`"));
+    }
+    check(&format!("[devices]\n{unknown}"), "devices, but at most 64");
+    check(&format!("[owner]\nprograms = [{}]", lines(&|_| "\"x\",".to_owned())), "programs, but at most 256");
+    check(
+        &format!("[time]\nzone = \"UTC\"\nwindows = [{}]", lines(&|_| "\"sun\",\n".to_owned())),
+        "at most 64",
+    );
+    check(&format!("[jobs]\ndenied-developers = [{}]", lines(&|_| "\"x\",\n".to_owned())), "at most 10000");
+    let parties = lines(&|n| format!("\"{n:064x}\",\n"));
+    let parties: Vec<&str> = parties.lines().take(10_000).collect();
+    let text = format!("[jobs]\ndenied-developers = [\n{}\n]", parties.join("\n"));
+    assert_eq!(Policy::parse(&text).expect("the most").jobs.denied_developers.len(), 10_000);
+}
+
+/// What somebody has written there reaches nobody raw.
+#[test]
+fn keys_and_values_are_shown() {
+    for text in [
+        "\"\\u001b[31mred\\nresult 00\" = 1",
+        "[devices]\n\"\\u202eabc\" = 1",
+        "[devices]\n\"\\u0007\" = true",
+        "[time]\nzone = \"\\u202e\\n\"",
+        "[owner]\nprograms = [\"\\u202e/\"]",
+    ] {
+        let error = Policy::parse(text).expect_err(text).to_string();
+        assert_eq!(anneal_job::shown(&error), error, "{text:?}");
+    }
+}

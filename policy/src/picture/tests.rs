@@ -17,7 +17,7 @@ fn night(policy: &Policy) -> Simulation {
 fn policy() -> Policy {
     Policy::parse(
         "[time]\nzone = \"Europe/Berlin\"\nwindows = [\"22:00-04:00\"]\n\
-         [earnings]\ncurrency = \"<€>\"\nxmr-price = 150\nprice-per-kwh = 0.2\nworking-watts = 300",
+         [earnings]\ncurrency = \"<€>\u{202e}\u{200b}\"\nxmr-price = 150\nprice-per-kwh = 0.2\nworking-watts = 300",
     )
     .expect("a policy")
 }
@@ -53,6 +53,7 @@ fn a_night_is_drawn() {
         assert!(svg.contains(part), "{part} is in the picture");
     }
     assert!(svg.contains("money, &lt;€&gt;") && !svg.contains("<€>"), "a currency is no element");
+    assert!(svg.lines().all(|line| anneal_job::shown(line) == line), "a currency turns no direction");
     assert!(!svg.contains("NaN") && !svg.contains("inf"));
     assert!(svg.len() < 60_000, "{} bytes", svg.len());
 }

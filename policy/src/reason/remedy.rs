@@ -1,5 +1,7 @@
 //! What would have to change for a reason to go away, as a sentence that tells the owner what to do.
 
+use anneal_job::shown_name;
+
 use super::{ChannelReason, EnergyReason, OwnerReason, Reason, SensorReason, TimeReason};
 use crate::quantity::duration;
 
@@ -87,13 +89,15 @@ impl TimeReason {
 impl OwnerReason {
     fn remedy(&self) -> String {
         match self {
-            OwnerReason::DeviceOff { device } => format!("`\"{device}\" = true` under `[devices]`"),
+            OwnerReason::DeviceOff { device } => {
+                format!("`\"{}\" = true` under `[devices]`", shown_name(device))
+            }
             OwnerReason::Input { idle_s, wanted_s } => {
                 format!("{} more without input; `owner.idle-minutes` sets it", duration(wanted_s - idle_s))
             }
             OwnerReason::Fullscreen => "close it, or `owner.fullscreen = false`".to_owned(),
             OwnerReason::Program { name } => {
-                format!("close it, or take \"{name}\" out of `owner.programs`")
+                format!("close it, or take \"{}\" out of `owner.programs`", shown_name(name))
             }
             OwnerReason::MemoryByOthers { .. } => {
                 "close what holds it, or more in `owner.gpu-memory-by-others`".to_owned()

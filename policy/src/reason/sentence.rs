@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use anneal_job::shown_name;
+
 use super::{ChannelReason, EnergyReason, Note, OwnerReason, Reason, SensorReason, TimeReason};
 use crate::quantity::duration;
 
@@ -102,7 +104,9 @@ impl fmt::Display for TimeReason {
 impl fmt::Display for OwnerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OwnerReason::DeviceOff { device } => write!(f, "the device \"{device}\" is off in your policy"),
+            OwnerReason::DeviceOff { device } => {
+                write!(f, "the device \"{}\" is off in your policy", shown_name(device))
+            }
             OwnerReason::Input { idle_s, wanted_s } => write!(
                 f,
                 "you used the machine {} ago, and work waits for {} without input",
@@ -110,7 +114,7 @@ impl fmt::Display for OwnerReason {
                 duration(*wanted_s)
             ),
             OwnerReason::Fullscreen => f.write_str("a program covers the screen"),
-            OwnerReason::Program { name } => write!(f, "\"{name}\" runs, and it comes first"),
+            OwnerReason::Program { name } => write!(f, "\"{}\" runs, and it comes first", shown_name(name)),
             OwnerReason::MemoryByOthers { used, limit } => {
                 write!(f, "other programs hold {used} of GPU memory, and {limit} are left to them")
             }

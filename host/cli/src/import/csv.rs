@@ -40,6 +40,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Part> {
         }
         rows += 1;
     }
+    ensure!(rows > 0, "there is no row of numbers in it; is it the right file?");
     let value = numbers::floats(elements, shape(&[rows, columns.unwrap_or(0)])?)?;
     Ok(Part { name: None, value, note })
 }

@@ -1,5 +1,6 @@
 //! Safetensors: named tensors. One gives the input itself, several give `input/tensor` each.
 
+use anneal_job::shown_name;
 use anneal_tensor::DType;
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::{Dtype, SafeTensors};
@@ -17,7 +18,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Part>> {
     ensure!(!names.is_empty(), "the file holds no tensor");
     ensure!(names.len() <= TENSORS_MAX, "the file holds {} tensors; at most {TENSORS_MAX}", names.len());
     let alone = names.len() == 1;
-    names.iter().map(|name| part(&file, name, alone).with_context(|| format!("tensor `{name}`"))).collect()
+    names
+        .iter()
+        .map(|name| part(&file, name, alone).with_context(|| format!("tensor `{}`", shown_name(name))))
+        .collect()
 }
 
 fn part(file: &SafeTensors<'_>, name: &str, alone: bool) -> Result<Part> {

@@ -37,7 +37,9 @@ fn csv_files() {
     let rows = "1, 2.5\n-3,4\r\n5,6";
     check(rows.as_bytes(), InputFormat::Csv, DType::F32, &[3, 2], six.clone());
     check(format!("x,\"y z\"\n{rows}\n").as_bytes(), InputFormat::Csv, DType::F32, &[3, 2], six);
-    check(b"", InputFormat::Csv, DType::F32, &[0, 0], Elements::F32(vec![]));
+    for empty in [&b""[..], b"\n\n", b"x,y\n", b"x,y\n\n"] {
+        check_error(empty, InputFormat::Csv, "there is no row of numbers");
+    }
     check_error(b"1,2\n3,nan\n", InputFormat::Csv, "line 2, column 2: NaN or infinity");
     check_error(b"1,2\n3,1e39\n", InputFormat::Csv, "line 2, column 2: NaN or infinity");
     check_error(b"1,2\n3,\n", InputFormat::Csv, "line 2, column 2: an empty field");
@@ -161,14 +163,66 @@ fn files_are_read_unpacked_and_named() {
     let mut encoder = GzEncoder::new(std::fs::File::create(&path).expect("a file"), Compression::fast());
     encoder.write_all(b"1,2\n").expect("written");
     encoder.finish().expect("written");
-    let imported = import("x", &path, InputFormat::Auto).expect("a good file");
+    let imported = import(&file(&path, InputFormat::Auto)).expect("a good file");
     assert_eq!((imported[0].name.as_str(), &*imported[0].value.shape), ("x", &[1, 2][..]));
-    let raw = import("x", &path, InputFormat::Raw).expect("any file");
+    let raw = import(&file(&path, InputFormat::Raw)).expect("any file");
     assert_eq!(raw[0].value.dtype, DType::U8);
 
-    let missing = import("x", &directory.path().join("none.csv"), InputFormat::Auto).expect_err("no file");
+    let missing = import(&file(&directory.path().join("none.csv"), InputFormat::Auto)).expect_err("no file");
     assert!(format!("{missing:#}").starts_with("input `x` from "), "{missing:#}");
-    assert!(import("x", directory.path(), InputFormat::Auto).is_err());
+    assert!(import(&file(directory.path(), InputFormat::Auto)).is_err());
+}
+
+fn file(path: &Path, format: InputFormat) -> InputFile {
+    InputFile { name: "x".to_owned(), path: path.to_owned(), format, within: None }
+}
+
+/// None of them is opened: to open a pipe would wait for its writer, for ever.
+#[cfg(unix)]
+#[test]
+fn pipes_sockets_and_devices_are_refused_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (pipe, socket, link) =
+        (directory.path().join("pipe"), directory.path().join("socket"), directory.path().join("link"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    std::os::unix::fs::symlink(&pipe, &link).expect("a link");
+    for path in [&pipe, &socket, &link, Path::new("/dev/null"), Path::new("/dev/zero")] {
+        for within in [None, Some(directory.path().to_owned())] {
+            let error = import(&InputFile { within, ..file(path, InputFormat::Raw) }).expect_err("no file");
+            let message = format!("{error:#}");
+            assert!(message.contains("pipe, a socket or a device"), "{}: {message}", path.display());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_lies_outside_of_the_folder_is_not_read() {
+    use std::os::unix::fs::symlink;
+    let directory = tempfile::tempdir().expect("a directory");
+    let job = directory.path().join("job");
+    std::fs::create_dir_all(job.join("data")).expect("a folder");
+    std::fs::write(directory.path().join("secret"), "s").expect("written");
+    std::fs::write(job.join("data/own"), "o").expect("written");
+    symlink("../secret", job.join("out")).expect("a link");
+    symlink("..", job.join("up")).expect("a link");
+    symlink(directory.path(), job.join("away")).expect("a link");
+    symlink("data/own", job.join("in")).expect("a link");
+    symlink(job.join("data/own"), job.join("in-too")).expect("a link");
+    let read = |name: &str| {
+        let within = Some(job.clone());
+        import(&InputFile { within, ..file(&job.join(name), InputFormat::Raw) })
+    };
+    for name in ["data/own", "in", "in-too", "data/../in", "./data/own", "up/job/in"] {
+        assert_eq!(read(name).expect(name)[0].value.shape.elements(), 1, "{name}");
+    }
+    for name in ["../secret", "/etc/hostname", "out", "up/secret", "away/secret", "data/../../secret"] {
+        let message = format!("{:#}", read(name).expect_err(name));
+        assert!(message.contains("outside of the job's folder") && message.contains("--allow-outside"));
+        import(&file(&job.join(name), InputFormat::Raw)).expect("it is read where that is allowed");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anneal_job::{Digest, InputFormat, report::InputReport};
+use anneal_job::{Digest, report::InputReport, shown_name};
 use anneal_sandbox::{Inputs, files};
 use anneal_tensor::Value;
 use anyhow::{Context, Result, bail};
@@ -13,16 +13,9 @@ use anyhow::{Context, Result, bail};
 use super::input_report;
 use crate::{
     failure::{Failure, Outcome},
-    import,
+    import::{self, InputFile},
     terminal::Terminal,
 };
-
-/// A file that gives an input.
-pub(super) struct InputFile {
-    pub name: String,
-    pub path: PathBuf,
-    pub format: InputFormat,
-}
 
 /// The canonical file (none where there are no inputs), what is told of each, and its digest.
 type Kept = (Option<PathBuf>, BTreeMap<String, InputReport>, BTreeMap<String, Digest>);
@@ -31,12 +24,12 @@ type Kept = (Option<PathBuf>, BTreeMap<String, InputReport>, BTreeMap<String, Di
 pub(super) fn import(files: Vec<InputFile>, terminal: &Terminal) -> Result<BTreeMap<String, Value>> {
     let mut values = BTreeMap::new();
     for file in files {
-        for imported in import::import(&file.name, &file.path, file.format)? {
+        for imported in import::import(&file)? {
             if let Some(note) = imported.note {
-                terminal.note(format!("input `{}`: {note}", imported.name));
+                terminal.note(format!("input `{}`: {note}", shown_name(&imported.name)));
             }
             if values.insert(imported.name.clone(), imported.value).is_some() {
-                bail!("two files give an input `{}`; rename one of them", imported.name);
+                bail!("two files give an input `{}`; rename one of them", shown_name(&imported.name));
             }
         }
     }

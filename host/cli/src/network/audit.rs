@@ -151,7 +151,7 @@ fn failure(report: &AuditReport) -> Option<Failure> {
     }
 }
 
-fn describe(report: &AuditReport) -> String {
+fn describe(report: &AuditReport) -> Vec<String> {
     let mut text = Vec::new();
     for log in &report.logs {
         text.push(format!("log         {}", log.source));
@@ -171,7 +171,7 @@ fn describe(report: &AuditReport) -> String {
         if let Some(found) = log.receipts_found {
             rows.push(row("receipts", found, "of yours are in the log"));
         }
-        text.push(table(&["CHECKED", "COUNT", "WHAT"], &rows));
+        text.extend(table(&["CHECKED", "COUNT", "WHAT"], &rows));
         text.extend(log.problems.iter().map(|problem| format!("wrong       {problem}")));
         if log.problems.is_empty() {
             text.push("all of it holds; what a coordinator left out of its log, no audit can see".to_owned());
@@ -183,7 +183,7 @@ fn describe(report: &AuditReport) -> String {
             Some(entry) => format!("mirrors     {first} and {second} differ at entry {entry}"),
         });
     }
-    text.join("\n")
+    text
 }
 
 /// The key that is expected, or any.

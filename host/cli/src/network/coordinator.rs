@@ -21,12 +21,13 @@ use anneal_sandbox::{StopFlag, confine::Requirement};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use super::{key_in, stop_signal, wait_for};
+use super::{key_in, serve};
 use crate::{
     arguments,
     backends::Backend,
     failure::{Failure, Outcome},
     host::Host,
+    interrupt,
     job::VERSIONS,
     terminal::Terminal,
 };
@@ -84,7 +85,7 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
     };
     let tls = place.tls.is_some();
     let rules = arguments.rules.as_deref().map(rules).transpose()?.unwrap_or_default();
-    wait_for(async {
+    serve(async {
         let vouched = Vouched {
             anchors: arguments.anchors.iter().copied().collect(),
             developers: arguments.developers.iter().copied().collect(),
@@ -93,7 +94,7 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
         let scheme = if tls { "https" } else { "http" };
         let address = format!("{scheme}://{}", running.address());
         terminal.data(format!("listening on {address}"));
-        stop_signal().await.map_err(Failure::host)?;
+        interrupt::asked_to_leave().await;
         terminal.note("stopping: requests that came are answered");
         running.stop().await;
         Ok(Served { address })

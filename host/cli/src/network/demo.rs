@@ -27,7 +27,7 @@ use anyhow::{Context, anyhow};
 use tokio::{sync::watch as channel, task::JoinSet, time::sleep};
 
 use super::{
-    coordinator, developer, failure, key_in, provide, spec, wait_for,
+    coordinator, failure, fetch, key_in, provide, spec, wait_for,
     watch::{all_tasks, caught, watch_quietly},
 };
 use crate::{
@@ -248,7 +248,7 @@ async fn submit(
     watch_quietly(&client, submitted.job, terminal).await?;
     let view = judged(&client, submitted.job, terminal).await?;
     let out: PathBuf = folder.join("out");
-    developer::fetch_into(&client, &view, &out, None, terminal).await?;
+    fetch::fetch_into(&client, view.summary.id, &out, None, terminal).await?;
     if view.end.is_none() {
         let reason = view.reason.clone().unwrap_or_default();
         return Err(Failure::host(anyhow!("the demo's job did not complete: {reason}")));

@@ -1,18 +1,18 @@
-//! `anneal quote`, `submit`, `jobs`, `cancel`, `retry`, `fetch`: a developer's side.
+//! `anneal quote`, `submit`, `jobs`, `cancel`, `retry`: a developer's side.
 
 use std::path::{Path, PathBuf};
 
 use anneal_api::{
     Client, ClientError,
-    wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted, TaskView},
+    wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted},
 };
-use anneal_job::{Entry, JobId, report::ErrorKind};
-use anyhow::{Context, anyhow};
+use anneal_job::{JobId, report::ErrorKind, shown_name};
+use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{connect, developer_key, failure, spec, wait_for, watch};
+use super::{connect, developer_key, failure, fetch::fetch_into, spec, wait_for, watch};
 use crate::{
-    arguments::{Fetch, Jobs, OneJob, Submit},
+    arguments::{Jobs, OneJob, Submit},
     failure::{Failure, Outcome},
     host::Host,
     job::Job,
@@ -24,7 +24,7 @@ use crate::{
 /// # Errors
 /// Bad input, or the coordinator's.
 pub fn quote(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<Quote> {
-    let job = Job::load(&arguments.job, host, terminal)?;
+    let job = Job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
     let spec = spec::submission(&job, &arguments.terms)?.spec;
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
@@ -39,7 +39,7 @@ pub fn quote(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<Qu
 /// # Errors
 /// Bad input, the coordinator's, or the job's own failure.
 pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
-    let job = Job::load(&arguments.job, host, terminal)?;
+    let job = Job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
     let submission = spec::submission(&job, &arguments.terms)?;
     let name = name_of(&arguments.job.job);
     wait_for(async {
@@ -60,12 +60,14 @@ pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<J
         }
         let view = watch::watch(&client, job, terminal).await?;
         if let (Some(out), Some(_)) = (&arguments.out, &view.end) {
-            fetch_into(&client, &view, out, None, terminal).await?;
+            fetch_into(&client, job, out, None, terminal).await?;
         }
         ended(view)
     })
 }
 
+/// Bytes of a job's name, of those that a coordinator takes.
+const NAME_BYTES_MAX: usize = 64;
 /// How long a link to the page is good.
 const PAGE_TIME: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
 
@@ -77,7 +79,7 @@ pub fn jobs(arguments: &Jobs, host: &Host, terminal: &Terminal) -> Outcome<annea
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
         let jobs = client.jobs(&JobListQuery::default()).await.map_err(failure)?;
-        terminal.data(if jobs.jobs.is_empty() { "no jobs yet".to_owned() } else { list(&jobs.jobs) });
+        terminal.data(if jobs.jobs.is_empty() { vec!["no jobs yet".to_owned()] } else { list(&jobs.jobs) });
         Ok(jobs)
     })
 }
@@ -125,69 +127,6 @@ fn steer(
         terminal.data(watch::state_words(&view));
         Ok(view)
     })
-}
-
-/// `anneal fetch`: weights, or the state after a segment, and the receipts.
-///
-/// # Errors
-/// The coordinator's, or a file's.
-pub fn fetch(arguments: &Fetch, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
-    wait_for(async {
-        let client = connect(&arguments.job.coordinator, host, developer_key(host)?).await?;
-        let id = find(&client, &arguments.job.id).await?;
-        let view = watch::all_tasks(&client, id).await?;
-        fetch_into(&client, &view, &arguments.out, arguments.segment, terminal).await?;
-        Ok(view)
-    })
-}
-
-/// Downloads a state and writes the receipts beside it.
-pub(super) async fn fetch_into(
-    client: &Client,
-    view: &JobView,
-    out: &Path,
-    segment: Option<u32>,
-    terminal: &Terminal,
-) -> Outcome<()> {
-    let state = match segment {
-        Some(segment) => Some(after_segment(view, segment).ok_or_else(|| {
-            Failure::bad_input(format!(
-                "there is no verified state after segment {segment}, or it is no longer kept; see `anneal watch {}`",
-                view.summary.id
-            ))
-        })?),
-        None => view.end.as_ref().and_then(|end| end.state),
-    };
-    let write = |name: &str, bytes: &[u8]| {
-        let path = out.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
-    std::fs::create_dir_all(out)
-        .with_context(|| format!("cannot use the directory {}", out.display()))
-        .map_err(Failure::host)?;
-    if let Some(blob) = state {
-        let path = out.join("state.safetensors");
-        client.download(blob, &path, &mut |_, _| {}).await.map_err(failure)?;
-        terminal.note(format!("weights     {}", path.display()));
-    }
-    let receipts: Vec<_> =
-        view.tasks.iter().flat_map(|task| &task.attempts).filter_map(|a| a.receipt.as_ref()).collect();
-    let kept = serde_json::to_vec_pretty(&receipts).context("receipts are JSON").map_err(Failure::host)?;
-    write("receipts.json", &kept).map_err(Failure::host)?;
-    let whole = serde_json::to_vec_pretty(view).context("a job is JSON").map_err(Failure::host)?;
-    write("job.json", &whole).map_err(Failure::host)?;
-    terminal.note(format!("receipts    {} in {}", receipts.len(), out.join("receipts.json").display()));
-    Ok(())
-}
-
-fn after_segment(view: &JobView, segment: u32) -> Option<anneal_job::Blob> {
-    let ends = |task: &&TaskView| match task.entry {
-        Entry::Init => segment == 0,
-        Entry::Train => task.place.workers == 1 && task.place.segment + 1 == segment,
-        Entry::Merge => task.place.segment + 1 == segment,
-        Entry::Evaluate | Entry::Run => false,
-    };
-    view.tasks.iter().find(ends)?.verdict.as_ref()?.state_blob
 }
 
 async fn upload(client: &Client, blobs: &[(anneal_job::Blob, PathBuf)], terminal: &Terminal) -> Outcome<()> {
@@ -238,21 +177,27 @@ fn ended(view: JobView) -> Outcome<JobView> {
 fn name_of(job: &Path) -> String {
     let path = job.canonicalize().unwrap_or_else(|_| job.to_owned());
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.chars().filter(|c| !c.is_control()).take(48).collect()
+    let mut name = shown_name(&name).into_owned();
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    name
 }
 
-fn describe_quote(quote: &Quote) -> String {
-    format!(
-        "{} tasks, each on {} providers (at most {})\nexpected    {}\nat most     {}; what is not used comes back",
-        quote.tasks, quote.replicas, quote.replicas_max, quote.expected, quote.cap
-    )
+fn describe_quote(quote: &Quote) -> Vec<String> {
+    vec![
+        format!(
+            "{} tasks, each on {} providers (at most {})",
+            quote.tasks, quote.replicas, quote.replicas_max
+        ),
+        format!("expected    {}", quote.expected),
+        format!("at most     {}; what is not used comes back", quote.cap),
+    ]
 }
 
-fn list(jobs: &[JobSummary]) -> String {
+fn list(jobs: &[JobSummary]) -> Vec<String> {
     let row = |job: &JobSummary| {
         vec![
             job.id.to_string()[..12].to_owned(),
-            job.name.clone(),
+            shown_name(&job.name).into_owned(),
             watch::state_name(job.state).to_owned(),
             format!("{}/{}", job.tasks_done, job.tasks),
             format!("{} of {}", job.spent, job.cap),

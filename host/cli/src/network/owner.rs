@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anneal_job::shown_name;
 use anneal_provider::{
     OwnerStatus, Wish,
     control::{self, ControlError},
@@ -44,10 +45,10 @@ pub fn status(arguments: &OfProvider, host: &Host, terminal: &Terminal) -> Outco
 pub fn wish(arguments: &OfProvider, wish: Wish, host: &Host, terminal: &Terminal) -> Outcome<OwnerStatus> {
     let folder = folder(arguments.folder.as_deref(), host);
     let status = wait_for(async { control::wish(&folder, wish).await.map_err(failure) })?;
-    let mut words = in_words(status.wish).to_owned();
+    let mut words = vec![in_words(status.wish).to_owned()];
     for device in status.coordinators.iter().flat_map(|known| known.devices.values()) {
         if let Some(work) = device.work.as_ref().filter(|_| status.wish != Wish::Run) {
-            words += &format!("\nstill runs: {} on {}", work.describe(), device.name);
+            words.push(format!("still runs: {} on {}", work.describe(), shown_name(&device.name)));
         }
     }
     terminal.data(words);
@@ -75,22 +76,24 @@ fn in_words(wish: Wish) -> &'static str {
 }
 
 /// For people: what is wanted, a table of devices, sums, and the last lines.
-pub fn describe(status: &OwnerStatus) -> String {
-    let mut text = format!("provider in {}, process {}", status.folder.display(), status.process);
-    text += &format!("\n{}", in_words(status.wish));
+pub fn describe(status: &OwnerStatus) -> Vec<String> {
+    let mut lines = vec![format!("provider in {}, process {}", status.folder.display(), status.process)];
+    lines.push(in_words(status.wish).to_owned());
     if let Some(page) = &status.page {
-        text += &format!("\npage {page}");
+        lines.push(format!("page {page}"));
     }
     for known in &status.coordinators {
-        text += &format!("\n\n{}", describe_one(known, status.wish));
+        lines.push(String::new());
+        lines.extend(describe_one(known, status.wish));
     }
-    text
+    lines
 }
 
-fn describe_one(status: &Status, wish: Wish) -> String {
-    let mut text = format!("{} as {}", status.coordinator, status.identity.get(..12).unwrap_or("(not yet)"));
+fn describe_one(status: &Status, wish: Wish) -> Vec<String> {
+    let identity = status.identity.get(..12).unwrap_or("(not yet)");
+    let mut lines = vec![format!("{} as {identity}", status.coordinator)];
     if let Some(trouble) = &status.trouble {
-        text += &format!("\ntrouble: {trouble}");
+        lines.push(format!("trouble: {trouble}"));
     }
     let limited = status.devices.values().any(|device| device.limits.is_some());
     let mut headings = vec!["DEVICE", "DOES"];
@@ -98,22 +101,21 @@ fn describe_one(status: &Status, wish: Wish) -> String {
         headings.push("LIMITS");
     }
     let row = |device: &DeviceStatus| {
-        let mut cells = vec![device.name.clone(), does(device, wish)];
+        let mut cells = vec![shown_name(&device.name).into_owned(), does(device, wish)];
         if limited {
             cells.push(device.limits.as_ref().map_or_else(|| "-".to_owned(), limits));
         }
         cells
     };
     let rows: Vec<Vec<String>> = status.devices.values().map(row).collect();
-    text += &format!("\n{}", table(&headings, &rows));
-    text += &format!(
-        "\n{} finished ({} wait for a verdict), {} gas, {} failed here",
+    lines.extend(table(&headings, &rows));
+    lines.push(format!(
+        "{} finished ({} wait for a verdict), {} gas, {} failed here",
         status.finished, status.waiting, status.gas, status.faults
-    );
-    for line in status.lines.iter().skip(status.lines.len().saturating_sub(LINES_SHOWN)) {
-        text += &format!("\n  {line}");
-    }
-    text
+    ));
+    let last = status.lines.iter().skip(status.lines.len().saturating_sub(LINES_SHOWN));
+    lines.extend(last.map(|line| format!("  {line}")));
+    lines
 }
 
 /// What a device does, in a few words.
@@ -163,11 +165,11 @@ mod tests {
                 ..Status::default()
             }],
         };
-        let text = describe(&status(vec![idle.clone(), waiting.clone()], Wish::Run));
+        let text = describe(&status(vec![idle.clone(), waiting.clone()], Wish::Run)).join("\n");
         assert!(text.contains("DEVICE  DOES\na GPU   idle\na GPU   waits (no-tasks)"), "{text}");
-        let text = describe(&status(vec![waiting], Wish::Pause));
+        let text = describe(&status(vec![waiting], Wish::Pause)).join("\n");
         assert!(text.contains("paused") && !text.contains("no-tasks"), "{text}");
-        let text = describe(&status(vec![idle, limited], Wish::Run));
+        let text = describe(&status(vec![idle, limited], Wish::Run)).join("\n");
         assert!(text.contains("pauses at 25 %: 72 °C, below 70 °C it goes on"), "{text}");
     }
 }

@@ -25,12 +25,13 @@ use anyhow::Context;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::{failure, key_in, owner, parse_url, settings::Settings, stop_signal, wait_for};
+use super::{failure, key_in, owner, parse_url, serve, settings::Settings};
 use crate::{
     arguments::Provide,
     doctor,
     failure::{Failure, Outcome},
     host::Host,
+    interrupt,
     terminal::Terminal,
 };
 use live::Live;
@@ -74,20 +75,23 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     terminal.note(format!("provider {}", key.identity()));
     let Some((path, policy)) = policy else {
         terminal.warn("no limits: `anneal setup` writes a policy.toml, which holds heat, power and hours");
-        return wait_for(work(
+        return serve(work(
             Work { settings, shares, urls, base, key, offered, owner, requirement, warden: None },
             host,
             terminal,
         ));
     };
     terminal.note(format!("limits of {}; `anneal status` shows what they do", path.display()));
+    for doubt in policy.doubts(jiff::Timestamp::now()) {
+        terminal.warn(doubt.to_string());
+    }
     let (warden, watch) = limits::watch(policy, &base, &offered, host)?;
     let work = work(
         Work { settings, shares, urls, base, key, offered, owner, requirement, warden: Some(warden) },
         host,
         terminal,
     );
-    let ended = wait_for(work);
+    let ended = serve(work);
     watch.end();
     ended
 }
@@ -195,7 +199,7 @@ fn unnamed(key: &SecretKey) -> String {
 /// Until all agents have ended: each by itself once its owner wants it to finish, or all at a signal. One that
 /// fails leaves the others at work; the first failure is told at the end.
 async fn until_ended(mut agents: JoinSet<Outcome<()>>, owner: &Owner, terminal: &Terminal) -> Outcome<()> {
-    let mut leaving = std::pin::pin!(stop_signal());
+    let mut leaving = std::pin::pin!(interrupt::asked_to_leave());
     let (mut result, mut is_leaving) = (Ok(()), false);
     loop {
         tokio::select! {
@@ -209,7 +213,7 @@ async fn until_ended(mut agents: JoinSet<Outcome<()>>, owner: &Owner, terminal: 
                     result = result.and(Err(failure));
                 }
             },
-            _ = &mut leaving, if !is_leaving => {
+            () = &mut leaving, if !is_leaving => {
                 is_leaving = true;
                 // To leave writes nothing that could fail.
                 let _nothing_to_write = owner.wish(Wish::Leave);

@@ -22,7 +22,7 @@ use anneal_provider::{
     Compiler, TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::{Machine, StopFlag, confine::Requirement};
+use anneal_sandbox::{Machine, StopFlag, confine::Requirement, files};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
@@ -35,6 +35,7 @@ use crate::{
     doctor,
     failure::{Failure, Outcome},
     host::Host,
+    staging::StagingFolder,
     terminal::Terminal,
 };
 
@@ -42,6 +43,8 @@ pub use compare::TaskReplay;
 use compare::{Repeated, compare, describe};
 
 /// Wall-clock time of a replay.
+/// Bytes of a file with a grant.
+const GRANT_BYTES_MAX: u64 = 64 << 10;
 const REPLAY_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// What was repeated.
@@ -78,7 +81,7 @@ pub fn grant(arguments: &arguments::MakeGrant, host: &Host, terminal: &Terminal)
         }
         let valid = Duration::from_secs(u64::from(arguments.days) * 24 * 3600);
         let grant = client.grant(job, valid).expose().to_owned();
-        terminal.data(&grant);
+        terminal.data(grant.as_str());
         terminal.note(format!(
             "whoever has this text can read {job} with its component, inputs and weights for {} days",
             arguments.days
@@ -122,7 +125,7 @@ fn replayed(
     let folder: &Path = match &arguments.folder {
         Some(folder) => folder,
         None => {
-            temporary = tempfile::tempdir().context("cannot make a folder").map_err(Failure::host)?;
+            temporary = StagingFolder::make(host).context("cannot make a folder").map_err(Failure::host)?;
             temporary.path()
         }
     };
@@ -174,9 +177,9 @@ fn grant_text(text: &str) -> Outcome<Secret> {
     if text.parse::<anneal_api::Grant>().is_ok() {
         return Ok(Secret::new(text));
     }
-    let kept = std::fs::read_to_string(text)
+    let kept = files::read_bounded(Path::new(text), GRANT_BYTES_MAX)
         .with_context(|| format!("`{text}` is neither a grant nor a file that can be read"))?;
-    Ok(Secret::new(kept.trim()))
+    Ok(Secret::new(String::from_utf8_lossy(&kept).trim()))
 }
 
 /// `JOB` or `JOB/TASK`.

@@ -18,7 +18,7 @@ use crate::{
     arguments::{Service, ServiceAction},
     failure::{Failure, Outcome},
     host::Host,
-    terminal::Terminal,
+    terminal::{Lines, Terminal},
 };
 
 const UNIT: &str = "anneal.service";
@@ -103,7 +103,8 @@ fn show(host: &Host, terminal: &Terminal) -> Outcome<ServiceReport> {
         let text = std::fs::read_to_string(&report.unit);
         let text = text.with_context(|| format!("{} cannot be read", report.unit.display()))?;
         let state = report.state.as_deref().unwrap_or("systemd cannot be asked");
-        terminal.data(format!("# {}: {state}\n{text}", report.unit.display()));
+        terminal.data(format!("# {}: {state}", report.unit.display()));
+        terminal.data(Lines::of_own(&text));
     } else {
         terminal.data(format!("there is no {}: `anneal service install` writes it", report.unit.display()));
     }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use anneal_job::{manifest::section::Source, shown};
 use anneal_provider::payout;
 use anneal_sandbox::{
     confine::Layer,
@@ -64,7 +65,11 @@ impl Settings {
     }
 
     fn parse(text: &str) -> anyhow::Result<Settings> {
-        let settings: Settings = toml::from_str(text)?;
+        let settings: Settings = toml::from_str(text).map_err(|error| {
+            // One line, as for the other files: the parser's own would draw the place with lines of the file.
+            let line = Source::new(text).line(error.span().map_or(0, |span| span.start));
+            anyhow!("line {line}: {}", shown(error.message()))
+        })?;
         if let Some(address) = &settings.payout {
             payout::check(address).context("payout")?;
         }
@@ -156,7 +161,8 @@ impl Settings {
             "false",
         );
         key(
-            "The port of your page on 127.0.0.1. Without it 4280, or another where that is taken; 0 for no page.",
+            "The port of your page on 127.0.0.1. Without it another at each start, so that nobody on this machine\n\
+             # can wait on it; 0 for no page.",
             "page-port",
             self.page_port.map(|port| port.to_string()),
             "4280",

@@ -68,7 +68,8 @@ pub fn setup(arguments: &Setup, host: &Host, terminal: &Terminal) -> Outcome<Set
         files::write_whole(&dir, settings::FILE.as_ref(), settings.document().as_bytes())
     };
     made().with_context(|| format!("{} cannot be written to", folder.display())).map_err(Failure::host)?;
-    terminal.data(format!("wrote {}\nwrote {} ({})", provider.display(), policy.display(), limits.summary()));
+    terminal.data(format!("wrote {}", provider.display()));
+    terminal.data(format!("wrote {} ({})", policy.display(), limits.summary()));
     let service = match arguments.service {
         true => Some(service::install(&folder, host, terminal)?),
         false => {

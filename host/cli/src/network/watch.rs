@@ -6,7 +6,7 @@ use anneal_api::{
     Client,
     wire::{FindingView, JobQuery, JobState, JobView, TaskState, TaskView, VerdictBy, VerdictView},
 };
-use anneal_job::{Digest, Identity, JobId, PlannedTask};
+use anneal_job::{Digest, Identity, JobId, PlannedTask, shown_name};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure;
@@ -142,12 +142,14 @@ impl Watcher {
         let mut lines = Vec::new();
         if let Some(end) = &view.end {
             lines.push(format!("result      {}", end.result));
-            lines.extend(end.metrics.iter().map(|(name, value)| format!("{name:<11} {}", number(*value))));
+            let metric =
+                |(name, value): (&String, &f64)| format!("{:<11} {}", shown_name(name), number(*value));
+            lines.extend(end.metrics.iter().map(metric));
         } else {
             lines.push(state_words(view));
         }
         lines.push(format!("paid        {} of at most {}", view.summary.spent, view.summary.cap));
-        self.terminal.data(lines.join("\n"));
+        self.terminal.data(lines);
     }
 
     fn line(&self, text: &str) {
@@ -172,7 +174,7 @@ fn describe(view: &JobView, task: &TaskView, verdict: &VerdictView) -> String {
     let last: BTreeMap<&String, f64> =
         verdict.metrics.iter().map(|metric| (&metric.name, metric.value)).collect();
     for (name, value) in last {
-        words += &format!("  {name} {}", number(value));
+        words += &format!("  {} {}", shown_name(name), number(value));
     }
     words
 }
@@ -212,7 +214,7 @@ pub(super) async fn caught(client: &Client, view: &JobView) -> Vec<String> {
 async fn name(client: &Client, provider: Identity) -> String {
     let short = provider.to_string()[..12].to_owned();
     match client.provider(provider).await {
-        Ok(known) if !known.name.is_empty() => format!("{} ({short})", known.name),
+        Ok(known) if !known.name.is_empty() => format!("{} ({short})", shown_name(&known.name)),
         _ => short,
     }
 }
@@ -225,7 +227,8 @@ fn fault_words(finding: &FindingView) -> String {
     };
     match finding {
         FindingView::Operation { step, operation, name, expected, found, .. } => format!(
-            ", step {step}, operation {operation} `{name}`: expected {}, found {}",
+            ", step {step}, operation {operation} `{}`: expected {}, found {}",
+            shown_name(name),
             digest(expected),
             digest(found)
         ),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anneal_job::SHOWN_SCRIPT;
 use axum::{Router, response::Response, routing::get};
 use http::{HeaderValue, StatusCode, header};
 
@@ -21,6 +22,7 @@ const STYLE: &str = include_str!("../../page/page.css");
 pub(super) fn routes(router: Router<Arc<App>>) -> Router<Arc<App>> {
     router
         .route("/", get(async || file("text/html; charset=utf-8", HTML)))
+        .route("/shown.js", get(async || file("text/javascript; charset=utf-8", SHOWN_SCRIPT)))
         .route("/page.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))
         .route("/charts.js", get(async || file("text/javascript; charset=utf-8", CHARTS)))
         .route("/page.css", get(async || file("text/css; charset=utf-8", STYLE)))

@@ -24,7 +24,7 @@ pub async fn get(coordinator: &anneal_coordinator::Coordinator, path: &str, toke
 async fn the_page_loads_nothing_from_elsewhere() {
     let site = Site::new();
     let coordinator = site.start().await;
-    for path in ["/", "/page.js", "/charts.js", "/page.css"] {
+    for path in ["/", "/shown.js", "/page.js", "/charts.js", "/page.css"] {
         let reply = get(&coordinator, path, None).await;
         assert!(reply.starts_with("HTTP/1.1 200"), "{path}: {reply}");
         assert!(reply.contains("content-security-policy: default-src 'none'"), "{path}");
@@ -105,6 +105,117 @@ async fn a_browser_shows_jobs_providers_and_the_log() {
     }
     providers.shutdown().await;
     coordinator.stop().await;
+}
+
+/// Long names, names from the right to the left and names that hide, wherever a stranger may put one: nothing of them
+/// is in the page raw, and no page is wider than its window.
+#[cfg(feature = "chromium")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_name_breaks_a_page() {
+    use anneal_tests::browser::{hostile_names, page_with, renamed, shown_by_browser, widths};
+    use serde_json::{Value, json};
+
+    let site = Site::new();
+    let coordinator = site.start().await;
+    let liar = crate::provider::Provider::enrol(&coordinator, Some((1, 2))).await;
+    let mut providers = tokio::task::JoinSet::new();
+    providers.spawn(liar.run());
+    for _ in 0..2 {
+        providers.spawn(crate::provider::Provider::enrol(&coordinator, None).await.run());
+    }
+    let developer = client(&coordinator, new_key()).await;
+    let plan = PlanSpec::Train { segments: 4, workers: 2 };
+    let id = Job::new(site.folder.path(), plan, Redundancy::Fixed(2)).submit(&developer).await;
+    crate::fixture::ended(&developer, id).await;
+    let link = developer.page_link(Duration::from_secs(600));
+    let token = link.expose().split_once("#token=").expect("a token").1.to_owned();
+    let body = async |path: &str| {
+        let reply = get(&coordinator, path, Some(&token)).await;
+        reply.split_once("\r\n\r\n").expect("a body").1.to_owned()
+    };
+    let mut replies = serde_json::Map::new();
+    let job = format!("/v1/jobs/{id}");
+    for path in ["/v1/jobs", &job, "/v1/providers", "/v1/log", "/v1/health", "/v1/about"] {
+        replies.insert(path.to_owned(), serde_json::from_str(&body(path).await).expect("JSON"));
+    }
+    let mut files = std::collections::BTreeMap::new();
+    for path in ["/page.css", "/shown.js", "/charts.js", "/page.js"] {
+        files.insert(path, body(path).await);
+    }
+    let index = body("/").await;
+    providers.shutdown().await;
+    coordinator.stop().await;
+
+    let replies = Value::Object(replies);
+    let known = ["a job", "a provider", "loss", "cpu", "a cpu", "takes leases"];
+    let folder = site.folder.path().to_owned();
+    tokio::task::spawn_blocking(move || {
+        for name in hostile_names() {
+            let mut replies = renamed(&replies, &known, &name);
+            replies[&job]["reason"] = json!(&name);
+            for provider in replies["/v1/providers"]["providers"].as_array_mut().expect("providers") {
+                provider["paused"] = json!(&name);
+            }
+            for entry in replies["/v1/log"]["entries"].as_array_mut().expect("entries") {
+                entry["event"] = json!(json!({ "event": &name, "at": 0, &name: &name }).to_string());
+            }
+            let html = page_with(&index, |path| files[path].clone(), &replies);
+            for page in ["/jobs", &format!("/job/{id}"), "/providers", "/log", "/health"] {
+                for size in ["1200,900", "500,844"] {
+                    let shown = shown_by_browser(&folder, &html, page, size);
+                    let (content, window) = widths(&shown);
+                    assert!(
+                        content <= window,
+                        "{page} at {size} with {name:?} is {content} of {window} wide"
+                    );
+                    for line in shown.lines() {
+                        assert_eq!(anneal_job::shown(line), line, "{page} with {name:?}");
+                    }
+                    assert!(!shown.contains("<img"), "{page} with {name:?}: {shown}");
+                }
+            }
+        }
+    })
+    .await
+    .expect("the pages hold");
+}
+
+/// The functions of the pages' scripts that decide something: what is shown of a text, and which points of a curve.
+#[cfg(feature = "chromium")]
+#[test]
+fn the_scripts_show_as_the_programs_do_and_thin_a_million_points() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let charts = include_str!("../../page/charts.js");
+    let table = anneal_job::shown_json(include_str!("../../../job/src/shown.json").to_owned());
+    let html = format!(
+        "<!doctype html><title>none</title><body><script>{}</script><script>{charts}</script><script>
+         const wrong = {table}.filter(([text, expected]) => shown(text) !== expected);
+         const values = Array.from({{ length: 1000000 }}, (_, index) => Math.sin(index / 1000));
+         values[123456] = 1e6; values[654321] = -1e6; values[5] = null; values[6] = NaN;
+         const thin = thinned(values, 1200), at = thin.map(([index]) => index);
+         const same = thin.every(([index, value]) => values[index] === value);
+         const ordered = at.every((index, place) => place === 0 || at[place - 1] < index);
+         const few = thinned([3, 1, 2], 1200).length, none = thinned([], 1200).length;
+         document.body.append(curve('loss', values), curve('none', []), curve('one', [1]));
+         const paths = [...document.querySelectorAll('path')].map(path => path.getAttribute('d').length);
+         document.title = JSON.stringify({{ wrong, count: thin.length, first: at[0], last: at[at.length - 1],
+           peaks: [at.includes(123456), at.includes(654321)], same, ordered, few, none, drawn: paths.length,
+           longest: Math.max(...paths) < 40000 }});
+         </script></body>",
+        anneal_job::SHOWN_SCRIPT
+    );
+    let shown = anneal_tests::browser::shown_by_browser(folder.path(), &html, "", "800,600");
+    let title =
+        shown.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).expect("a title");
+    let found: serde_json::Value =
+        serde_json::from_str(title).unwrap_or_else(|error| panic!("{error}: {title}"));
+    let expected = serde_json::json!({
+        "wrong": [], "count": found["count"], "first": 0, "last": 999_999, "peaks": [true, true], "same": true,
+        "ordered": true, "few": 3, "none": 0, "drawn": 3, "longest": true
+    });
+    assert_eq!(found, expected);
+    let count = found["count"].as_u64().expect("a number");
+    assert!((1000..=1200).contains(&count), "{count} points");
 }
 
 /// The page after its scripts have run, as HTML; and a picture of it in target/pages.

@@ -25,6 +25,10 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 
 /// The known name that looks most like `name`, if one does.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No known name is longer; comparing costs the product of the lengths.
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let name = plain(name);
     known

@@ -1,14 +1,19 @@
 //! Tables and fields of a TOML document that know their line and full key. No meaning of any key: `job.toml`
 //! and a provider's `policy.toml` are both read with them.
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeString, DeTable, DeValue},
+};
 
 use super::{ManifestError, PARAMETER_TEXT_BYTES_MAX, check_name, nearest};
-use crate::{ByteCount, ParameterValue};
+use crate::{ByteCount, ParameterValue, shown, shown_name};
 
 /// The text, to find lines in.
 pub struct Source<'a> {
     text: &'a str,
+    /// Where each line after the first begins: a line is found without counting anew from the start.
+    line_starts: Vec<usize>,
 }
 
 /// A table.
@@ -32,23 +37,24 @@ pub struct Field<'a> {
 impl<'a> Source<'a> {
     /// The whole document.
     pub fn new(text: &'a str) -> Source<'a> {
-        Source { text }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Source { text, line_starts: ends.map(|(end, _)| end + 1).collect() }
     }
 
     /// The document as a table.
     ///
     /// # Errors
     /// When it is no TOML.
-    pub fn parse(&self) -> Result<toml::Spanned<DeTable<'a>>, ManifestError> {
+    pub fn parse(&self) -> Result<Spanned<DeTable<'a>>, ManifestError> {
         DeTable::parse(self.text).map_err(|error| ManifestError::Syntax {
             line: self.line(error.span().map_or(0, |span| span.start)),
-            message: error.message().trim().to_owned(),
+            message: shown(error.message().trim()).into_owned(),
         })
     }
 
-    fn line(&self, offset: usize) -> usize {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        1 + before.iter().filter(|&&byte| byte == b'\n').count()
+    /// The line, from 1, that a byte of the text is in.
+    pub fn line(&self, offset: usize) -> usize {
+        1 + self.line_starts.partition_point(|&start| start <= offset)
     }
 }
 
@@ -74,7 +80,8 @@ impl<'a> Section<'a> {
 
     /// The field of this name.
     pub fn get(&self, name: &str) -> Option<Field<'a>> {
-        self.fields().find(|field| field.name == name)
+        let (name, value) = self.table.get_key_value(name)?;
+        Some(self.field(name, value))
     }
 
     /// The field of this name, which must be there.
@@ -117,18 +124,22 @@ impl<'a> Section<'a> {
 
     /// Every field, in the order of their names.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> {
-        let (source, table) = (self.source, self.table);
-        table.iter().map(move |(name, value)| Field {
-            source,
+        self.table.iter().map(|(name, value)| self.field(name, value))
+    }
+
+    fn field(&self, name: &'a Spanned<DeString<'a>>, value: &'a Spanned<DeValue<'a>>) -> Field<'a> {
+        Field {
+            source: self.source,
             key: self.key(name.get_ref()),
             name: name.get_ref(),
-            line: source.line(name.span().start),
+            line: self.source.line(name.span().start),
             value: value.get_ref(),
-        })
+        }
     }
 
     fn check_keys(&self, known: &[&str]) -> Result<(), ManifestError> {
-        match self.fields().filter(|field| !known.contains(&field.name)).min_by_key(|field| field.line) {
+        let unknown = self.table.iter().filter(|(name, _)| !known.contains(&name.get_ref().as_ref()));
+        match unknown.min_by_key(|(name, _)| name.span().start).map(|(name, value)| self.field(name, value)) {
             None => Ok(()),
             Some(field) => Err(ManifestError::UnknownKey {
                 line: field.line,
@@ -139,8 +150,10 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// As people may be shown it.
     fn key(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        let name = shown_name(name);
+        if self.path.is_empty() { name.into_owned() } else { format!("{}.{name}", self.path) }
     }
 }
 
@@ -167,10 +180,10 @@ impl<'a> Field<'a> {
 
     /// The value is none of what it must be.
     pub fn invalid(&self, expected: impl Into<String>, example: &str) -> ManifestError {
-        let example = if example.contains(['=', '\n']) {
+        let example = if example.contains('=') {
             example.to_owned()
         } else {
-            format!("{} = {example}", self.name)
+            format!("{} = {example}", shown_name(self.name))
         };
         ManifestError::Value {
             line: self.line,
@@ -259,7 +272,7 @@ impl<'a> Field<'a> {
         if items.len() > limit {
             return Err(ManifestError::TooMany { line: self.line, what, found: items.len(), limit });
         }
-        let field = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| Field {
+        let field = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| Field {
             source: self.source,
             key: format!("{}[{index}]", self.key),
             name: self.name,
@@ -347,10 +360,10 @@ fn parameter(value: &DeValue<'_>) -> Option<ParameterValue> {
 
 fn describe(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) if text.len() <= 60 => format!("the text {text:?}"),
+        DeValue::String(text) if text.len() <= 60 => format!("the text \"{}\"", shown(text)),
         DeValue::String(text) => format!("a text of {} bytes", text.len()),
-        DeValue::Integer(number) => format!("the number {number}"),
-        DeValue::Float(number) => format!("the number {number}"),
+        DeValue::Integer(number) => format!("the number {}", shown_name(&number.to_string())),
+        DeValue::Float(number) => format!("the number {}", shown_name(&number.to_string())),
         DeValue::Boolean(value) => format!("the boolean {value}"),
         DeValue::Datetime(_) => "a date".to_owned(),
         DeValue::Array(items) => format!("a list of {}", items.len()),

@@ -81,7 +81,7 @@ fn unknown_keys_are_named_with_the_nearest() {
 fn wrong_values_are_named_with_an_example() {
     check("seed = -1", "`seed` is the number -1, but must be a whole number from 0 to 18446744073709551615");
     check("seed = \"x\"", "`seed` is the text \"x\"");
-    check("plan = 3", "`plan` is the number 3, but must be a table; for example `[plan]");
+    check("plan = 3", "`plan` is the number 3, but must be a table; for example `plan.kind");
     check("[plan]\nsegments = 3", "line 1: `plan.kind` is missing");
     check("[plan]\nkind = \"trian\"", "\"single\" or \"train\" or \"map\"; for example `kind = \"train\"`");
     check(
@@ -125,6 +125,68 @@ fn what_is_no_toml_names_its_line() {
 fn big_products_are_refused() {
     let list = format!("[{}]", vec!["1"; 200].join(", "));
     check(&format!("[plan]\nkind = \"map\"\nover = {{ a = {list}, b = {list} }}"), "40000 tasks");
+}
+
+/// Manifests of nearly the most bytes, in every shape whose reading could cost the product of keys and bytes: that
+/// would take minutes each.
+#[test]
+fn a_manifest_of_any_size_is_read_in_linear_time() {
+    let lines = |line: &dyn Fn(usize) -> String| {
+        let mut text = String::with_capacity(MANIFEST_BYTES_MAX);
+        for number in 0.. {
+            let line = line(number);
+            if text.len() + line.len() + 100 > MANIFEST_BYTES_MAX {
+                return text;
+            }
+            text += &line;
+        }
+        text
+    };
+    let unknown = lines(&|n| format!("k{n}=1\n"));
+    assert!(unknown.lines().count() > 90_000);
+    check(&unknown, "line 1: unknown key `k0`");
+    check(&lines(&|n| format!("seed.k{n}=1\n")), "`seed` is a table");
+    check(&format!("[plan]\nkind=\"map\"\n[plan.over]\n{unknown}"), "`plan.over.k0` is the number 1");
+    let over = lines(&|n| format!("k{n}=[1]\n"));
+    Manifest::parse(&format!("[plan]\nkind=\"map\"\n[plan.over]\n{over}"))
+        .expect("a task of many parameters");
+    check(&format!("[limits]\n{unknown}"), "unknown key `limits.k0`");
+    check(&format!("[inputs]\n{}", lines(&|n| format!("k{n}=\"x\"\n"))), "inputs, but at most 256");
+    check(&format!("[inputs.x]\n{unknown}"), "unknown key `inputs.x.k0`");
+    check(&format!("[parameters]\n{unknown}"), "parameters, but at most 256");
+    check(&lines(&|n| format!("[k{n}]\n")), "line 1: unknown key `k0`");
+    check(&lines(&|_| "[[k]]\n".to_owned()), "line 1: unknown key `k`");
+    check(&lines(&|_| "seed = 1\n".to_owned()), "line 2: ");
+    check(&lines(&|_| "= =\n".to_owned()), "line 1: ");
+    check(&format!("plan.kind={}", lines(&|_| "[".to_owned())), "line 1: ");
+    check(&format!("{}=1", lines(&|_| "a.".to_owned()) + "a"), "line 1: ");
+    check(&format!("{}=1", "k".repeat(MANIFEST_BYTES_MAX - 10)), "line 1: unknown key `kkk");
+    check(&format!("seed = \"{}\"", lines(&|_| "x".to_owned())), "a text of ");
+    check(&format!("seed = {}", lines(&|_| "9".to_owned())), "`seed` is the number 999");
+    check(&format!("seed = [{}]", lines(&|_| "1,".to_owned())), "`seed` is a list of");
+    check(&format!("{}sed = 1", lines(&|_| "\n".to_owned())), "unknown key `sed`");
+}
+
+/// What a stranger has written there reaches nobody raw.
+#[test]
+fn keys_and_values_are_shown() {
+    for text in [
+        "\"\\u001b[31mred\\nresult 00\" = 1",
+        "[plan]\nkind = \"map\"\nover = { \"\\u202eabc\\n\" = [1] }",
+        "[limits]\n\"\\u202e\\u001b\\n\" = 1",
+        "seed = \"\\u202e\\u001b[31m\\u2028\\n\"",
+        "[inputs]\n\"\\u009b31m\" = \"x\"",
+        "[inputs]\nx = { path = \"a\", format = \"\\u202ecsv\" }",
+        "\u{1b}[31m = 1",
+        "seed = \u{202e}1",
+    ] {
+        let error = Manifest::parse(text).expect_err(text).to_string();
+        assert_eq!(crate::shown(&error), error, "{text:?}");
+    }
+    check(
+        &format!("{} = 1", "k".repeat(1000)),
+        &format!("`{}…`", "k".repeat(crate::SHOWN_NAME_CHARACTERS_MAX)),
+    );
 }
 
 proptest::proptest! {

@@ -10,6 +10,9 @@ use tokio::{
 use super::*;
 use crate::status::Wish;
 
+/// Nothing here takes so long: a test that hangs shall say where.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 async fn ask(address: SocketAddr, lines: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let length = body.len();
@@ -77,11 +80,47 @@ async fn only_the_owners_own_page_steers() {
 }
 
 #[tokio::test]
-async fn a_usual_port_that_is_taken_is_no_trouble_and_a_wanted_one_is() {
-    let first = listen(Some(0)).await.expect("a port");
+async fn a_port_is_chosen_anew_and_a_wanted_one_is_held() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("ours");
+    let owner = Owner::open(folder.path(), "0").expect("a folder");
+    let first = open(None, &owner).await.expect("a port");
     let port = first.local_addr().expect("bound").port();
-    assert!(listen(Some(port)).await.is_err());
-    let usual = listen(None).await.expect("some port");
-    let other = listen(None).await.expect("another port");
-    assert_ne!(usual.local_addr().expect("bound"), other.local_addr().expect("bound"));
+    assert!(open(Some(port), &owner).await.is_err(), "it is held");
+    let second = open(None, &owner).await.expect("another port");
+    assert_ne!(second.local_addr().expect("bound").port(), port);
+    drop(first);
+    let wanted = open(Some(port), &owner).await.expect("it is free");
+    assert_eq!(wanted.local_addr().expect("bound").port(), port);
+}
+
+/// More connections than there are places, none of which asks anything: whoever comes then is answered, with nobody
+/// having run into a time-out of the page's (in tests it has none), and those that waited longest are let go of.
+#[tokio::test]
+async fn idle_connections_delay_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("ours");
+    let owner = Owner::open(folder.path(), "0").expect("a folder");
+    let listener = open(None, &owner).await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(serve(listener, owner.clone()));
+    let mut idle = Vec::new();
+    for half in
+        [&b""[..], b"GET / HTTP/1.1\r\nhost: "].into_iter().cycle().take(4 * exchange::CONNECTIONS_MAX)
+    {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(half).await.expect("sent");
+        idle.push(stream);
+        if idle.len() % 16 == 0 {
+            let token = owner.token();
+            let asked =
+                format!("GET /v1/status HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n");
+            let answered = tokio::time::timeout(PATIENCE, ask(address, &asked, "")).await;
+            assert!(answered.expect("nobody is waited for").starts_with("HTTP/1.1 200"));
+        }
+    }
+    let mut ended = Vec::new();
+    // The oldest have no place any more.
+    let closed = tokio::time::timeout(PATIENCE, idle[0].read_to_end(&mut ended)).await;
+    assert_eq!(closed.expect("it is let go of").expect("closed"), 0);
 }

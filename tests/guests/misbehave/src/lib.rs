@@ -65,6 +65,9 @@ const IN_TRAIN: &[(&str, Deed)] = &[
     ("nan-metric", reports::nan_metric),
     ("overflow-metric", reports::overflow_metric),
     ("strange-progress", reports::strange_progress),
+    ("hostile-names", reports::hostile_names),
+    ("hostile-error", reports::hostile_error),
+    ("hostile-panic", reports::hostile_panic),
     // states
     ("state-overflow", states::overflow),
     ("state-duplicate", states::duplicate),
@@ -85,6 +88,7 @@ const IN_EVALUATE: &[(&str, Judgement)] = &[
     ("evaluate-nan", || Ok(Metrics::from([("accuracy", f64::NAN)]))),
     ("evaluate-overflow", || Ok(Metrics::from([("accuracy", 1e300)]))),
     ("evaluate-duplicate", || Ok(Metrics::from([("accuracy", 0.0), ("accuracy", 1.0)]))),
+    ("evaluate-hostile-name", || Ok(Metrics::from([(reports::HOSTILE, 0.5)]))),
     ("evaluate-unnamed", || Ok(Metrics::from([("", 0.0)]))),
     ("evaluate-giant-name", || Ok(Metrics::from([("n".repeat(1 << 20), 0.0)]))),
     ("evaluate-too-many", || {

@@ -5,6 +5,25 @@ use anneal_sdk::prelude::*;
 use crate::count;
 use crate::states::good;
 
+/// A name that colours a terminal, forges a line, turns the direction of writing and hides. It is legal: whoever shows
+/// it must not be led astray.
+pub const HOSTILE: &str = "\u{1b}[31mred\nresult 00\u{202e}\u{9b}7m\u{200b}\u{2028}\u{7f}\u{2066}\r\t";
+
+/// Metrics and lines of that kind, and a state.
+pub fn hostile_names(_: &Task) -> Result<State> {
+    report::metric(HOSTILE, 0_u64, 0.5);
+    report::log(HOSTILE);
+    Ok(State::from([(HOSTILE, Tensor::ones(&[4])), ("weight", Tensor::ones(&[4]))]))
+}
+
+pub fn hostile_error(_: &Task) -> Result<State> {
+    Err(Failure::new(format!("no {HOSTILE}")))
+}
+
+pub fn hostile_panic(_: &Task) -> Result<State> {
+    panic!("no {HOSTILE}")
+}
+
 /// One line of 20 MB.
 pub fn giant_log(_: &Task) -> Result<State> {
     report::log("x".repeat(20_000_000));

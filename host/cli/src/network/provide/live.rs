@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
+use anneal_job::{shown, shown_name};
 use anneal_provider::{Owner, OwnerStatus, Wish};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::sleep;
@@ -120,8 +121,8 @@ impl Bars {
                 let idle =
                     if status.wish == Wish::Pause { "paused".to_owned() } else { does(device, status.wish) };
                 let words = if device.work.is_some() { does(device, status.wish) } else { idle };
-                bar.set_prefix(device.name.clone());
-                bar.set_message(format!("{words}, {} finished", known.finished));
+                bar.set_prefix(shown_name(&device.name).into_owned());
+                bar.set_message(format!("{}, {} finished", shown(&words), known.finished));
                 bar.set_length(total.max(1));
                 bar.set_position(done.min(total));
             }

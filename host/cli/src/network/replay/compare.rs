@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anneal_api::wire::{AttemptState, FindingView, JobView, TaskView, VerdictView};
-use anneal_job::{AttemptId, Digest, Identity, ReceiptOutcome, Task, TaskId};
+use anneal_job::{AttemptId, Digest, Identity, ReceiptOutcome, Task, TaskId, shown_name};
 use anneal_provider::work::Traced;
 use serde::Serialize;
 
@@ -175,7 +175,7 @@ fn check(finding: &FindingView, repeated: &Repeated) -> (Option<Digest>, Option<
     }
 }
 
-pub(super) fn describe(view: &JobView, task: &TaskView, replay: &TaskReplay) -> String {
+pub(super) fn describe(view: &JobView, task: &TaskView, replay: &TaskReplay) -> Vec<String> {
     let short = |text: &str| text.chars().take(12).collect::<String>();
     let holds = |holds: bool| if holds { "yes" } else { "NO" }.to_owned();
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -196,6 +196,7 @@ pub(super) fn describe(view: &JobView, task: &TaskView, replay: &TaskReplay) -> 
         let here = fault.here.map_or_else(|| "-".to_owned(), |digest| short(&digest.to_string()));
         let (what, said) = match &fault.finding {
             FindingView::Operation { step, operation, name, expected, .. } => {
+                let name = shown_name(name);
                 (format!("step {step}, operation {operation} `{name}`"), short(&expected.to_string()))
             }
             FindingView::Commit { step, expected, .. } => {
@@ -209,7 +210,9 @@ pub(super) fn describe(view: &JobView, task: &TaskView, replay: &TaskReplay) -> 
         rows.push(vec![what, said, here, same]);
     }
     let title = format!("task {} ({}), {}", task.index, task_words(view, task), replay.task);
-    format!("{title}\n{}", table(&["WHAT", "VERDICT", "HERE", "HOLDS"], &rows))
+    let mut lines = vec![title];
+    lines.extend(table(&["WHAT", "VERDICT", "HERE", "HOLDS"], &rows));
+    lines
 }
 
 #[cfg(test)]
