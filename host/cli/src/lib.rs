@@ -204,6 +204,7 @@ fn policy(command: arguments::Policy) -> u8 {
         }
         arguments::Policy::Simulate(arguments) => {
             tell("policy simulate", arguments.output.json, |terminal| policy::simulate(&arguments, terminal))
+        Command::Nvml => return anneal_sensors::serve_nvml(),
         }
         arguments::Policy::Preset { name, zone } => on_host("policy preset", false, |host, terminal| {
             policy::preset(name.as_deref(), zone.as_deref(), host, terminal)
