@@ -190,6 +190,7 @@ impl Host {
             },
             memory_bytes,
             gpu: backend.device.backend == "gpu",
+            hardware: backend.device.backend == "gpu" && !backend.device.software,
             confinement: Confinement::default(),
             groups: self.groups.clone(),
             shaders: Some(self.shaders.clone()),
