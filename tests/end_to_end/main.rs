@@ -7,6 +7,7 @@ mod bad_file;
 mod bad_guest;
 mod command;
 mod faults;
+mod float_mode;
 mod governing;
 mod interrupts;
 mod network;

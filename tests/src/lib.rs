@@ -6,6 +6,7 @@ pub mod browser;
 pub mod campaign;
 pub mod clock;
 pub mod desktop;
+pub mod float_mode;
 pub mod machine;
 pub mod network;
 pub mod nvml;

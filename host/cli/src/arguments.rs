@@ -130,6 +130,9 @@ pub enum Command {
     /// One attempt, in a process of its own.
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// The library of NVIDIA's driver, called in a process of its own.
+    #[command(name = "__nvml", hide = true)]
+    Nvml,
     /// The GPUs that the drivers show, asked in a process of its own.
     #[command(name = "__drivers", hide = true)]
     Drivers,

@@ -10,7 +10,7 @@ use anneal_job::{
     report::{DeviceReport, DevicesReport, ErrorKind, SelftestBackend, SelftestReport},
 };
 use anneal_sandbox::BackendRequest;
-use anneal_tensor::{Executor, Graph, Meter, conformance};
+use anneal_tensor::{Executor, Graph, Meter, conformance, float_mode};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -44,8 +44,13 @@ pub fn describe(report: &DevicesReport) -> Vec<String> {
 /// Runs the conformance vectors on every backend.
 pub fn selftest(host: &Host, terminal: &Terminal) -> (SelftestReport, Option<Failure>) {
     let mut report = SelftestReport { backends: Vec::new() };
+    if let Err(wrong) = float_mode::check(float_mode::AT_START) {
+        return (report, Some(Failure::host(wrong)));
+    }
+    let mut differ = Vec::new();
     for backend in [Backend::reference(), Backend::cpu(None)].into_iter().chain(Backend::gpus(host)) {
-        let tested = test(&backend);
+        let (tested, differs) = test(&backend);
+        differ.push(differs);
         let verdict = match tested.failures.first() {
             None => format!("ok ({} vectors, {:.1} s)", tested.vectors, tested.seconds),
             Some(first) => format!("FAILED {} of {}: {first}", tested.failures.len(), tested.vectors),
@@ -53,13 +58,24 @@ pub fn selftest(host: &Host, terminal: &Terminal) -> (SelftestReport, Option<Fai
         terminal.data(format!("{:<24} {verdict}", backend.name()));
         report.backends.push(tested);
     }
-    let failed: Vec<&str> = report
-        .backends
-        .iter()
-        .filter(|tested| !tested.failures.is_empty())
-        .map(|tested| tested.device.name.as_str())
-        .collect();
-    let failure = (!failed.is_empty()).then(|| {
+    let named = |wanted: &dyn Fn(&SelftestBackend, bool) -> bool| -> Vec<&str> {
+        let tested = report.backends.iter().zip(&differ);
+        tested
+            .filter(|(tested, differs)| wanted(tested, **differs))
+            .map(|(tested, _)| &*tested.device.name)
+            .collect()
+    };
+    let failed = named(&|tested, differs| !differs && !tested.failures.is_empty());
+    let broken = (!failed.is_empty()).then(|| {
+        let first = report.backends.iter().find_map(|tested| tested.failures.first());
+        Failure::host(anyhow::anyhow!(
+            "{} does not compute on this machine: {}",
+            failed.join(" and "),
+            first.map_or("", String::as_str)
+        ))
+    });
+    let failed = named(&|_, differs| differs);
+    let different = (!failed.is_empty()).then(|| {
         let error = anyhow::anyhow!(
             "{} computes other bits than the specification, so its results would be rejected; update its \
              driver, or use another backend",
@@ -67,7 +83,7 @@ pub fn selftest(host: &Host, terminal: &Terminal) -> (SelftestReport, Option<Fai
         );
         Failure::new(ErrorKind::Different, error)
     });
-    (report, failure)
+    (report, different.or(broken))
 }
 
 /// A backend that computes what it must.
@@ -101,12 +117,18 @@ pub fn test_one(request: &BackendRequest) -> TestedOne {
         thread::sleep(TEST_TIME);
         std::process::abort();
     });
+    if let Err(wrong) = float_mode::check(float_mode::AT_START) {
+        return TestedOne::Fails(wrong.to_string());
+    }
     let mut executor = match backends::executor(request) {
         Ok(executor) => executor,
         Err(message) => return TestedOne::Fails(message),
     };
     if let Some(first) = conformance::run(&mut *executor).first() {
-        return TestedOne::Differs(first.to_string());
+        return match &first.found {
+            Ok(_) => TestedOne::Differs(first.to_string()),
+            Err(error) => TestedOne::Fails(error.to_string()),
+        };
     }
     let vectors = conformance::vectors().len();
     match speed(&mut *executor) {
@@ -159,21 +181,27 @@ fn speed(executor: &mut dyn Executor) -> Result<u64, String> {
     Ok((gas as f64 / seconds.max(1e-6)) as u64)
 }
 
-fn test(backend: &Backend) -> SelftestBackend {
+/// What became of a backend, and whether it computed other bits; else it failed to compute.
+fn test(backend: &Backend) -> (SelftestBackend, bool) {
     let start = Instant::now();
     let request = BackendRequest {
         backend: backend.address.clone(),
         threads: backend.threads,
         ..BackendRequest::default()
     };
-    let failures = match backends::executor(&request) {
-        Ok(mut executor) => conformance::run(&mut *executor).iter().map(ToString::to_string).collect(),
-        Err(message) => vec![message],
+    let (failures, differs) = match backends::executor(&request) {
+        Ok(mut executor) => {
+            let failures = conformance::run(&mut *executor);
+            let differs = failures.iter().any(|failure| failure.found.is_ok());
+            (failures.iter().map(ToString::to_string).collect(), differs)
+        }
+        Err(message) => (vec![message], false),
     };
-    SelftestBackend {
+    let tested = SelftestBackend {
         device: backend.device.clone(),
         vectors: conformance::vectors().len(),
         failures,
         seconds: start.elapsed().as_secs_f64(),
-    }
+    };
+    (tested, differs)
 }

@@ -69,7 +69,7 @@ impl Host {
     pub fn here() -> Result<Host> {
         let program = env::current_exe().context("cannot find this program's own file")?;
         Ok(Host {
-            program,
+            program: program.clone(),
             cache: cache_folder().join("components"),
             shaders: cache_folder().join("shaders"),
             data: data_folder(),
@@ -81,6 +81,7 @@ impl Host {
             groups: group_folders(),
             sensors: SensorsConfig {
                 root: given("ANNEAL_SENSORS_ROOT").unwrap_or_else(|| PathBuf::from("/")),
+                nvml_process: vec![program.clone().into(), "__nvml".into()],
                 nvml: given("ANNEAL_NVML"),
                 process: std::process::id(),
                 screen: screen(),
@@ -189,6 +190,7 @@ impl Host {
             },
             memory_bytes,
             gpu: backend.device.backend == "gpu",
+            hardware: backend.device.backend == "gpu" && !backend.device.software,
             confinement: Confinement::default(),
             groups: self.groups.clone(),
             shaders: Some(self.shaders.clone()),

@@ -37,6 +37,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use anneal_job::report::{Envelope, RunReport, VerifyReport};
 use anneal_provider::Wish;
+use anneal_tensor::float_mode;
 use clap::Parser;
 use serde::Serialize;
 
@@ -52,8 +53,23 @@ use terminal::{Lines, Terminal};
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match Arguments::try_parse_from(&arguments) {
-        Ok(parsed) => dispatch(parsed.command),
+        Ok(parsed) => {
+            compute_as_defined(&parsed.command);
+            dispatch(parsed.command)
+        }
         Err(error) => ExitCode::from(usage(&error, &arguments)),
+    }
+}
+
+/// Sets this thread's floating-point mode right, and so that of all that it starts: data that are imported are
+/// rounded here. Processes that compute a task or a test do so themselves, and refuse where it was wrong.
+fn compute_as_defined(command: &Command) {
+    let refuses = matches!(
+        command,
+        Command::Worker | Command::Compile | Command::Selftest { .. } | Command::SelftestOne { .. }
+    );
+    if !refuses && let Err(wrong) = float_mode::check(float_mode::AT_START) {
+        Terminal::new(true).note(format!("warning: {wrong}"));
     }
 }
 
@@ -195,6 +211,7 @@ fn dispatch(command: Command) -> ExitCode {
         }
         Command::Worker => return anneal_sandbox::worker::serve(backends::executor),
         Command::Compile => return anneal_sandbox::compile::serve(),
+        Command::Nvml => return anneal_sensors::serve_nvml(),
     };
     ExitCode::from(status)
 }

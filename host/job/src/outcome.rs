@@ -111,6 +111,11 @@ pub enum FaultCode {
     Io,
     /// The operating system cannot confine the worker as its owner insists.
     Confinement,
+    /// A library in the process changed how its threads compute with floating-point numbers.
+    FloatMode,
+    /// The worker did not stand when its owner's limits said so, and was ended. It is to be tried again here, once
+    /// they let it.
+    Held,
     /// A bug of ours.
     Internal,
 }

@@ -86,7 +86,7 @@ pub fn attempt(
     hear: &mut dyn FnMut(&Event),
 ) -> Result<Attempted, HostFault> {
     let request = request(compiler, work, Some(output.to_owned()), level)?;
-    let (outcome, heard) = run(machine, &request, hear);
+    let (outcome, heard) = run_held(machine, request, hear);
     let outcome = match outcome {
         Outcome::Completed(completed) => receipt_of(completed, output)?,
         Outcome::GuestFailure(failure) => ReceiptOutcome::GuestFailure { failure },
@@ -106,7 +106,7 @@ pub fn trace(
     work: &Work<'_>,
     level: TraceLevel,
 ) -> Result<Traced, HostFault> {
-    match run(machine, &request(compiler, work, None, level)?, &mut |_| {}) {
+    match run_held(machine, request(compiler, work, None, level)?, &mut |_| {}) {
         (Outcome::HostFault(fault), _) => Err(fault),
         (Outcome::Completed(_) | Outcome::GuestFailure(_), heard) => Ok(heard.at(level)),
     }
@@ -124,6 +124,33 @@ impl Heard {
         match level {
             TraceLevel::Commits => Traced { digests: self.commits, names: Vec::new() },
             TraceLevel::Operations { .. } => self.operations,
+        }
+    }
+}
+
+/// Runs an attempt to an end of its own: one that was ended because it did not stand begins again from its states,
+/// once it may. Nobody is told, for nothing is wrong with the task or the machine; where it is to be given back
+/// meanwhile, it is stopped like any other.
+fn run_held(
+    machine: &mut dyn Machine,
+    mut request: AttemptRequest,
+    hear: &mut dyn FnMut(&Event),
+) -> (Outcome, Heard) {
+    loop {
+        let mut busy_ms = 0;
+        let ended = run(machine, &request, &mut |event| {
+            if let Event::Paced(report) = event {
+                busy_ms = report.busy_ms;
+            }
+            hear(event);
+        });
+        match (&ended.0, &request.pace) {
+            (Outcome::HostFault(HostFault { code: FaultCode::Held, .. }), Some(pace)) => {
+                // Its time is that of all its beginnings together.
+                request.time = request.time.saturating_sub(Duration::from_millis(busy_ms));
+                pace.wait_to_run(&request.stop);
+            }
+            _ => return ended,
         }
     }
 }
@@ -161,7 +188,9 @@ fn request(
         TraceLevel::Operations { step } => Trace::Operations { step },
     };
     let component = &work.files.component;
-    let compiled = compile::run(&compiler.command, component, &compiler.cache, compiler.limits);
+    let governed = work.pace.as_ref().map(|pace| (pace, work.stop));
+    let compiled =
+        compile::run_governed(&compiler.command, component, &compiler.cache, compiler.limits, governed);
     let compiled = compiled.map_err(|error| compile_fault(&error))?;
     Ok(AttemptRequest {
         task: work.task.clone(),
@@ -182,6 +211,7 @@ fn compile_fault(error: &CompileError) -> HostFault {
     let code = match error {
         CompileError::Limits(_) => FaultCode::TimeOut,
         CompileError::Cache { .. } => FaultCode::Io,
+        CompileError::Stopped => FaultCode::WorkerDied,
         CompileError::Confinement(_) => FaultCode::Confinement,
         _ => FaultCode::Internal,
     };
@@ -213,4 +243,81 @@ pub fn blob_of(path: &Path) -> io::Result<Blob> {
         }
     }
     Ok(Blob { digest: Digest::from_bytes(hasher.finalize().into()), bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use anneal_job::{Entry, Limits, Versions, plan::place_alone};
+    use anneal_sandbox::PaceReport;
+    use anneal_tensor::Pace;
+
+    use super::*;
+
+    /// A worker that does not stand a few times, and is ended, before it comes to an end of its own.
+    struct Unruly {
+        ended: u64,
+        times: Vec<Duration>,
+        pace: PaceHandle,
+    }
+
+    impl Machine for Unruly {
+        fn name(&self) -> &str {
+            "unruly"
+        }
+
+        fn attempt(
+            &mut self,
+            request: &AttemptRequest,
+            observer: &mut dyn anneal_sandbox::Observer,
+        ) -> Outcome {
+            assert_ne!(self.pace.pace(), Pace::Pause, "nothing begins while it is paused");
+            self.times.push(request.time);
+            observer.observe(Event::Paced(PaceReport {
+                busy_ms: 700,
+                held_ms: 90_000,
+                ..PaceReport::default()
+            }));
+            let is_over = self.times.len() as u64 > self.ended;
+            let code = if is_over { FaultCode::Internal } else { FaultCode::Held };
+            Outcome::HostFault(HostFault { code, message: "ended".to_owned() })
+        }
+    }
+
+    fn request(pace: &PaceHandle) -> AttemptRequest {
+        let task = Task {
+            component: Digest::of(b"component"),
+            entry: Entry::Run,
+            place: place_alone(),
+            job_seed: 1,
+            parameters: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            states: Vec::new(),
+            limits: Limits::DEFAULT,
+            versions: Versions { contract: [0, 1, 0], numerics: 1, gas: 1 },
+        };
+        AttemptRequest {
+            task,
+            component: PathBuf::new(),
+            inputs: None,
+            states: Vec::new(),
+            output: None,
+            time: Duration::from_secs(10),
+            trace: Trace::Off,
+            stop: StopFlag::default(),
+            pace: Some(pace.clone()),
+        }
+    }
+
+    #[test]
+    fn one_that_was_ended_because_it_did_not_stand_begins_again_within_its_time() {
+        let pace = PaceHandle::default();
+        let mut machine = Unruly { ended: 3, times: Vec::new(), pace: pace.clone() };
+        let (outcome, _) = run_held(&mut machine, request(&pace), &mut |_| {});
+        // The fault is the one it came to by itself, and no word of what was held before.
+        assert!(matches!(outcome, Outcome::HostFault(HostFault { code: FaultCode::Internal, .. })));
+        let milliseconds = |times: &[Duration]| times.iter().map(Duration::as_millis).collect::<Vec<_>>();
+        assert_eq!(milliseconds(&machine.times), [10_000, 9300, 8600, 7900]);
+    }
 }

@@ -15,6 +15,8 @@ use thiserror::Error;
 /// Bytes of what it said to people that are kept: its end.
 const STDERR_BYTES_KEPT: usize = 4 << 10;
 const CHUNK_BYTES: usize = 64 << 10;
+/// How often one that is silent is looked after.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long a killed process may take to vanish; one that hangs in a driver is left behind.
 const REAP_TIME: Duration = Duration::from_secs(2);
 
@@ -25,6 +27,8 @@ pub(crate) enum ChildError {
     Start { program: String, source: io::Error },
     #[error("it took too long")]
     TimeOut,
+    #[error("it was stopped")]
+    Stopped,
     #[error("it was ended by signal {signal}{said}")]
     Killed { signal: i32, said: String },
     #[error("it ended with {status} before its answer{said}")]
@@ -41,6 +45,7 @@ pub(crate) struct Child {
     buffer: Vec<u8>,
     answer_bytes_max: u64,
     stderr: Arc<Mutex<Vec<u8>>>,
+    is_stopped: bool,
 }
 
 impl Child {
@@ -74,7 +79,15 @@ impl Child {
         let to_stdin = write_in_background(stdin);
         let stdout = read_in_background(stdout);
         keep_tail_in_background(errors, Arc::clone(&stderr));
-        Ok(Child { process, to_stdin: Some(to_stdin), stdout, buffer: Vec::new(), answer_bytes_max, stderr })
+        Ok(Child {
+            process,
+            to_stdin: Some(to_stdin),
+            stdout,
+            buffer: Vec::new(),
+            answer_bytes_max,
+            stderr,
+            is_stopped: false,
+        })
     }
 
     /// Sends bytes to its stdin, in the background.
@@ -104,13 +117,22 @@ impl Child {
         }
     }
 
-    /// All it writes until it ends well.
-    pub(crate) fn all(mut self, time: Duration) -> Result<Vec<u8>, ChildError> {
-        let deadline = Instant::now() + time;
+    /// All it writes until it ends well. It is asked after again and again (`held`): how long it may have worked
+    /// since it was asked last, or that it is to end.
+    pub(crate) fn all(
+        mut self,
+        time: Duration,
+        mut held: impl FnMut(&mut Child) -> Result<Duration, ChildError>,
+    ) -> Result<Vec<u8>, ChildError> {
+        let mut worked = Duration::ZERO;
         loop {
-            match self.stdout.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            worked += held(&mut self)?;
+            let Some(left) = time.checked_sub(worked).filter(|left| !left.is_zero()) else {
+                return Err(ChildError::TimeOut);
+            };
+            match self.stdout.recv_timeout(left.min(LOOK)) {
                 Ok(chunk) => self.take(&chunk)?,
-                Err(mpsc::RecvTimeoutError::Timeout) => return Err(ChildError::TimeOut),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -118,6 +140,32 @@ impl Child {
             Some(status) if status.success() => Ok(std::mem::take(&mut self.buffer)),
             _ => Err(self.ended()),
         }
+    }
+
+    /// Stops its process where it is, or lets it go on. It is killed as well where it is stopped, by its parent and
+    /// by its parent's end.
+    pub(crate) fn hold(&mut self, is_stopped: bool) {
+        if self.is_stopped != is_stopped {
+            self.is_stopped = is_stopped;
+            tracing::debug!(process = self.process.id(), is_stopped, "a child is held from outside");
+            signal_to(&self.process, is_stopped);
+        }
+    }
+
+    /// Whether it has written something that was not taken yet.
+    pub(crate) fn has_said_something(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Its process is stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Processor time of all its threads, by the kernel's count.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
+        processor_time(&stat)
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<(), ChildError> {
@@ -204,6 +252,33 @@ fn keep_tail_in_background(mut stderr: impl Read + Send + 'static, tail: Arc<Mut
     });
 }
 
+/// The kernel tells processor time in hundredths of a second, on all machines.
+const PROCESSOR_TICK: Duration = Duration::from_millis(10);
+
+/// The two times, in the program and in the kernel for it, of a line of `/proc/PID/stat`. The second word is the
+/// name, which may hold anything.
+fn processor_time(stat: &str) -> Option<Duration> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut times = after_name.split_whitespace().skip(11).map(str::parse::<u32>);
+    let (own, kernel) = (times.next()?.ok()?, times.next()?.ok()?);
+    Some(PROCESSOR_TICK * own.saturating_add(kernel))
+}
+
+#[cfg(unix)]
+fn signal_to(process: &std::process::Child, is_stopped: bool) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = if is_stopped { Signal::STOP } else { Signal::CONT };
+    // It was not waited for, so the number is its own still.
+    if let Some(id) = i32::try_from(process.id()).ok().and_then(Pid::from_raw)
+        && let Err(error) = kill_process(id, signal)
+    {
+        tracing::warn!(%error, "a child could not be held");
+    }
+}
+
+#[cfg(not(unix))]
+fn signal_to(_process: &std::process::Child, _is_stopped: bool) {}
+
 #[cfg(unix)]
 fn signal(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
@@ -212,4 +287,21 @@ fn signal(status: ExitStatus) -> Option<i32> {
 #[cfg(not(unix))]
 fn signal(_status: ExitStatus) -> Option<i32> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let line =
+            |name: &str| format!("7 ({name}) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 9 9 20 0 1 0 100 200 300\n");
+        for name in ["anneal", "a b", ") S 1 (", ""] {
+            assert_eq!(processor_time(&line(name)), Some(Duration::from_secs(2)), "{name}");
+        }
+        for text in ["", "7 (anneal", "7 (anneal) S 1", "7 (a) S 1 2 3 4 5 6 7 8 9 10 x 12 13"] {
+            assert_eq!(processor_time(text), None, "{text}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use anneal_job::Digest;
 use thiserror::Error;
 use wasmtime::{Engine, component::Component};
 
-pub use cache::{CompiledFile, check, run};
+pub use cache::{CompiledFile, check, run, run_governed};
 pub use service::{serve, serve_with};
 
 use crate::{
@@ -65,6 +65,9 @@ pub enum CompileError {
         .0.cpu.as_secs(), .0.memory_bytes >> 20
     )]
     Limits(CompileLimits),
+    /// Somebody stopped it.
+    #[error("the compilation was stopped")]
+    Stopped,
     /// The compiling process is not confined as its parent insists.
     #[error("{0}")]
     Confinement(String),

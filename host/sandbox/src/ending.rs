@@ -4,7 +4,7 @@
 //! wasmtime's own, becomes an outcome.
 
 use anneal_job::{FailureCode, FaultCode, GuestFailure, HostFault, Outcome};
-use anneal_tensor::{ExecutorError, Exhausted};
+use anneal_tensor::{ExecutorError, Exhausted, WrongMode};
 use thiserror::Error;
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -156,6 +156,12 @@ impl From<Exhausted> for Ending {
     }
 }
 
+impl From<WrongMode> for Ending {
+    fn from(wrong: WrongMode) -> Ending {
+        Ending::fault(FaultCode::FloatMode, wrong.to_string())
+    }
+}
+
 impl From<ExecutorError> for Ending {
     fn from(error: ExecutorError) -> Ending {
         let (code, advice) = match error {
@@ -163,6 +169,7 @@ impl From<ExecutorError> for Ending {
             ExecutorError::OutOfMemory(_) => {
                 (FaultCode::OutOfMemory, "; close other programs, use smaller batches, or use --backend cpu")
             }
+            ExecutorError::FloatMode(wrong) => return wrong.into(),
             ExecutorError::Stopped => return Ending::stopped(),
             ExecutorError::ForeignValue(_) => (FaultCode::Internal, ""),
         };

@@ -7,6 +7,7 @@
 //! Tensors are computed by an executor that the caller brings; this crate names no backend.
 
 pub mod admission;
+mod brake;
 mod child;
 pub mod compile;
 pub mod confine;

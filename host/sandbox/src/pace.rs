@@ -3,9 +3,15 @@
 //!
 //! A handle may be watched: then each word is good for a while only, and where none comes any more, the pace is
 //! a pause until one comes. So an attempt whose owner's rules nobody looks after stands by itself.
+//!
+//! A process that does not hold itself is stopped by its parent (`brake`). That time is nobody's work: [`Stopwatch`]
+//! leaves it out.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,6 +25,10 @@ use crate::run::StopFlag;
 
 /// How often one who stands looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Somebody looks at the time this often at least, while the process runs: a longer gap is one that it was stopped
+/// for.
+const GAP_MIN: Duration = Duration::from_secs(1);
 
 /// Sets the pace of an attempt from another thread. The default is full, and is not watched.
 #[derive(Clone, Debug)]
@@ -47,6 +57,8 @@ pub struct PaceReport {
     pub per_mille: u16,
     /// It pauses by itself, because no word came for too long.
     pub unheard: bool,
+    /// It stands now: what works passes no gate, and a GPU has finished what it was handed.
+    pub stands: bool,
     /// Milliseconds at work.
     pub busy_ms: u64,
     /// Milliseconds held.
@@ -63,8 +75,36 @@ pub(crate) struct Governor(Arc<Governing>);
 struct Governing {
     pace: PaceHandle,
     stop: StopFlag,
-    began: Instant,
+    watch: Stopwatch,
     meter: Mutex<DutyMeter>,
+    /// Threads that are held at the gate.
+    standing: AtomicUsize,
+}
+
+/// Time as this process has it: what it was stopped for from outside is left out, and counted.
+#[derive(Debug)]
+struct Stopwatch {
+    began: Instant,
+    /// When it was looked at last, and what it was stopped for until then.
+    looked: Mutex<(Instant, Duration)>,
+}
+
+impl Stopwatch {
+    fn start(now: Instant) -> Stopwatch {
+        Stopwatch { began: now, looked: Mutex::new((now, Duration::ZERO)) }
+    }
+
+    /// How long the process has run at this time, and how long it was stopped. Whoever looks first after a stop counts
+    /// it, so nobody ever takes it for work.
+    fn look(&self, now: Instant) -> (Duration, Duration) {
+        let mut looked = lock(&self.looked);
+        let gap = now.saturating_duration_since(looked.0);
+        if gap > GAP_MIN {
+            looked.1 += gap;
+        }
+        looked.0 = looked.0.max(now);
+        (now.saturating_duration_since(self.began).saturating_sub(looked.1), looked.1)
+    }
 }
 
 impl PaceHandle {
@@ -112,7 +152,7 @@ impl PaceHandle {
     }
 
     /// Returns once the pace is not a pause, or when it is to stop.
-    pub(crate) fn wait_to_run(&self, stop: &StopFlag) {
+    pub fn wait_to_run(&self, stop: &StopFlag) {
         while self.pace() == Pace::Pause && !stop.is_stopped() {
             self.wait(LOOK);
         }
@@ -128,12 +168,15 @@ impl Default for PaceHandle {
 impl Governor {
     pub(crate) fn new(pace: PaceHandle, stop: StopFlag) -> Governor {
         let meter = Mutex::new(DutyMeter::new());
-        Governor(Arc::new(Governing { pace, stop, began: Instant::now(), meter }))
+        let watch = Stopwatch::start(Instant::now());
+        Governor(Arc::new(Governing { pace, stop, watch, meter, standing: AtomicUsize::new(0) }))
     }
 
-    /// Where the time went until now.
+    /// Where the time went until now. Held is also what the process was stopped for.
     pub(crate) fn spent(&self) -> TimeSpent {
-        lock(&self.0.meter).spent(self.0.began.elapsed())
+        let (ran, stopped) = self.0.watch.look(Instant::now());
+        let spent = lock(&self.0.meter).spent(ran);
+        TimeSpent { held: spent.held + stopped, ..spent }
     }
 
     pub(crate) fn report(&self) -> PaceReport {
@@ -142,6 +185,7 @@ impl Governor {
         PaceReport {
             per_mille: heard.map_or(0, Pace::per_mille),
             unheard: heard.is_none(),
+            stands: self.0.standing.load(Ordering::Relaxed) > 0,
             busy_ms: milliseconds(spent.busy),
             held_ms: milliseconds(spent.held),
             holds: spent.holds,
@@ -155,17 +199,38 @@ impl Gate for Governor {
     }
 
     fn pass(&self) -> Result<(), ExecutorError> {
-        let Governing { pace, stop, began, meter } = &*self.0;
+        let Governing { pace, stop, watch, meter, standing } = &*self.0;
+        let mut stands = None;
         loop {
             if stop.is_stopped() {
                 return Err(ExecutorError::Stopped);
             }
-            let advice = lock(meter).ask(began.elapsed(), pace.pace());
+            let (ran, _) = watch.look(Instant::now());
+            let advice = lock(meter).ask(ran, pace.pace());
             match advice {
                 Advice::Go => return Ok(()),
-                Advice::Stand(time) => pace.wait(time.unwrap_or(LOOK).min(LOOK)),
+                Advice::Stand(time) => {
+                    stands.get_or_insert_with(|| Standing::begin(standing));
+                    pace.wait(time.unwrap_or(LOOK).min(LOOK));
+                }
             }
         }
+    }
+}
+
+/// A thread at the gate, for as long as this lives.
+struct Standing<'a>(&'a AtomicUsize);
+
+impl Standing<'_> {
+    fn begin(count: &AtomicUsize) -> Standing<'_> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Standing(count)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -199,6 +264,22 @@ mod tests {
         assert!(first.is_ok() && second.is_ok() && third.is_ok());
         stop.stop();
         assert!(matches!(governor.pass(), Err(ExecutorError::Stopped)));
+    }
+
+    #[test]
+    fn what_a_process_was_stopped_for_is_no_work() {
+        let began = Instant::now();
+        let watch = Stopwatch::start(began);
+        let seconds = Duration::from_secs;
+        for (at, ran, stopped) in
+            [(1, 1, 0), (2, 2, 0), (602, 2, 600), (603, 3, 600), (700, 3, 697), (0, 3, 697)]
+        {
+            // The last looks a moment too late: its time is before another's.
+            let (at, ran, stopped) = (began + seconds(at), seconds(ran), seconds(stopped));
+            let found = watch.look(at);
+            let expected = if at == began { (Duration::ZERO, stopped) } else { (ran, stopped) };
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -18,8 +18,8 @@ use std::{
 };
 
 use anneal_job::{Completed, FaultCode, Outcome, Task, result_digest};
-use anneal_tensor::{DeviceInfo, Executor, ExecutorError, Gate, Tensor, Value};
-use wasmtime::{Engine, Store, UpdateDeadline, component::Linker};
+use anneal_tensor::{DeviceInfo, Executor, ExecutorError, Gate, Tensor, Value, float_mode};
+use wasmtime::{CallHook, Engine, Store, StoreContextMut, UpdateDeadline, component::Linker};
 
 pub use crate::host::StopFlag;
 use crate::{
@@ -170,7 +170,11 @@ impl Told {
 
     fn tell(&mut self, report: PaceReport, is_last: bool) {
         let is_news = self.last.is_none_or(|(at, last)| {
-            (last.per_mille, last.unheard) != (report.per_mille, report.unheard) || at.elapsed() >= PACE_TOLD
+            let told = |report: &PaceReport| {
+                // Held to a duty, it stands many times a second.
+                (report.per_mille, report.unheard, report.stands && report.per_mille == 0)
+            };
+            told(&last) != told(&report) || at.elapsed() >= PACE_TOLD
         });
         // Where the observer has too much to hear, the next report says it.
         if (is_news || is_last) && self.events.try_send(Event::Paced(report)).is_ok() {
@@ -181,6 +185,9 @@ impl Told {
 
 fn run(component: &CompiledComponent, parts: HostParts) -> (Ended, Option<Box<dyn Executor>>) {
     let gas = parts.task.limits.gas;
+    if let Err(wrong) = float_mode::check("whatever started the guest's thread") {
+        return (Err(wrong.into()), Some(parts.executor));
+    }
     let mut store = match store(component, parts) {
         Ok(store) => store,
         Err((ending, executor)) => return (Err(ending), Some(executor)),
@@ -212,7 +219,7 @@ fn store(
     let task_limits = parts.task.limits;
     let mut store = Store::new(component.engine(), Host::new(parts));
     store.limiter(|host| &mut host.memory);
-    store.call_hook(Host::collect_gas);
+    store.call_hook(crossed);
     store.set_hostcall_fuel(limits::HOSTCALL_BYTES_MAX);
     // The host counts tensors itself, so that the end of a run says what ran out; this is the second line.
     let handles = usize::try_from(task_limits.handles).unwrap_or(usize::MAX);
@@ -231,6 +238,16 @@ fn store(
     }
 }
 
+/// The thread goes from the guest to the host, or back: it computes as it must, and what was recorded is charged.
+fn crossed(store: StoreContextMut<'_, Host>, hook: CallHook) -> wasmtime::Result<()> {
+    let culprit = match hook {
+        CallHook::CallingWasm | CallHook::ReturningFromHost => "a call of the host",
+        CallHook::CallingHost | CallHook::ReturningFromWasm => "something that ran while the guest computed",
+    };
+    float_mode::check(culprit).map_err(Ending::from)?;
+    Host::collect_gas(store, hook)
+}
+
 fn instantiate_and_call(
     component: &CompiledComponent,
     store: &mut Store<Host>,
@@ -244,7 +261,10 @@ fn instantiate_and_call(
     let fuel = store.get_fuel().map_err(at(Phase::Call))?;
     let host = store.data_mut();
     let gas = host.task.limits.gas.saturating_sub(fuel);
-    finish(host, returned, gas).map_err(|ending| (ending.into(), Phase::Call))
+    let finished = finish(host, returned, gas);
+    let finished =
+        float_mode::check("the computing of what the guest returned").map_err(Ending::from).and(finished);
+    finished.map_err(|ending| (ending.into(), Phase::Call))
 }
 
 /// Everything a component may import.

@@ -8,11 +8,16 @@
 #[cfg(target_os = "linux")]
 #[path = "processes/escapes.rs"]
 mod escapes;
+#[cfg(target_os = "linux")]
+#[path = "processes/held.rs"]
+mod held;
 #[path = "hostile/guests.rs"]
 mod hostile;
 #[cfg(target_os = "linux")]
 #[path = "processes/malice.rs"]
 mod malice;
+#[path = "processes/modes.rs"]
+mod modes;
 #[path = "../src/testing.rs"]
 mod testing;
 
@@ -41,7 +46,7 @@ use testing::{guest, reference, task};
 
 const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
 type Check = fn(&Scene);
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 18] = [
     ("a component is compiled once, by another process", compiled_once),
     ("code planted in the cache is compiled anew", planted),
     ("a refusal crosses the process", refused),
@@ -55,16 +60,24 @@ const CHECKS: [(&str, Check); 15] = [
     ("a worker that crashes is a host's fault", crashing),
     ("a worker that babbles is a host's fault", babbling),
     ("a device that is lost costs an attempt, and the next worker works", device_lost),
+    ("a mode that a call of the host leaves is a host's fault", modes::left_by_a_call),
+    ("a mode that the compiler leaves is this machine's fault", modes::left_by_the_compiler),
+    ("a mode that is there before a worker's threads is a host's fault", modes::there_before),
     ("every hostile guest ends as it must", hostile::all_end_as_they_must),
     ("no random guest panics, hangs or leaks", hostile::smith::none_panics_or_hangs),
 ];
 #[cfg(target_os = "linux")]
-const CONFINED: [(&str, Check); 5] = [
+const CONFINED: [(&str, Check); 10] = [
     ("a malicious worker is stopped by all layers and by each", escapes::malicious_worker),
     ("a malicious compiling process is stopped by all layers and by each", escapes::malicious_compiler),
     ("below what is insisted on, nothing is done", escapes::insisted),
     ("a confined worker ends with its parent", escapes::ends_with_parent),
     ("a worker that does not say how it is confined is not believed", escapes::silent),
+    ("a worker that holds itself to nothing is stopped, and goes on", held::stopped_and_goes_on),
+    ("a worker that is stopped ends at once", held::stopped_and_ends),
+    ("a worker that is stopped ends with its parent", held::ends_with_its_parent),
+    ("a worker on a GPU that does not stand is ended, and one that does is not", held::on_a_gpu),
+    ("a compiling process is held to a pace", held::compiling),
 ];
 #[cfg(not(target_os = "linux"))]
 const CONFINED: [(&str, Check); 0] = [];
@@ -73,6 +86,13 @@ fn main() -> ExitCode {
     let role = std::env::args().nth(1).unwrap_or_default();
     match role.as_str() {
         "compile" => compile::serve(),
+        other if other.starts_with("compile in mode ") => {
+            compile::serve_with(|_| modes::compile(&other["compile in mode ".len()..]))
+        }
+        #[cfg(target_os = "linux")]
+        "compile slowly" => compile::serve_with(held::compile_slowly),
+        #[cfg(target_os = "linux")]
+        "orphan" => held::orphan(),
         #[cfg(target_os = "linux")]
         "compile malice" => compile::serve_with(|target| {
             Err(CompileError::Invalid(malice::make(&String::from_utf8_lossy(target))))
@@ -85,6 +105,9 @@ fn main() -> ExitCode {
             }
             "lost" => Ok(Box::new(LostDevice(reference().device().clone()))),
             "crash" => std::process::abort(),
+            #[cfg(target_os = "linux")]
+            "spin" => Ok(held::Spinning::executor()),
+            other if other.starts_with("mode ") => modes::executor(&other["mode ".len()..]),
             "hang" => loop {
                 std::thread::sleep(Duration::from_secs(1));
             },
@@ -182,6 +205,7 @@ fn machine(role: &str, backend: &str) -> WorkerMachine {
         backend: BackendRequest { backend: backend.to_owned(), threads: None, ..BackendRequest::default() },
         memory_bytes: Some(4 << 30),
         gpu: false,
+        hardware: false,
         confinement: Confinement::default(),
         groups: GroupFolders::default(),
         shaders: None,

@@ -3,13 +3,13 @@
 use std::fmt::Display;
 
 use anneal_policy::{Sensor, SensorName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A value, or why there is none.
 pub(crate) type Found<T> = Result<T, Gap>;
 
 /// Why there is no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Gap {
     /// Whether it is there and failed; else the machine has none, as far as can be told.
     pub(crate) is_lost: bool,

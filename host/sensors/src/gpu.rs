@@ -2,6 +2,7 @@
 
 use anneal_job::ByteCount;
 use anneal_policy::{Celsius, Percent, Watts};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     gap::{Found, Gap},
@@ -18,7 +19,7 @@ pub struct GpuIdentity {
 }
 
 /// What a source says of a GPU.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct GpuReadings {
     pub(crate) core: Found<Celsius>,
     pub(crate) hot_spot: Found<Celsius>,

@@ -2,7 +2,8 @@
 //!
 //! [`Sensors::open`] is told which devices there are, [`Sensors::read`] reads one of them and its machine. It
 //! blocks, for a few milliseconds mostly, and belongs on a thread of its own: a driver that dies can hold a
-//! call for good. What cannot be read is [`Missing`], with words for the owner, and is never guessed; what a
+//! call for good, and the library of NVIDIA's driver, which is foreign code, is called in a process of its own
+//! ([`serve_nvml`]). What cannot be read is [`Missing`], with words for the owner, and is never guessed; what a
 //! sensor says is given on as it is, 0 °C and 255 °C too: what can be believed is policy's to say.
 //!
 //! Not here: deciding, obeying, earnings, energy of other devices, printing, the environment.
@@ -35,6 +36,7 @@ mod sysfs;
 mod wait;
 
 use std::{
+    ffi::OsString,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -55,6 +57,7 @@ use supply::Supplies;
 
 pub use gap::Missing;
 pub use gpu::GpuIdentity;
+pub use nvml::serve as serve_nvml;
 pub use pci::{PciAddress, PciError, PciId};
 pub use screen::Screen;
 
@@ -66,6 +69,8 @@ const MACHINE_SPAN: Duration = Duration::from_millis(500);
 pub struct SensorsConfig {
     /// The folder that holds `sys`, `proc` and `run`: `/`, or one of the same shape.
     pub root: PathBuf,
+    /// A program and its arguments that calls [`serve_nvml`]: it is started where a GPU of NVIDIA's is to be read.
+    pub nvml_process: Vec<OsString>,
     /// The library of NVIDIA's driver; where nothing is said, `libnvidia-ml.so.1` where the system has it.
     pub nvml: Option<PathBuf>,
     /// The process that is ours: it and what it starts are not others.
@@ -127,7 +132,12 @@ impl Sensors {
     /// Gets ready to read these devices. Nothing is opened before it is read, so this cannot fail.
     pub fn open(config: &SensorsConfig, devices: Vec<SensedDevice>) -> Sensors {
         Sensors {
-            nvml: NvmlSource::new(config.nvml.clone()),
+            nvml: NvmlSource::new(
+                config.nvml_process.clone(),
+                config.nvml.clone(),
+                &config.root,
+                config.process,
+            ),
             drm: DrmSource::new(&config.root),
             machine: Machine {
                 heat: ProcessorHeat::new(&config.root),
@@ -173,7 +183,7 @@ impl Sensors {
                     (Err(_), None) => true,
                 };
                 let found = match card {
-                    _ if is_nvidia => self.nvml.read(&gpu, meter, now, processes),
+                    _ if is_nvidia => self.nvml.read(&gpu),
                     Ok(card) => self.drm.read(&card, meter, now, processes),
                     Err(gap) => GpuReadings::none(&gap),
                 };

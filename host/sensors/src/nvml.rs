@@ -1,157 +1,275 @@
-//! NVIDIA's GPUs, through the library of their driver (NVML).
+//! NVIDIA's GPUs, through the library of their driver (NVML), which a process of its own loads ([`service`]): it is
+//! foreign code, and where a driver dies it crashes or hangs. Here is that process's parent.
 //!
-//! The library is loaded when it is first needed, by nvml-wrapper. A call that says that the driver or the GPU
-//! is gone closes it, and a later reading tries to open it again: so a driver that is updated, or a GPU that
-//! falls off its bus, is lost until it is back, and what was read before is never given again.
-//!
-//! A call can hang where a driver dies. Nothing here can end it: the caller reads on a thread of its own and
-//! has to stop work by itself when no reading comes.
+//! A process that ends is started again, after a rest that doubles up to a minute; one that does not answer for
+//! [`PATIENCE`] is ended. As long as there is no answer, and no longer, every sensor of its GPUs is lost, and what was
+//! read before is never given again. A reading waits for an answer for a moment only ([`ANSWERS_WITHIN`]), for other
+//! devices are to be read, too.
 
 mod device;
+mod library;
+mod service;
 
 use std::{
-    path::PathBuf,
+    ffi::OsString,
+    io::{self, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
-use nvml_wrapper::{Device, Nvml, error::NvmlError};
+pub use service::serve;
 
 use crate::{
-    energy::EnergyMeter,
     gap::{Found, Gap},
     gpu::{GpuIdentity, GpuReadings},
-    pci::PciId,
-    processes::Processes,
 };
+use service::{Answer, Question, Setting};
 
 /// Where a driver is, unless it is said.
 const LIBRARY: &str = "libnvidia-ml.so.1";
-/// After a failure to open it, it is left alone for so long.
-const REST: Duration = Duration::from_secs(2);
+/// How long a reading waits for an answer.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(300);
+/// The same for the first answer of all: a driver that nothing else uses takes its time to begin.
+const BEGINS_WITHIN: Duration = Duration::from_secs(3);
+/// A process that takes longer for an answer hangs, and is ended.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The rest after a process that ended; each that ends soon after doubles it.
+const REST_MIN: Duration = Duration::from_secs(1);
+/// The longest rest; a process that lived longer does not count as one that ended soon.
+const REST_MAX: Duration = Duration::from_secs(60);
+/// A killed process is waited for so long; one that hangs in a driver is left behind.
+const REAP_TIME: Duration = Duration::from_millis(200);
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// NVIDIA's library.
+/// NVIDIA's GPUs, as another process reads them.
 #[derive(Debug)]
 pub(crate) struct NvmlSource {
-    library: PathBuf,
+    /// A program and its arguments that calls [`serve`].
+    command: Vec<OsString>,
+    setting: Setting,
     state: State,
+    rest: Duration,
+    has_answered: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    Open(Box<Nvml>),
-    /// Why it is not open, and when that was found out.
-    Closed(Option<(Instant, Gap)>),
+    /// It is asked, or will be.
+    Running(Asked),
+    /// Why there is none, and until when it is left so.
+    Resting(Option<(Instant, Gap)>),
+}
+
+/// A process that answers questions.
+#[derive(Debug)]
+struct Asked {
+    process: Child,
+    began: Instant,
+    /// Its stdin, which both sides write.
+    socket: UnixStream,
+    /// What was read and is no whole line yet.
+    buffer: Vec<u8>,
+    /// Questions so far.
+    questions: u64,
+    /// When the last one was asked, where it was not answered yet.
+    waits_since: Option<Instant>,
 }
 
 impl NvmlSource {
-    /// The driver's library, or another one in its place.
-    pub(crate) fn new(library: Option<PathBuf>) -> NvmlSource {
-        NvmlSource { library: library.unwrap_or_else(|| LIBRARY.into()), state: State::Closed(None) }
+    /// The driver's library, or another one in its place; processes are looked up below this root, and this one and
+    /// its children are not others.
+    pub(crate) fn new(command: Vec<OsString>, library: Option<PathBuf>, root: &Path, own: u32) -> NvmlSource {
+        let library = library.unwrap_or_else(|| LIBRARY.into());
+        let setting = Setting { library, root: root.to_owned(), own };
+        NvmlSource { command, setting, state: State::Resting(None), rest: REST_MIN, has_answered: false }
     }
 
     /// Everything that is known of a GPU.
-    pub(crate) fn read(
-        &mut self,
-        gpu: &GpuIdentity,
-        meter: &mut EnergyMeter,
-        now: Instant,
-        processes: &Processes,
-    ) -> GpuReadings {
-        let nvml = match self.open(now) {
-            Ok(nvml) => nvml,
-            Err(gap) => return GpuReadings::none(&gap),
-        };
-        let mut watch = Watch::default();
-        let readings = match find(nvml, gpu, &mut watch) {
-            Ok(device) => device::read(&device, meter, now, processes, &mut watch),
-            Err(gap) => GpuReadings::none(&gap),
-        };
-        if watch.is_gone {
-            self.state = State::Closed(None);
-        }
-        readings
+    pub(crate) fn read(&mut self, gpu: &GpuIdentity) -> GpuReadings {
+        self.try_read(gpu).unwrap_or_else(|gap| GpuReadings::none(&gap))
     }
 
-    fn open(&mut self, now: Instant) -> Found<&Nvml> {
-        if let State::Closed(failed) = &self.state {
-            if let Some((when, gap)) = failed
-                && now.saturating_duration_since(*when) < REST
+    fn try_read(&mut self, gpu: &GpuIdentity) -> Found<GpuReadings> {
+        let within = if self.has_answered { ANSWERS_WITHIN } else { BEGINS_WITHIN };
+        let deadline = Instant::now() + within;
+        let answered = self.running()?.ask(gpu, deadline);
+        match answered {
+            Ok(Some(readings)) => {
+                self.has_answered = true;
+                Ok(readings)
+            }
+            Ok(None) => {
+                // Whoever has waited once does so no longer.
+                self.has_answered = true;
+                Err(self.silent())
+            }
+            Err(error) => Err(self.ended(&error)),
+        }
+    }
+
+    /// The process, started where there is none and the last one was left alone for long enough.
+    fn running(&mut self) -> Found<&mut Asked> {
+        if self.command.is_empty() {
+            return Err(Gap::absent("no program is named that reads NVIDIA's GPUs"));
+        }
+        if let State::Resting(rested) = &self.state {
+            if let Some((until, why)) = rested
+                && Instant::now() < *until
             {
-                return Err(gap.clone());
+                return Err(why.clone());
             }
-            self.state = match Nvml::builder().lib_path(self.library.as_os_str()).init() {
-                Ok(nvml) => State::Open(Box::new(nvml)),
-                Err(error) => State::Closed(Some((now, self.closed(&error)))),
-            };
+            match Asked::start(&self.command, &self.setting) {
+                Ok(asked) => self.state = State::Running(asked),
+                Err(error) => return Err(self.rests(&format!("cannot be started ({error})"), false)),
+            }
         }
-        match &self.state {
-            State::Open(nvml) => Ok(nvml),
-            State::Closed(Some((_, gap))) => Err(gap.clone()),
-            State::Closed(None) => Err(Gap::lost("NVIDIA's library is closed")),
+        match &mut self.state {
+            State::Running(asked) => Ok(asked),
+            State::Resting(_) => Err(Gap::lost("the process that reads NVIDIA's GPUs is not there")),
         }
     }
 
-    fn closed(&self, error: &NvmlError) -> Gap {
-        let library = self.library.display();
-        match error {
-            NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => Gap::absent(format!(
-                "{library} cannot be loaded: {error}; it comes with NVIDIA's driver (Debian: libnvidia-ml1)"
-            )),
-            _ => Gap::lost(format!("{library} does not start: {error}; is NVIDIA's driver loaded?")),
+    fn silent(&mut self) -> Gap {
+        let State::Running(Asked { waits_since: Some(since), .. }) = &self.state else {
+            return self.rests("is not there", false);
+        };
+        let seconds = since.elapsed().as_secs_f64();
+        if since.elapsed() >= PATIENCE {
+            return self.rests(&format!("did not answer within {seconds:.0} s and was ended"), false);
+        }
+        Gap::lost(format!(
+            "the process that calls {} has not answered for {seconds:.1} s; does NVIDIA's driver hang?",
+            self.setting.library.display()
+        ))
+    }
+
+    fn ended(&mut self, error: &io::Error) -> Gap {
+        let mut how = format!("failed ({error})");
+        let mut lived_long = false;
+        if let State::Running(asked) = &mut self.state {
+            lived_long = asked.began.elapsed() > REST_MAX;
+            if let Some(status) = reap(&mut asked.process) {
+                how = format!("ended with {status}");
+            }
+        }
+        self.rests(&how, lived_long)
+    }
+
+    /// Leaves the process alone for a while.
+    fn rests(&mut self, how: &str, lived_long: bool) -> Gap {
+        if lived_long {
+            self.rest = REST_MIN;
+        }
+        let gap = Gap::lost(format!(
+            "the process that calls {} {how}; another is tried {} s later. Is NVIDIA's driver whole?",
+            self.setting.library.display(),
+            self.rest.as_secs()
+        ));
+        // What was there is ended by being dropped.
+        self.state = State::Resting(Some((Instant::now() + self.rest, gap.clone())));
+        self.rest = (self.rest * 2).min(REST_MAX);
+        gap
+    }
+}
+
+impl Asked {
+    fn start(command: &[OsString], setting: &Setting) -> io::Result<Asked> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
+        let (socket, theirs) = UnixStream::pair()?;
+        socket.set_write_timeout(Some(ANSWERS_WITHIN))?;
+        let process = Command::new(program)
+            .args(arguments)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut asked = Asked {
+            process,
+            began: Instant::now(),
+            socket,
+            buffer: Vec::new(),
+            questions: 0,
+            waits_since: None,
+        };
+        asked.say(setting)?;
+        Ok(asked)
+    }
+
+    /// What it says of a GPU; `None` where it does not in time. An answer to an earlier question is none.
+    fn ask(&mut self, gpu: &GpuIdentity, deadline: Instant) -> io::Result<Option<GpuReadings>> {
+        let mut wanted = None;
+        loop {
+            if self.waits_since.is_none() {
+                self.questions += 1;
+                wanted = Some(self.questions);
+                self.say(&Question::new(self.questions, gpu))?;
+                self.waits_since = Some(Instant::now());
+            }
+            let Some(line) = self.line(deadline)? else { return Ok(None) };
+            let answer: Answer = serde_json::from_slice(&line)?;
+            self.waits_since = None;
+            if Some(answer.number) == wanted {
+                return Ok(Some(answer.readings));
+            }
+        }
+    }
+
+    fn say(&mut self, what: &impl serde::Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(what)?;
+        line.push(b'\n');
+        self.socket.write_all(&line)
+    }
+
+    /// The next line, without its end; `None` where none came in time.
+    fn line(&mut self, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let rest = self.buffer.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                line.pop();
+                return Ok(Some(line));
+            }
+            if self.buffer.len() > ANSWER_BYTES_MAX {
+                return Err(io::Error::other("it answers without an end"));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.socket.set_read_timeout(Some(left))?;
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }
 
-/// What was seen on the way of a reading.
-#[derive(Debug, Default)]
-struct Watch {
-    /// The driver or the GPU is gone: the library must be opened anew.
-    is_gone: bool,
-}
-
-impl Watch {
-    /// The words for an error of a call, and whether the machine has no such sensor.
-    fn gap(&mut self, what: &str, error: &NvmlError) -> Gap {
-        let why = format!("NVML, {what}: {error}");
-        match error {
-            NvmlError::NotSupported | NvmlError::FunctionNotFound | NvmlError::FailedToLoadSymbol(_) => {
-                Gap::absent(why)
-            }
-            NvmlError::GpuLost
-            | NvmlError::Uninitialized
-            | NvmlError::DriverNotLoaded
-            | NvmlError::LibRmVersionMismatch
-            | NvmlError::ResetRequired
-            | NvmlError::NotFound
-            | NvmlError::Unknown => {
-                self.is_gone = true;
-                Gap::lost(why)
-            }
-            _ => Gap::lost(why),
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            let _it_ended_meanwhile = self.process.kill();
+            reap(&mut self.process);
         }
-    }
-
-    fn found<T>(&mut self, what: &str, read: Result<T, NvmlError>) -> Found<T> {
-        read.map_err(|error| self.gap(what, &error))
     }
 }
 
-/// The GPU that is meant: by its place, or by its kind where there is one of it.
-fn find<'nvml>(nvml: &'nvml Nvml, gpu: &GpuIdentity, watch: &mut Watch) -> Found<Device<'nvml>> {
-    if let Some(address) = gpu.address {
-        // NVML writes the domain with eight digits, and takes four as well.
-        return watch.found(&format!("GPU at {address}"), nvml.device_by_pci_bus_id(address.to_string()));
-    }
-    let count = watch.found("number of GPUs", nvml.device_count())?;
-    let mut same = Vec::new();
-    for index in 0..count {
-        let device = watch.found("GPU", nvml.device_by_index(index))?;
-        let pci = watch.found("place of a GPU", device.pci_info())?;
-        // The model stands above the vendor.
-        let id = PciId { vendor: pci.pci_device_id as u16, device: (pci.pci_device_id >> 16) as u16 };
-        if gpu.is(pci.bus_id.parse().ok(), Some(id)) {
-            same.push(device);
+/// Its status once it ended; waits a little.
+fn reap(process: &mut Child) -> Option<std::process::ExitStatus> {
+    let deadline = Instant::now() + REAP_TIME;
+    loop {
+        match process.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < deadline => thread::sleep(REAP_TIME / 100),
+            Ok(None) | Err(_) => return None,
         }
     }
-    gpu.only(same, "NVML")
 }

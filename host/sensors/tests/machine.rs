@@ -69,6 +69,7 @@ const XEON: &str = "
 fn open(machine: &MachineStandIn, kind: DeviceKind) -> Sensors {
     let config = SensorsConfig {
         root: machine.root().to_owned(),
+        nvml_process: Vec::new(),
         nvml: Some("/none/libnvidia-ml.so".into()),
         process: 100,
         screen: Screen::None,

@@ -1,4 +1,6 @@
-//! NVIDIA's GPUs: nvml-wrapper against a library that says what each test writes, and what policy makes of it.
+//! NVIDIA's GPUs: nvml-wrapper against a library that says what each test writes, and what policy makes of it. This
+//! program plays the process that loads the library, too, so it is without libtest.
+#![expect(clippy::print_stdout, reason = "a test's program says what it did")]
 
 use std::{process, thread, time::Duration};
 
@@ -18,6 +20,53 @@ fan 38
 power_mean_mw 120500
 ";
 
+const CHECKS: [(&str, fn()); 13] = [
+    ("what_the_driver_says_is_read", what_the_driver_says_is_read),
+    ("what_rises_is_followed_reading_by_reading", what_rises_is_followed_reading_by_reading),
+    ("a_gpu_without_a_sensor_has_none", a_gpu_without_a_sensor_has_none),
+    ("an_older_card_s_power_is_the_mean_of_its_counter", an_older_card_s_power_is_the_mean_of_its_counter),
+    (
+        "a_sensor_that_fails_is_lost_and_the_others_are_not",
+        a_sensor_that_fails_is_lost_and_the_others_are_not,
+    ),
+    ("a_driver_that_is_gone_is_lost_until_it_is_back", a_driver_that_is_gone_is_lost_until_it_is_back),
+    ("a_machine_without_the_library_has_no_such_sensors", a_machine_without_the_library_has_no_such_sensors),
+    ("a_gpu_is_found_by_its_place_or_its_kind", a_gpu_is_found_by_its_place_or_its_kind),
+    (
+        "what_others_hold_and_use_is_counted_without_our_own",
+        what_others_hold_and_use_is_counted_without_our_own,
+    ),
+    ("policy_stops_for_what_cannot_be", policy_stops_for_what_cannot_be),
+    (
+        "a_driver_that_crashes_costs_readings_and_no_process",
+        a_driver_that_crashes_costs_readings_and_no_process,
+    ),
+    ("a_driver_that_hangs_is_ended_and_tried_again", a_driver_that_hangs_is_ended_and_tried_again),
+    (
+        "another_process_loads_the_library_and_ends_with_this_one",
+        another_process_loads_the_library_and_ends_with_this_one,
+    ),
+];
+
+fn main() -> process::ExitCode {
+    match std::env::args().nth(1).unwrap_or_default().as_str() {
+        "serve" => anneal_sensors::serve_nvml(),
+        filter => {
+            for (name, check) in CHECKS.iter().filter(|(name, _)| name.contains(filter)) {
+                check();
+                println!("test {name} ... ok");
+            }
+            process::ExitCode::SUCCESS
+        }
+    }
+}
+
+/// The process that loads the library.
+fn served() -> Vec<std::ffi::OsString> {
+    let this = std::env::current_exe().expect("a program knows its own path");
+    vec![this.into_os_string(), "serve".into()]
+}
+
 /// A machine with this driver, and its GPU.
 struct Rig {
     driver: NvmlStandIn,
@@ -35,6 +84,7 @@ impl Rig {
         let driver = NvmlStandIn::new(script);
         let config = SensorsConfig {
             root: "/".into(),
+            nvml_process: served(),
             nvml: Some(driver.library()),
             process: process::id(),
             screen: Screen::None,
@@ -66,7 +116,6 @@ fn why(reading: &Reading, sensor: SensorName) -> &str {
     missing.map_or("it has one", |missing| &missing.why)
 }
 
-#[test]
 fn what_the_driver_says_is_read() {
     let mut rig = Rig::new(CALM);
     let reading = rig.read();
@@ -82,7 +131,6 @@ fn what_the_driver_says_is_read() {
     assert!(why(&reading, SensorName::HotSpot).contains("hottest spot"), "{reading:?}");
 }
 
-#[test]
 fn what_rises_is_followed_reading_by_reading() {
     let mut rig = Rig::new(CALM);
     for celsius in [45, 46, 60, 81, 97, 30] {
@@ -91,7 +139,6 @@ fn what_rises_is_followed_reading_by_reading() {
     }
 }
 
-#[test]
 fn a_gpu_without_a_sensor_has_none() {
     let mut rig =
         Rig::new("bus_id 00000000:C1:00.0\npci_id 0x233510de\ntemperature 45\nfans 0\npower_mw 33000\n");
@@ -103,7 +150,6 @@ fn a_gpu_without_a_sensor_has_none() {
     assert_eq!(why(&reading, SensorName::Fan), "NVML shows no fan");
 }
 
-#[test]
 fn an_older_card_s_power_is_the_mean_of_its_counter() {
     let counter = |millijoules: u64| {
         format!("bus_id 00000000:C1:00.0\npci_id 0x233510de\npower_mw 299000\nenergy_mj {millijoules}\n")
@@ -114,7 +160,6 @@ fn an_older_card_s_power_is_the_mean_of_its_counter() {
     rig.read_until(|readings| readings.gpu_watts == Sensor::Value(Watts(0.0)));
 }
 
-#[test]
 fn a_sensor_that_fails_is_lost_and_the_others_are_not() {
     let mut rig = Rig::new(CALM);
     rig.read();
@@ -130,7 +175,6 @@ fn a_sensor_that_fails_is_lost_and_the_others_are_not() {
     assert_eq!(rig.read().readings.gpu, Sensor::Value(Celsius(45.0)));
 }
 
-#[test]
 fn a_driver_that_is_gone_is_lost_until_it_is_back() {
     // 15: the GPU is lost; 9: the driver is not loaded; 999: anything.
     for error in [15, 9, 999] {
@@ -149,10 +193,10 @@ fn a_driver_that_is_gone_is_lost_until_it_is_back() {
     }
 }
 
-#[test]
 fn a_machine_without_the_library_has_no_such_sensors() {
     let config = SensorsConfig {
         root: "/".into(),
+        nvml_process: served(),
         nvml: Some("/none/libnvidia-ml.so.1".into()),
         process: 1,
         screen: Screen::None,
@@ -164,7 +208,6 @@ fn a_machine_without_the_library_has_no_such_sensors() {
     assert!(why(&reading, SensorName::GpuCore).contains("comes with NVIDIA's driver"), "{reading:?}");
 }
 
-#[test]
 fn a_gpu_is_found_by_its_place_or_its_kind() {
     let check = |address: &str, id: &str, expected: Sensor<Celsius>| {
         let mut rig = Rig::with(CALM, GpuIdentity { address: address.parse().ok(), id: id.parse().ok() });
@@ -177,7 +220,6 @@ fn a_gpu_is_found_by_its_place_or_its_kind() {
     check("", "10de:2336", Sensor::Absent);
 }
 
-#[test]
 fn what_others_hold_and_use_is_counted_without_our_own() {
     let ours = process::id();
     // The first process of this machine is nobody's child.
@@ -200,7 +242,6 @@ fn what_others_hold_and_use_is_counted_without_our_own() {
     assert_eq!(rig.read().readings.memory_by_others, Sensor::Lost);
 }
 
-#[test]
 fn policy_stops_for_what_cannot_be() {
     let policy = Policy::parse("[owner]\nresume-after-seconds = 5").expect("a policy");
     let mut rig = Rig::new(CALM);
@@ -240,4 +281,64 @@ fn policy_stops_for_what_cannot_be() {
         rig.read_until(|readings| readings.gpu == Sensor::Value(Celsius(45.0)));
         while !step(&gpu(&mut rig)).decision.runs() {}
     }
+}
+
+fn a_driver_that_crashes_costs_readings_and_no_process() {
+    let mut rig = Rig::new(CALM);
+    let celsius = |celsius: f64| Sensor::Value(Celsius(celsius));
+    assert_eq!(rig.read().readings.gpu, celsius(45.0));
+    // The second reading, in the midst of many.
+    rig.driver.script(&format!("{CALM}crash_at 2\n"));
+    let reading = rig.read();
+    let Readings { gpu, gpu_watts, memory_by_others, .. } = &reading.readings;
+    assert_eq!((*gpu, *gpu_watts), (Sensor::Lost, Sensor::Lost), "{reading:?}");
+    assert_eq!(*memory_by_others, Sensor::Lost);
+    let said = why(&reading, SensorName::GpuCore);
+    assert!(said.contains("signal: 11") && said.contains("another is tried 1 s later"), "{said}");
+    // It is left alone for a while, and says the same meanwhile; another reads once, and crashes, too.
+    assert_eq!(rig.read().readings.gpu, Sensor::Lost);
+    rig.read_until(|readings| readings.gpu == celsius(45.0));
+    let said = rig.read();
+    assert!(why(&said, SensorName::GpuCore).contains("another is tried 2 s later"), "{said:?}");
+    // At its very start, again and again: the rests grow.
+    rig.driver.script(&format!("{CALM}crash_at 0\n"));
+    while !why(&rig.read(), SensorName::GpuCore).contains("another is tried 4 s later") {
+        thread::sleep(Duration::from_millis(50));
+    }
+    rig.driver.script(&CALM.replace("45", "47"));
+    rig.read_until(|readings| readings.gpu == celsius(47.0));
+}
+
+fn a_driver_that_hangs_is_ended_and_tried_again() {
+    for at in [0, 2] {
+        let mut rig = Rig::new(&format!("{CALM}hang_at {at}\n"));
+        if at > 0 {
+            assert_eq!(rig.read().readings.gpu, Sensor::Value(Celsius(45.0)));
+        }
+        let reading = rig.read();
+        assert_eq!(reading.readings.gpu, Sensor::Lost, "{reading:?}");
+        assert!(why(&reading, SensorName::GpuCore).contains("has not answered for"), "{reading:?}");
+        // What it would say now is about another moment: the one that hangs never hears the new script.
+        rig.driver.script(&CALM.replace("45", "47"));
+        while why(&rig.read(), SensorName::GpuCore).contains("has not answered for") {}
+        let reading = rig.read();
+        assert!(why(&reading, SensorName::GpuCore).contains("and was ended"), "{reading:?}");
+        rig.read_until(|readings| readings.gpu == Sensor::Value(Celsius(47.0)));
+    }
+}
+
+fn another_process_loads_the_library_and_ends_with_this_one() {
+    let mut rig = Rig::new(CALM);
+    assert_eq!(rig.read().readings.gpu, Sensor::Value(Celsius(45.0)));
+    let library = rig.driver.library();
+    let maps = |process: &str| std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
+    let loads = |process: &str| maps(process).contains(&*library.to_string_lossy());
+    assert!(!loads("self"), "the library is in this process");
+    let processes = || {
+        let all = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
+        all.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| loads(name))
+    };
+    assert_eq!(processes().count(), 1);
+    drop(rig);
+    assert_eq!(processes().count(), 0);
 }

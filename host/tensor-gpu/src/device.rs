@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use anneal_tensor::{DeviceInfo, ExecutorError};
+use anneal_tensor::{DeviceInfo, ExecutorError, WrongMode, float_mode};
 use thiserror::Error;
 
 use crate::{
@@ -40,6 +40,15 @@ pub enum GpuError {
         /// What differed.
         failed: String,
     },
+    /// A driver or a layer changed how this process computes, while it was looked for.
+    #[error("{adapter} cannot be used; the CPU can")]
+    FloatMode {
+        /// Its name.
+        adapter: String,
+        /// How, and at what.
+        #[source]
+        source: WrongMode,
+    },
     /// It failed while it was tried.
     #[error("{adapter} failed its first computation")]
     Failed {
@@ -56,6 +65,8 @@ pub enum GpuError {
 pub struct Adapter {
     adapter: wgpu::Adapter,
     info: DeviceInfo,
+    /// What looking for it did to the thread that looked.
+    mode: Result<(), WrongMode>,
 }
 
 /// An open device.
@@ -93,6 +104,9 @@ struct Layout {
     pipeline: wgpu::PipelineLayout,
 }
 
+/// The call that makes a buffer.
+const BUFFER: &str = "the making of a buffer on a GPU (wgpu::Device::create_buffer)";
+
 /// What a device's callbacks reported.
 #[derive(Clone, Debug)]
 enum Fault {
@@ -102,12 +116,15 @@ enum Fault {
 
 /// Every adapter, real GPUs first. One GPU behind two drivers (Vulkan and DX12) is listed once.
 pub fn adapters() -> Vec<Adapter> {
+    let before = float_mode::check("what ran before GPUs were looked for");
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
+    let mode = before.and(float_mode::check("the loading of GPU drivers (wgpu::Instance::new)"));
     let mut found = now(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    let mode = mode.and(float_mode::check("the search for GPUs (wgpu::Instance::enumerate_adapters)"));
     let order = |adapter: &wgpu::Adapter| {
         let info = adapter.get_info();
         let kind = match info.device_type {
@@ -126,7 +143,7 @@ pub fn adapters() -> Vec<Adapter> {
         seen.push((info.vendor, info.device));
         !again
     });
-    found.into_iter().map(Adapter::new).collect()
+    found.into_iter().map(|adapter| Adapter::new(adapter, mode)).collect()
 }
 
 impl Adapter {
@@ -142,7 +159,7 @@ impl Adapter {
         (vendor != 0).then(|| format!("{vendor:04x}:{device:04x}"))
     }
 
-    fn new(adapter: wgpu::Adapter) -> Adapter {
+    fn new(adapter: wgpu::Adapter, mode: Result<(), WrongMode>) -> Adapter {
         let found = adapter.get_info();
         let info = DeviceInfo {
             backend: "gpu",
@@ -152,7 +169,7 @@ impl Adapter {
             memory_bytes: None,
             software: found.device_type == wgpu::DeviceType::Cpu,
         };
-        Adapter { adapter, info }
+        Adapter { adapter, info, mode }
     }
 
     /// What it is.
@@ -166,8 +183,11 @@ impl Gpu {
     /// computes is not checked here: see [`crate::GpuExecutor::new`].
     ///
     /// # Errors
-    /// Where the driver refuses.
+    /// Where the driver refuses, or it or a layer changes how this thread computes.
     pub fn open(adapter: &Adapter, no_contraction: bool) -> Result<Gpu, GpuError> {
+        let wrong_mode =
+            |source: WrongMode| GpuError::FloatMode { adapter: adapter.info.name.clone(), source };
+        adapter.mode.map_err(wrong_mode)?;
         static IDS: AtomicU64 = AtomicU64::new(0);
         let passthrough = no_contraction
             && adapter.adapter.get_info().backend == wgpu::Backend::Vulkan
@@ -181,7 +201,9 @@ impl Gpu {
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         });
-        let (device, queue) = now(request).map_err(|error| GpuError::Open {
+        let opened = now(request);
+        float_mode::check("the opening of a GPU (wgpu::Adapter::request_device)").map_err(wrong_mode)?;
+        let (device, queue) = opened.map_err(|error| GpuError::Open {
             adapter: adapter.info.name.clone(),
             message: error.to_string(),
         })?;
@@ -213,11 +235,13 @@ impl Gpu {
         self.kernels_compiled
     }
 
-    /// The first thing that went wrong since the last check.
+    /// The first thing that went wrong since the last check, and whether this thread computes as it must, after a
+    /// call that may have reached the driver.
     ///
     /// # Errors
     /// That thing. A lost device stays lost; memory may be there again later.
-    pub(crate) fn check(&self) -> Result<(), ExecutorError> {
+    pub(crate) fn check(&self, call: &'static str) -> Result<(), ExecutorError> {
+        float_mode::check(call)?;
         let mut fault = lock(&self.faults);
         match fault.clone() {
             None => Ok(()),
@@ -274,13 +298,13 @@ impl Gpu {
             })
         };
         let buffer = take()?;
-        match self.check() {
+        match self.check(BUFFER) {
             Err(ExecutorError::OutOfMemory(_)) => {
                 // The refused buffer is not to be used again, and unused ones may make room.
                 drop(buffer);
                 self.pool.clear();
                 let buffer = take()?;
-                self.check().map(|()| buffer)
+                self.check(BUFFER).map(|()| buffer)
             }
             other => other.map(|()| buffer),
         }
@@ -314,7 +338,7 @@ impl Gpu {
             },
             cache: None,
         });
-        self.check()?;
+        self.check("the compiling of a kernel (wgpu::Device::create_compute_pipeline)")?;
         let pipeline = Pipeline { pipeline, bindings: layout.bindings };
         self.kernels_compiled += 1;
         self.pipelines.insert(kernel.text.clone(), (pipeline.clone(), self.clock));

@@ -181,7 +181,7 @@ impl GpuExecutor {
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), ExecutorError> {
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(self.patience) };
         let polled = self.gpu.device.poll(poll);
-        self.gpu.check()?;
+        self.gpu.check("a wait for a GPU (wgpu::Device::poll)")?;
         match polled {
             Ok(_) => Ok(()),
             Err(wgpu::PollError::Timeout) => Err(self.gpu.give_up(format!(
@@ -196,7 +196,7 @@ impl GpuExecutor {
     fn submit(&mut self, commands: wgpu::CommandBuffer, work: Work) -> Result<(), ExecutorError> {
         let index = self.gpu.queue.submit([commands]);
         self.submissions.push_back(Submission { index, work, at: Instant::now() });
-        self.gpu.check()?;
+        self.gpu.check("the handing of work to a GPU (wgpu::Queue::submit)")?;
         let waiting_max = match &self.gate {
             None => SUBMISSIONS_MAX,
             // Whoever is held has nothing on the device.
@@ -270,7 +270,7 @@ impl GpuExecutor {
         if !bytes.is_empty() {
             self.gpu.queue.write_buffer(buffer.buffer(), 0, bytes);
         }
-        self.gpu.check()?;
+        self.gpu.check("an upload to a GPU (wgpu::Queue::write_buffer)")?;
         // The weak reference keeps the address from being used again.
         self.uploads.insert(address, (Arc::downgrade(elements), Arc::clone(&buffer)));
         Ok(buffer)
@@ -403,6 +403,7 @@ impl GpuExecutor {
             entries: &entries,
         });
         let grid = kernel::grid(piece.workgroups.end - piece.workgroups.start);
+        self.gpu.check("the binding of a kernel's buffers (wgpu::Device::create_bind_group)")?;
         Ok(Launch { pipeline: pipeline.pipeline, bindings, grid })
     }
 
@@ -420,7 +421,9 @@ impl GpuExecutor {
             pass.dispatch_workgroups(launch.grid.0, launch.grid.1, 1);
         }
         drop(pass);
-        self.submit(encoder.finish(), std::mem::take(&mut launches.work))
+        let commands = encoder.finish();
+        self.gpu.check("the recording of work for a GPU (wgpu::CommandEncoder::finish)")?;
+        self.submit(commands, std::mem::take(&mut launches.work))
     }
 
     fn download(&mut self, tensor: &DeviceTensor, dtype: DType) -> Result<Elements, ExecutorError> {
@@ -434,7 +437,7 @@ impl GpuExecutor {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        self.gpu.check()?;
+        self.gpu.check("the making of a buffer that is read from (wgpu::Device::create_buffer)")?;
         let mut encoder =
             self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         encoder.copy_buffer_to_buffer(tensor.buffer.buffer(), 0, &staging, 0, bytes);
@@ -451,6 +454,7 @@ impl GpuExecutor {
             Err(error) => return Err(lost(error.to_string())),
         }
         let mapped = staging.get_mapped_range(..).map_err(|error| lost(error.to_string()))?;
+        self.gpu.check("the reading of a buffer (wgpu::Buffer::get_mapped_range)")?;
         let words = mapped.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         Ok(Elements::from_words(dtype, words))
     }
@@ -463,6 +467,8 @@ impl Executor for GpuExecutor {
 
     fn evaluate(&mut self, targets: &[Tensor]) -> Result<Vec<Value>, ExecutorError> {
         self.uploads.retain(|_, (elements, _)| elements.strong_count() > 0);
+        // Buffers that were dropped meanwhile were given back to the driver.
+        self.gpu.check("what ran before a computation on a GPU")?;
         let (plan, arguments) = self.plans.plan(targets);
         let slots = self.run(&plan, &arguments)?;
         let value = |(target, &slot): (&Tensor, &usize)| {

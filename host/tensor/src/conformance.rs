@@ -9,7 +9,7 @@ mod recipes;
 
 use std::{fmt, sync::OnceLock};
 
-use crate::{Executor, ExecutorError, digest};
+use crate::{Executor, ExecutorError, digest, float_mode};
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,9 +84,12 @@ fn compute(
     sizes: &[usize],
     seed: u64,
 ) -> Result<[u8; 32], ExecutorError> {
+    // Whoever computes on its caller's thread computes in its mode.
+    float_mode::check("what ran before a conformance vector")?;
     let target = recipes::record(operation, sizes, seed);
     let values = executor.evaluate(std::slice::from_ref(&target))?;
     let elements = executor.read(&values[0])?;
+    float_mode::check("computing a conformance vector")?;
     Ok(digest::tensor_digest(target.shape(), target.dtype(), &elements.to_bytes()))
 }
 

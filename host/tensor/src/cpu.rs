@@ -13,12 +13,13 @@ mod reduce;
 mod team;
 mod walk;
 
-use std::{hint::black_box, sync::Arc};
+use std::sync::Arc;
 
 pub use instruction_set::InstructionSet;
 
 use crate::{
-    DeviceInfo, Elements, Executor, ExecutorError, Gate, Storage, Tensor, Value,
+    DeviceInfo, Elements, Executor, ExecutorError, Gate, Storage, Tensor, Value, WrongMode,
+    float_mode::FirstWrong,
     plan::{Arguments, Plan, PlanCache, Slot, StepKind},
 };
 use instruction_set::Detected;
@@ -45,9 +46,9 @@ pub enum CpuError {
         /// The system's reason.
         source: rayon::ThreadPoolBuildError,
     },
-    /// Something in this process made the CPU treat small numbers as zero.
-    #[error("the CPU flushes subnormal numbers to zero; a library in this process has changed its mode")]
-    Flushing,
+    /// Something in this process changed how its threads compute.
+    #[error(transparent)]
+    FloatMode(#[from] WrongMode),
     /// The instruction set is not there.
     #[error("this machine does not have {}", .0.name())]
     InstructionSet(InstructionSet),
@@ -57,7 +58,7 @@ impl Cpu {
     /// An executor with this many threads (at least one) and the best instruction set of this machine.
     ///
     /// # Errors
-    /// Where the threads cannot be started or flush subnormal numbers.
+    /// Where the threads cannot be started, or begin in a wrong floating-point mode.
     pub fn new(threads: usize) -> Result<Cpu, CpuError> {
         Cpu::with_instruction_set(threads, InstructionSet::detect())
     }
@@ -69,14 +70,17 @@ impl Cpu {
     pub fn with_instruction_set(threads: usize, set: InstructionSet) -> Result<Cpu, CpuError> {
         let threads = threads.max(1);
         let detected = Detected::new(set).ok_or(CpuError::InstructionSet(set))?;
+        let modes = Arc::new(FirstWrong::default());
+        let looks = Arc::clone(&modes);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("anneal-cpu-{number}"))
+            .start_handler(move |_| looks.check("whatever started the CPU's threads"))
             .build()
             .map_err(|source| CpuError::Threads { threads, source })?;
-        if pool.broadcast(|_| flushes()).contains(&true) {
-            return Err(CpuError::Flushing);
-        }
+        // Each has begun once it has answered.
+        pool.broadcast(|_| ());
+        modes.result()?;
         let device = DeviceInfo {
             backend: "cpu",
             name: format!("{} {}", std::env::consts::ARCH, set.name()),
@@ -85,7 +89,7 @@ impl Cpu {
             memory_bytes: None,
             software: false,
         };
-        let team = Team { threads, set: detected, work_min: team::WORK_MIN, gate: None };
+        let team = Team { threads, set: detected, work_min: team::WORK_MIN, gate: None, modes };
         Ok(Cpu { device, threads: pool, team, plans: PlanCache::default(), memory: Pool::default() })
     }
 
@@ -93,15 +97,6 @@ impl Cpu {
     pub fn plans(&self) -> &PlanCache {
         &self.plans
     }
-}
-
-/// Subnormal results or operands become zero on this thread.
-fn flushes() -> bool {
-    let smallest = black_box(f32::MIN_POSITIVE);
-    let half = black_box(0.5f32);
-    let result = black_box(smallest * half);
-    let operand = black_box(f32::from_bits(black_box(0x0040_0000)) * black_box(2.0));
-    result.to_bits() != 0x0040_0000 || operand.to_bits() != f32::MIN_POSITIVE.to_bits()
 }
 
 impl Executor for Cpu {
@@ -116,7 +111,13 @@ impl Executor for Cpu {
         let (team, memory) = (&self.team, &mut self.memory);
         let mut run = Run { plan: &plan, scalars: &arguments.scalars, team, memory, slots };
         drop(arguments.values);
-        self.threads.install(|| run.steps())?;
+        self.threads.install(|| {
+            team.modes.check(team::BEFORE);
+            let done = run.steps();
+            team.modes.check(team::AFTER);
+            done
+        })?;
+        self.team.modes.result()?;
         let elements = run.take_targets();
         let value = |(target, elements): (&Tensor, Arc<Elements>)| Value {
             dtype: target.dtype(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Tensor, Value, governor::Gate, value::Elements};
+use crate::{Tensor, Value, WrongMode, governor::Gate, value::Elements};
 
 /// A backend. It computes exactly what the reference interpreter computes, or it is broken.
 pub trait Executor: Send {
@@ -76,6 +76,9 @@ pub enum ExecutorError {
     /// The machine has no memory left.
     #[error("the device is out of memory: {0}")]
     OutOfMemory(String),
+    /// A thread did not compute as results are defined, or was about to.
+    #[error(transparent)]
+    FloatMode(#[from] WrongMode),
     /// The gate ended the work.
     #[error("the work was stopped")]
     Stopped,

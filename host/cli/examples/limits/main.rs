@@ -28,7 +28,8 @@ const HELD_S: usize = 900;
 fn main() -> Result<()> {
     let this = std::env::current_exe()?;
     let program = this.ancestors().nth(2).context("an example lies below the build's folder")?.join("anneal");
-    let host = Host { program, ..Host::here()? };
+    let mut host = Host { program: program.clone(), ..Host::here()? };
+    host.sensors.nvml_process = vec![program.into(), "__nvml".into()];
     let (mut cases, rest): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| CASES.contains(&argument.as_str()));
     if cases.is_empty() {

@@ -5,6 +5,8 @@ use std::{
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anneal_job::Digest;
@@ -19,9 +21,12 @@ use super::{
 };
 use crate::{
     admission::{self, ComponentInfo},
+    brake::{Brake, Hold, Seen},
     child::{Child, ChildError},
     confine::ConfinementReport,
     files,
+    pace::PaceHandle,
+    run::StopFlag,
 };
 
 /// Bytes of compiled code: some ten times the component's.
@@ -60,6 +65,20 @@ pub fn run(
     cache: &Path,
     limits: CompileLimits,
 ) -> Result<CompiledFile, CompileError> {
+    run_governed(command, component, cache, limits, None)
+}
+
+/// As [`run`], at an owner's pace and until it is stopped: compiling is work that a stranger causes.
+///
+/// # Errors
+/// As [`run`], and [`CompileError::Stopped`].
+pub fn run_governed(
+    command: &[OsString],
+    component: &Path,
+    cache: &Path,
+    limits: CompileLimits,
+    governed: Option<(&PaceHandle, &StopFlag)>,
+) -> Result<CompiledFile, CompileError> {
     let bytes = admission::read(component)?;
     if bytes.is_empty() {
         // To the compiling process, nothing means that it is only to say how it is confined.
@@ -78,7 +97,7 @@ pub fn run(
         tracing::debug!(%digest, "compiled before");
         return Ok(CompiledFile { path, info });
     }
-    let (info, code) = compile(command, &bytes, limits)?;
+    let (info, code) = compile(command, &bytes, limits, governed)?;
     keep(&folder, &key, &info, &code, &sealing).map_err(unusable)?;
     Ok(CompiledFile { path, info })
 }
@@ -130,15 +149,16 @@ fn prune(folder: &Dir) -> io::Result<()> {
 /// # Errors
 /// Where it cannot be started or speaks nonsense.
 pub fn check(command: &[OsString], limits: CompileLimits) -> Result<ConfinementReport, CompileError> {
-    ask(command, &[], limits).map(|(confined, _)| confined)
+    ask(command, &[], limits, None).map(|(confined, _)| confined)
 }
 
 fn compile(
     command: &[OsString],
     component: &[u8],
     limits: CompileLimits,
+    governed: Option<(&PaceHandle, &StopFlag)>,
 ) -> Result<(ComponentInfo, Vec<u8>), CompileError> {
-    let (confined, answer) = ask(command, component, limits)?;
+    let (confined, answer) = ask(command, component, limits, governed)?;
     if let Some(unmet) = confined.unmet(limits.confinement.requirement) {
         return Err(CompileError::Confinement(unmet));
     }
@@ -146,6 +166,7 @@ fn compile(
     match serde_json::from_slice(line) {
         Ok(Answer::Compiled { info, bytes }) if code.len() as u64 == bytes => Ok((*info, code.to_vec())),
         Ok(Answer::Refused { message }) => Err(CompileError::Refused(message)),
+        Ok(Answer::Failed { message }) => Err(CompileError::Process(message)),
         _ => Err(CompileError::Process("its answer is incomplete".to_owned())),
     }
 }
@@ -155,8 +176,10 @@ fn ask(
     command: &[OsString],
     component: &[u8],
     limits: CompileLimits,
+    governed: Option<(&PaceHandle, &StopFlag)>,
 ) -> Result<(ConfinementReport, Vec<u8>), CompileError> {
     let failed = |error: ChildError| match error {
+        ChildError::Stopped => CompileError::Stopped,
         ChildError::TimeOut | ChildError::Killed { .. } => CompileError::Limits(limits),
         error => CompileError::Process(error.to_string()),
     };
@@ -165,13 +188,50 @@ fn ask(
         serde_json::to_vec(&request).map_err(|error| CompileError::Process(error.to_string()))?;
     request.push(b'\n');
     request.extend_from_slice(component);
+    if let Some((pace, stop)) = governed {
+        pace.wait_to_run(stop);
+    }
     let child = Child::start(command, &[], CODE_BYTES_MAX).map_err(failed)?;
     child.send(request);
-    let said = child.all(limits.time).map_err(failed)?;
+    let mut held = Held::new(governed);
+    let said = child.all(limits.time, |child| held.look(child)).map_err(failed)?;
     let (line, answer) = split_line(&said);
     match serde_json::from_slice(line) {
         Ok(Confined { confined }) => Ok((confined, answer.to_vec())),
         Err(_) => Err(CompileError::Process("it did not say how it is confined".to_owned())),
+    }
+}
+
+/// A compiling process at an owner's pace: it hears no words, so it is held from outside alone.
+struct Held<'a> {
+    governed: Option<(&'a PaceHandle, &'a StopFlag)>,
+    brake: Brake,
+    began: Instant,
+    looked: Instant,
+}
+
+impl Held<'_> {
+    fn new<'a>(governed: Option<(&'a PaceHandle, &'a StopFlag)>) -> Held<'a> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let brake = Brake::new(u32::try_from(threads).unwrap_or(u32::MAX), false);
+        let now = Instant::now();
+        Held { governed, brake, began: now, looked: now }
+    }
+
+    /// Holds it, or lets it go on; how long it may have worked since the last look.
+    fn look(&mut self, child: &mut Child) -> Result<Duration, ChildError> {
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.looked, now));
+        let Some((pace, stop)) = self.governed else { return Ok(passed) };
+        if stop.is_stopped() {
+            return Err(ChildError::Stopped);
+        }
+        let worked = if child.is_stopped() { Duration::ZERO } else { passed };
+        let seen = Seen { pace: pace.pace(), processor: child.processor_time(), stands: false };
+        let hold = self.brake.ask(now.saturating_duration_since(self.began), seen);
+        // Before it has said how it is confined, it has not promised to end with its parent.
+        child.hold(hold == Hold::Stop && child.has_said_something());
+        Ok(worked)
     }
 }
 

@@ -6,8 +6,10 @@ use std::{
     io::{self, Write},
     os::fd::AsRawFd,
     process::ExitCode,
+    sync::Arc,
 };
 
+use anneal_tensor::float_mode::{self, FirstWrong};
 use serde::{Deserialize, Serialize};
 
 use super::{CompileError, CompileLimits};
@@ -37,6 +39,11 @@ pub(super) enum Answer {
     /// The component's fault.
     Refused {
         /// For the developer.
+        message: String,
+    },
+    /// This machine's fault.
+    Failed {
+        /// For its owner.
         message: String,
     },
 }
@@ -69,7 +76,9 @@ pub fn serve() -> ExitCode {
 
 /// As [`serve`], with something else in the compiler's place: for tests of what confines it.
 #[doc(hidden)]
-pub fn serve_with(compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError>) -> ExitCode {
+pub fn serve_with(
+    compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError> + Send,
+) -> ExitCode {
     match answer(&mut io::stdin().lock(), compile) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -81,8 +90,10 @@ pub fn serve_with(compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>)
 
 fn answer(
     stdin: &mut impl io::BufRead,
-    compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError>,
+    compile: impl FnOnce(&[u8]) -> Result<(ComponentInfo, Vec<u8>), CompileError> + Send,
 ) -> io::Result<()> {
+    // The compiler computes what the guest's constants come to.
+    let mode = float_mode::check(float_mode::AT_START);
     let mut stdout = protocol::own_stdout()?;
     let request: Request = serde_json::from_str(&protocol::read_line(stdin)?)?;
     let grant = Grant {
@@ -106,13 +117,37 @@ fn answer(
     }
     let mut component = vec![0; request.component_bytes as usize];
     stdin.read_exact(&mut component)?;
-    let (answer, code) = match compile(&component) {
-        Ok((info, code)) => (Answer::Compiled { info: Box::new(info), bytes: code.len() as u64 }, code),
-        Err(error) => (Answer::Refused { message: error.to_string() }, Vec::new()),
+    let mode = mode.map_err(|wrong| wrong.to_string());
+    let (answer, code) = match mode.and_then(|()| looked_after(|| compile(&component))) {
+        Err(message) => (Answer::Failed { message }, Vec::new()),
+        Ok(compiled) => answer_of(compiled),
     };
     say(&mut stdout, &answer)?;
     stdout.write_all(&code)?;
     stdout.flush()
+}
+
+/// Compiles on threads that look at their floating-point mode: what constants of a guest come to is computed there.
+fn looked_after<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let modes = Arc::new(FirstWrong::default());
+    let begins = Arc::clone(&modes);
+    let threads = rayon::ThreadPoolBuilder::new()
+        .start_handler(move |_| begins.check("whatever started the compiler's threads"))
+        .build()
+        .map_err(|error| format!("there are no threads to compile with ({error})"))?;
+    // Each has begun once it has answered.
+    threads.broadcast(|_| ());
+    let compiled = threads.install(compile);
+    threads.broadcast(|_| modes.check("the compiling of a component"));
+    modes.result().map_err(|wrong| wrong.to_string())?;
+    Ok(compiled)
+}
+
+fn answer_of(compiled: Result<(ComponentInfo, Vec<u8>), CompileError>) -> (Answer, Vec<u8>) {
+    match compiled {
+        Ok((info, code)) => (Answer::Compiled { info: Box::new(info), bytes: code.len() as u64 }, code),
+        Err(error) => (Answer::Refused { message: error.to_string() }, Vec::new()),
+    }
 }
 
 fn say(stdout: &mut impl Write, line: &impl Serialize) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anneal_job::{FaultCode, HostFault, Outcome};
-use anneal_tensor::Executor;
+use anneal_tensor::{Executor, float_mode};
 
 use super::{
     BackendRequest, Line, Request,
@@ -41,6 +41,8 @@ fn answer(
     stdout: File,
     make_executor: impl FnOnce(&BackendRequest) -> Result<Box<dyn Executor>, String>,
 ) -> io::Result<()> {
+    // Before any other thread is started, for they inherit it.
+    let mode = float_mode::check(float_mode::AT_START);
     let mut stdin = BufReader::new(io::stdin());
     let request: Request = serde_json::from_str(&protocol::read_line(&mut stdin)?)?;
     let report = confine(&request, &stdout)?;
@@ -49,6 +51,9 @@ fn answer(
     say(&mut stdout, &Line::Confined(report))?;
     if let Some(message) = unmet {
         return say(&mut stdout, &Line::Outcome(fault(FaultCode::Confinement, message)));
+    }
+    if let Err(wrong) = mode {
+        return say(&mut stdout, &Line::Outcome(fault(FaultCode::FloatMode, wrong.to_string())));
     }
     let stop = StopFlag::default();
     let pace = request.governed.then(|| PaceHandle::watched(SILENCE_MAX));

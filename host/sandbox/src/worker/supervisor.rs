@@ -16,9 +16,10 @@ use super::{
     word::{REPEATED, Word},
 };
 use crate::{
+    brake::{Brake, Hold, Seen},
     child::{Child, ChildError},
     confine::{self, Confinement, ConfinementReport, GpuPaths, Group, GroupFolders, Layer, OwnedGroup},
-    event::Observer,
+    event::{Event, Observer},
     machine::{AttemptRequest, Machine},
     pace::PaceHandle,
     protocol::LINE_BYTES_MAX,
@@ -46,6 +47,8 @@ pub struct WorkerMachine {
     pub memory_bytes: Option<u64>,
     /// Whether it drives a GPU: only then does it see drivers and devices.
     pub gpu: bool,
+    /// Whether that is hardware: what it was handed goes on when the worker's process is stopped.
+    pub hardware: bool,
     /// How it is confined, and what of that is insisted on.
     pub confinement: Confinement,
     /// Where its control group is made.
@@ -101,20 +104,27 @@ impl WorkerMachine {
     fn hear(&self, attempt: &AttemptRequest, observer: &mut dyn Observer) -> Result<Outcome, HostFault> {
         // Declared first, the group is removed last: when the worker is gone.
         let (_group, mut worker) = self.start(Some(attempt.clone()))?;
-        let mut pacing = Pacing::new(attempt.pace.as_ref());
+        let mut pacing = Pacing::new(attempt.pace.as_ref(), self.brake());
         let mut killed_at = None;
         loop {
             let stopping = killed_at.is_some();
-            if let Some(word) = pacing.due(Instant::now()).filter(|_| !stopping) {
-                worker.child.send(word.line());
+            if !stopping {
+                pacing.hold(&mut worker)?;
             }
             match worker.line().map_err(|fault| if stopping { was_stopped() } else { fault })? {
-                Some(Line::Event(event)) => observer.observe(event),
+                Some(Line::Event(event)) => {
+                    pacing.hear(&event);
+                    observer.observe(event);
+                }
                 Some(Line::Outcome(outcome)) => return worker.accept(outcome),
                 Some(_) => return Err(nonsense("it answered what was not asked")),
                 None => {}
             }
             if attempt.stop.is_stopped() && !stopping {
+                if worker.child.is_stopped() {
+                    // It cannot hear, and goes on with nothing any more.
+                    return Err(was_stopped());
+                }
                 worker.child.send(Word::Stop.line());
                 killed_at = Some(Instant::now() + STOP_GRACE);
             }
@@ -159,6 +169,12 @@ impl WorkerMachine {
         Ok((group, Running { child, confinement: self.confinement, report: None }))
     }
 
+    /// What holds the worker from outside. A program that plays a GPU takes all processors.
+    fn brake(&self) -> Brake {
+        let threads = self.backend().threads.filter(|_| !self.gpu).unwrap_or_else(all_threads);
+        Brake::new(u32::try_from(threads).unwrap_or(u32::MAX), self.hardware)
+    }
+
     /// Where this attempt's driver keeps its shaders. Without the folder it is only slower.
     fn shaders(&self, attempt: Option<&AttemptRequest>) -> Option<PathBuf> {
         let base = self.shaders.as_deref().filter(|_| self.gpu)?;
@@ -168,24 +184,61 @@ impl WorkerMachine {
 
     /// The backend with its threads counted here, for a confined worker does not see a container's share.
     fn backend(&self) -> BackendRequest {
-        let all = || thread::available_parallelism().map_or(1, usize::from);
-        BackendRequest { threads: Some(self.backend.threads.unwrap_or_else(all)), ..self.backend.clone() }
+        let threads = Some(self.backend.threads.unwrap_or_else(all_threads));
+        BackendRequest { threads, ..self.backend.clone() }
     }
 }
 
-/// What a worker is told of its pace, and how long it may have worked at that.
+fn all_threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What a worker is told of its pace, whether it obeys, and how long it may have worked at that.
 struct Pacing<'a> {
     pace: Option<&'a PaceHandle>,
     told: Option<(Pace, Instant)>,
+    began: Instant,
     seen: Instant,
+    brake: Brake,
+    /// It says that it stands.
+    stands: bool,
     /// Time as the worker's own limit counts it: without what it was to stand. Nothing that the worker says
     /// is believed for it.
     active: Duration,
 }
 
 impl Pacing<'_> {
-    fn new(pace: Option<&PaceHandle>) -> Pacing<'_> {
-        Pacing { pace, told: None, seen: Instant::now(), active: Duration::ZERO }
+    fn new(pace: Option<&PaceHandle>, brake: Brake) -> Pacing<'_> {
+        let now = Instant::now();
+        Pacing { pace, told: None, began: now, seen: now, brake, stands: false, active: Duration::ZERO }
+    }
+
+    /// Tells the worker its pace, and holds it where it does not hold itself.
+    fn hold(&mut self, worker: &mut Running) -> Result<(), HostFault> {
+        let now = Instant::now();
+        let word = self.due(now);
+        let Some((pace, _)) = self.told else { return Ok(()) };
+        let seen = Seen { pace, processor: worker.child.processor_time(), stands: self.stands };
+        match self.brake.ask(now.saturating_duration_since(self.began), seen) {
+            // Before it has said how it is confined, it has not promised to end with its parent.
+            Hold::Stop if worker.report.is_some() => worker.child.hold(true),
+            Hold::End => return Err(does_not_stand()),
+            Hold::Stop | Hold::Go => {
+                let word = if worker.child.is_stopped() { Some(Word::Pace(pace)) } else { word };
+                if let Some(word) = word {
+                    worker.child.send(word.line());
+                }
+                worker.child.hold(false);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the worker says of how it is held.
+    fn hear(&mut self, event: &Event) {
+        if let Event::Paced(report) = event {
+            self.stands = report.stands && report.per_mille == 0;
+        }
     }
 
     /// Counts the time until now; the word to say now.
@@ -200,6 +253,9 @@ impl Pacing<'_> {
         let told = self.told.map_or(Pace::Pause, |(told, _)| told);
         self.active += passed.mul_f64(f64::from(told.per_mille()) / 1000.0);
         let is_known = self.told.is_some_and(|(told, at)| told == pace && now < at + REPEATED);
+        if told != pace {
+            self.stands = false;
+        }
         (!is_known).then(|| {
             self.told = Some((pace, now));
             Word::Pace(pace)
@@ -250,6 +306,14 @@ fn nonsense(what: &str) -> HostFault {
 
 fn was_stopped() -> HostFault {
     fault(FaultCode::WorkerDied, "the attempt was stopped")
+}
+
+fn does_not_stand() -> HostFault {
+    fault(
+        FaultCode::Held,
+        "the worker did not stand when its owner's limits said so, and was ended; the attempt begins again when they \
+         let it",
+    )
 }
 
 fn cannot_write(output: &Path, error: &std::io::Error) -> String {

@@ -15,7 +15,7 @@ use nvml_wrapper::{
     structs::device::FieldId,
 };
 
-use super::Watch;
+use super::library::Watch;
 use crate::{
     energy::EnergyMeter,
     gap::{Found, Gap},

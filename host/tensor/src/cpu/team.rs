@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::instruction_set::Detected;
-use crate::governor::Gate;
+use crate::{float_mode::FirstWrong, governor::Gate};
 
 /// The threads of a CPU executor and the loops they run. Used inside the executor's thread pool.
 #[derive(Clone, Debug)]
@@ -18,7 +18,14 @@ pub struct Team {
     pub work_min: usize,
     /// What is passed between two pieces of work.
     pub gate: Option<Arc<dyn Gate>>,
+    /// Where its threads say that their floating-point mode was wrong.
+    pub modes: Arc<FirstWrong>,
 }
+
+/// What changed a mode between two pieces of work.
+pub const BEFORE: &str = "what ran on a computing thread of the CPU before";
+/// What changed a mode during one.
+pub const AFTER: &str = "something that ran while a thread of the CPU computed";
 
 /// Element operations, or products of a contraction over 16, that are worth a thread.
 pub const WORK_MIN: usize = 1 << 14;
@@ -31,7 +38,9 @@ impl Team {
     pub fn each<T: Send>(&self, mut tasks: Vec<T>, run: impl Fn(T) + Sync + Send) {
         let run = |task| {
             self.pass();
+            self.modes.check(BEFORE);
             run(task);
+            self.modes.check(AFTER);
         };
         if self.threads == 1 || tasks.len() == 1 {
             tasks.drain(..).for_each(run);

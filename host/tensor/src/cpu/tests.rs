@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    Conv2dAttributes, DType, Graph, Meter, Op, Recorded, Reference, Shape,
+    Conv2dAttributes, DType, FloatMode, Graph, Meter, Op, Recorded, Reference, Shape,
     testing::{Case, check_equal, random_graph},
 };
 
@@ -26,6 +26,43 @@ impl Gate for Open {
     fn pass(&self) -> Result<(), ExecutorError> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// A gate that does what a library in the process may do at any call.
+#[derive(Debug)]
+struct Disturbs(FloatMode);
+
+impl Gate for Disturbs {
+    fn limits(&self) -> bool {
+        true
+    }
+
+    fn pass(&self) -> Result<(), ExecutorError> {
+        self.0.set_for_tests();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_mode_that_changes_while_threads_compute_is_no_result() {
+    let mut graph = Graph::new(0, Meter::new(1 << 20));
+    let x = graph.uniform(&[64, 64], 1).unwrap();
+    let targets = [graph.sum(&x, &[0], false).unwrap()];
+    for threads in [1, 3] {
+        let mut cpu = eager(threads, InstructionSet::detect());
+        let expected = cpu.evaluate(&targets).unwrap()[0].elements().unwrap().to_bytes();
+        for mode in FloatMode::others_for_tests() {
+            cpu.govern(Some(Arc::new(Disturbs(mode))));
+            let found = cpu.evaluate(&targets);
+            assert!(
+                matches!(&found, Err(ExecutorError::FloatMode(wrong)) if wrong.found == mode),
+                "{mode}: {found:?}"
+            );
+            // It was set right on every thread.
+            cpu.govern(None);
+            assert_eq!(cpu.evaluate(&targets).unwrap()[0].elements().unwrap().to_bytes(), expected, "{mode}");
+        }
     }
 }
 

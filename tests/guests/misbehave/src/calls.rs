@@ -124,3 +124,17 @@ pub fn trap(_: &Task) -> Result<State> {
     #[cfg(not(target_arch = "wasm32"))]
     Err(Failure::new("there are no traps here"))
 }
+
+/// Subnormal numbers, and numbers that round: each bit of them is in the state.
+pub fn own_floats(_: &Task) -> Result<State> {
+    use std::hint::black_box;
+    let mut small = f32::from_bits(0x0080_0001);
+    let mut bits = Vec::new();
+    for step in 0..100u8 {
+        small = black_box(small) * black_box(0.75);
+        let third = black_box(1.0f64) / black_box(-3.0 - f64::from(step));
+        bits.extend([small.to_bits() as i32, third.to_bits() as i32, (third.to_bits() >> 32) as i32]);
+        bits.push((black_box(1.0f32) / black_box(3.0 + f32::from(step))).to_bits() as i32);
+    }
+    Ok(State::from([("bits", Tensor::try_from_i32(&[bits.len() as u32], &bits)?)]))
+}

@@ -18,6 +18,37 @@ const PARTS: [(&str, &str); 4] = [
     ("the processor's temperature", "sys/class/hwmon/hwmon1/temp1_input"),
 ];
 
+/// What the kernel says of a worker, for nothing that it says of itself counts: its state, and its processor time.
+fn known(worker: u32) -> Option<(char, u64)> {
+    let stat = fs::read_to_string(format!("/proc/{worker}/stat")).ok()?;
+    let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some((words[0].chars().next()?, words[11].parse::<u64>().ok()? + words[12].parse::<u64>().ok()?))
+}
+
+#[test]
+fn heat_stops_a_worker_on_a_processor_where_it_is_and_it_goes_on() {
+    let machine = MachineStandIn::new(CALM);
+    let mut scene = Scene::new("cpu", &machine);
+    let job = scene.submit_of("digits", &["--segments", "1", "--param", "epochs=6"]);
+    scene.provide("[temperature]\ncpu = { target = 85, limit = 90 }\n[owner]\nresume-after-seconds = 5\n");
+    scene.sees("training", |device| device["work"]["entry"] == "train");
+    machine.write("sys/class/hwmon/hwmon1/temp1_input 99000");
+    let provider = scene.provider.as_ref().expect("it was begun").0.id();
+    let (worker, stopped) = wait_for("a worker that is stopped", || {
+        let workers = anneal_tests::process::workers_of(provider);
+        let (_, worker) = workers.into_iter().find(|(role, _)| *role == "__worker")?;
+        known(worker).filter(|(state, _)| *state == 'T').map(|known| (worker, known))
+    });
+    scene.is_told("99 °C");
+    scene.sees("the task kept", |device| device["limits"]["doing"] == "pause" && !device["work"].is_null());
+    let (state, processor) = known(worker).expect("it is kept");
+    // Its other threads may have stopped a moment after the first.
+    assert!(state == 'T' && processor <= stopped.1 + 1, "{stopped:?} became {:?}", (state, processor));
+    machine.write(CALM);
+    scene.ends(&job, "a processor that is cool");
+    assert!(!scene.site.said(&scene.log()).contains("gave back"), "{}", scene.site.said(&scene.log()));
+}
+
 #[test]
 fn heat_of_every_part_is_held_by_its_own_numbers() {
     let machine = MachineStandIn::new(CALM);

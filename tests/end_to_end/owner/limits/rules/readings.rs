@@ -60,7 +60,7 @@ fn a_gpu_s_driver_that_reads_anything_holds_work_and_changes_no_digest() {
             std::thread::sleep(Duration::from_secs(1));
         }
     };
-    let rules: [(&str, &dyn Fn()); 11] = [
+    let rules: [(&str, &dyn Fn()); 13] = [
         ("88 °C", &rise),
         // A spike.
         ("97 °C", &|| says("\ntemperature 45", "\ntemperature 97")),
@@ -72,6 +72,9 @@ fn a_gpu_s_driver_that_reads_anything_holds_work_and_changes_no_digest() {
         ("other programs hold", &|| driver.script(&format!("{DRIVER}process 1 6000000000\n"))),
         ("other programs use", &|| driver.script(&format!("{DRIVER}use 1 60\n"))),
         ("can no longer be read", &|| says("\ntemperature 45", "\ntemperature error 999")),
+        // A library that takes its process with it, at its start and in the midst, and one that never comes back.
+        ("the GPU's temperature can no longer be read", &|| driver.script(&format!("{DRIVER}crash_at 1\n"))),
+        ("the GPU's power can no longer be read", &|| driver.script(&format!("{DRIVER}hang_at 1\n"))),
         ("the GPU's power can no longer be read", &|| {
             driver.script(&format!("{DRIVER}device error 15\ndriver error 9\n"));
         }),
