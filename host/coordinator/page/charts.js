@@ -18,7 +18,8 @@ function short(value) {
 
 // One metric: values in the order in which they were verified.
 function curve(name, values) {
-  const low = Math.min(...values), high = Math.max(...values), span = high - low || 1;
+  // Not as arguments of one call: there may be more values than a call takes.
+  const low = values.reduce((one, other) => Math.min(one, other)), high = values.reduce((one, other) => Math.max(one, other)), span = high - low || 1;
   const x = index => LEFT + (WIDTH - LEFT - 8) * (values.length < 2 ? 0.5 : index / (values.length - 1));
   const y = value => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / span);
   const path = values.map((value, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join("");

@@ -24,6 +24,7 @@ pub async fn serve(arguments: &[String]) {
     let config = Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         tls: tls.then(|| TlsFiles { certificate: tls_file("certificate.pem"), key: tls_file("key.pem") }),
+        trusted_proxies: Vec::new(),
         advertise: None,
         key: Arc::new(key(folder)),
         store: StoreUrl::Sqlite(folder.join("coordinator.sqlite")),
