@@ -146,7 +146,7 @@ impl Default for Limits {
             requests_per_minute: 6_000,
             requests_burst: 1_000,
             events_per_minute: 12_000,
-            events_burst: 20_000,
+            events_burst: 5_000,
             prefix_enrolments_per_hour: 1_024,
             enrolments_per_hour: 20_000,
             blob_bytes_max: 16 << 30,

@@ -36,6 +36,8 @@ pub async fn serve(arguments: &[String]) {
             // All providers of a measurement come from one address.
             requests_per_minute: u32::MAX,
             requests_burst: u32::MAX,
+            events_per_minute: u32::MAX,
+            events_burst: u32::MAX,
             ..Limits::default()
         },
         grants: Grants::default(),

@@ -60,7 +60,8 @@ impl<K: Hash + Eq> Rates<K> {
             return Err(Duration::from_secs_f64((at_least - level) / per_second));
         }
         if amount > 0.0 {
-            buckets.insert(who, Bucket { tokens: level - amount, at: now });
+            // Whoever waits, waits for a time that ends: no debt is deeper than the bucket.
+            buckets.insert(who, Bucket { tokens: (level - amount).max(-burst), at: now });
         }
         Ok(())
     }
@@ -95,10 +96,12 @@ mod tests {
         let start = Instant::now();
         let second = Duration::from_secs(1);
         assert_eq!(rates.check(1, start), Ok(()));
-        rates.charge(1, 40, start);
-        assert_eq!(rates.check(1, start), Err(second * 31));
+        rates.charge(1, 18, start);
+        assert_eq!(rates.check(1, start), Err(second * 9));
         assert_eq!(rates.check(2, start), Ok(()));
-        assert!(rates.check(1, start + second * 30).is_err());
-        assert_eq!(rates.check(1, start + second * 31), Ok(()));
+        assert!(rates.check(1, start + second * 8).is_err());
+        assert_eq!(rates.check(1, start + second * 9), Ok(()));
+        rates.charge(1, u64::MAX, start + second * 9);
+        assert_eq!(rates.check(1, start + second * 9), Err(second * 11), "no debt is deeper than the bucket");
     }
 }

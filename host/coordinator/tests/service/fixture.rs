@@ -69,8 +69,20 @@ impl Site {
         self.start_with(self.config()).await
     }
 
+    /// With these providers as anchors: what they agree on needs no replay.
+    pub async fn start_vouching(&self, anchors: &[Arc<SecretKey>]) -> Coordinator {
+        let anchors = anchors.iter().map(|key| key.identity()).collect();
+        let vouched = Vouched { anchors, ..Vouched::default() };
+        self.start_with(Config { vouched, ..self.config() }).await
+    }
+
     pub async fn start_with(&self, config: Config) -> Coordinator {
-        let coordinator = Coordinator::start(config, Arc::new(Oracle)).await.expect("it starts");
+        self.start_replaying(config, Arc::new(Oracle)).await
+    }
+
+    /// With another trusted worker.
+    pub async fn start_replaying(&self, config: Config, replayer: Arc<dyn Replayer>) -> Coordinator {
+        let coordinator = Coordinator::start(config, replayer).await.expect("it starts");
         let client = client(&coordinator, new_key()).await;
         // Where it does not lead yet, a command says so and the client comes again.
         client.pause(true).await.expect_err("nobody enrolled");
