@@ -9,8 +9,8 @@ use crate::{
     openapi::Description,
     wire::{
         About, Batch, BatchReply, BlobPath, BlobQuery, Cancelled, Enrol, Health, JobListQuery, JobPath,
-        JobQuery, JobView, Jobs, Missing, MissingQuery, Poll, PollReply, ProviderPause, ProviderView,
-        Providers, Quote, QuoteJob, SubmitJob, Submitted, UploadQuery, UploadState,
+        JobQuery, JobView, Jobs, Missing, MissingQuery, Poll, PollReply, ProviderListQuery, ProviderPause,
+        ProviderView, Providers, Quote, QuoteJob, SubmitJob, Submitted, UploadQuery, UploadState,
     },
 };
 
@@ -115,7 +115,7 @@ endpoints! {
     SendBatch: Post "/v1/provider/batch" Signed, (Nothing, Nothing, Batch) -> BatchReply,
         BODY_BYTES_MAX = LARGE_BYTES_MAX;
     /// Providers with reputation and devices.
-    ListProviders: Get "/v1/providers" OpenOrToken, (Nothing, Nothing, Nothing) -> Providers, BODY = Media::None;
+    ListProviders: Get "/v1/providers" OpenOrToken, (Nothing, ProviderListQuery, Nothing) -> Providers, BODY = Media::None;
     /// One provider; itself sees what it earned.
     GetProvider: Get "/v1/providers/{identity}" OpenOrToken, (ProviderPath, Nothing, Nothing) -> ProviderView,
         BODY = Media::None;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use anneal_job::{Digest, Identity};
-use ed25519_dalek::{Verifier, VerifyingKey};
+use ed25519_dalek::VerifyingKey;
 use ring::{
     rand::{SecureRandom, SystemRandom},
     signature::{Ed25519KeyPair, KeyPair},
@@ -96,8 +96,7 @@ impl Signature {
     pub fn is_by(&self, identity: &Identity, digest: &Digest) -> bool {
         // The same equation as ring's: without a cofactor, and no signature has a second form.
         let signature = ed25519_dalek::Signature::from_bytes(&self.0);
-        VerifyingKey::from_bytes(identity.as_bytes())
-            .is_ok_and(|key| key.verify(digest.as_bytes(), &signature).is_ok())
+        strong_key(identity).is_some_and(|key| key.verify_strict(digest.as_bytes(), &signature).is_ok())
     }
 
     /// The signature with these bytes.
@@ -116,6 +115,16 @@ impl Signature {
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Signature(bytes))
     }
+}
+
+/// The key of an identity, unless it is a weak one: a point of small order, for which anybody can make signatures;
+/// one with a part of small order, so that two keys differ and sign alike; or the second encoding of a point.
+fn strong_key(identity: &Identity) -> Option<VerifyingKey> {
+    let key = VerifyingKey::from_bytes(identity.as_bytes()).ok()?;
+    let point = key.to_edwards();
+    let strong =
+        !key.is_weak() && point.is_torsion_free() && point.compress().as_bytes() == identity.as_bytes();
+    strong.then_some(key)
 }
 
 /// Random bytes from the operating system.
@@ -202,5 +211,58 @@ mod tests {
         assert!(!signature.is_by(&other.identity(), &digest));
         assert!(!signature.is_by(&key.identity(), &Digest::of(b"something else")));
         assert_eq!(Signature::parse(&signature.to_string()), Some(signature));
+    }
+
+    /// The encodings of all points of small order, and those of them that are not canonical.
+    const SMALL_ORDER: [&str; 14] = [
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ];
+
+    fn point(text: &str) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).expect("hexadecimal digits");
+        bytes
+    }
+
+    #[test]
+    fn a_weak_key_has_signed_nothing() {
+        // R = A and s = 0: for a key of small order this holds for one digest in eight or more.
+        for key in SMALL_ORDER {
+            for r in SMALL_ORDER {
+                let mut signature = [0; 64];
+                signature[..32].copy_from_slice(&point(r));
+                for number in 0..64_u8 {
+                    let digest = Digest::of(&[number]);
+                    let signature = Signature::from_bytes(signature);
+                    assert!(!signature.is_by(&Identity::from_bytes(point(key)), &digest), "{key} {r}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_with_a_part_of_small_order_is_weak_although_it_can_sign() {
+        let key = SecretKey::generate().expect("random");
+        assert!(strong_key(&key.identity()).is_some());
+        let honest = VerifyingKey::from_bytes(key.identity().as_bytes()).expect("a key").to_edwards();
+        for small in SMALL_ORDER.iter().filter(|text| !text.starts_with("01")).take(7) {
+            let small = VerifyingKey::from_bytes(&point(small)).expect("a point").to_edwards();
+            let mixed = Identity::from_bytes((honest + small).compress().0);
+            assert!(VerifyingKey::from_bytes(mixed.as_bytes()).is_ok_and(|key| !key.is_weak()));
+            assert!(strong_key(&mixed).is_none());
+        }
     }
 }

@@ -18,7 +18,7 @@ pub use job::{
 pub use provider::{
     BATCH_ITEMS_MAX, Batch, BatchReply, CaseView, CommitItem, DEVICES_MAX, DeviceOffer, DeviceView, Duty,
     Enrol, FaultItem, GiveBackItem, GiveBackReason, Heartbeat, HeartbeatReply, ItemReply, Lease,
-    LeaseDeveloper, NoLease, Poll, PollReply, ProviderPause, ProviderStanding, ProviderView, Providers,
-    RevealItem, StateRef, TraceItem, TraceLevel, component_claim, sign_component,
+    LeaseDeveloper, NoLease, Poll, PollReply, ProviderListQuery, ProviderPause, ProviderStanding,
+    ProviderView, Providers, RevealItem, StateRef, TraceItem, TraceLevel, component_claim, sign_component,
 };
 pub use receipt::SignedReceipt;

@@ -380,6 +380,10 @@ pub struct Serve {
     /// AWS_SECRET_ACCESS_KEY in the environment; in the folder where nothing is said.
     #[arg(long, value_name = "PLACE")]
     pub blobs: Option<String>,
+    /// A proxy that is believed where requests come from, by X-Forwarded-For or Forwarded: an address or a network
+    /// like 10.0.0.0/8; may be given several times.
+    #[arg(long = "trusted-proxy", value_name = "NETWORK")]
+    pub trusted_proxies: Vec<anneal_coordinator::Network>,
     /// The market's rules where they are not the defaults, TOML; for a store that is new.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,

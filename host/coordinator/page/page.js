@@ -59,8 +59,15 @@ function facts(pairs) {
   return make("dl", {}, ...pairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
-async function jobs() {
-  const { jobs } = await ask("/v1/jobs");
+// How many entries a page of jobs or providers has.
+const PAGE = 100;
+function pages(next) {
+  return next ? make("p", {}, make("a", { href: next }, "Next page")) : null;
+}
+
+async function jobs(before, job) {
+  const { jobs } = await ask(before ? `/v1/jobs?before=${before}&before_job=${job}` : "/v1/jobs");
+  const last = jobs[jobs.length - 1];
   const own = sessionStorage.getItem("token") !== null;
   const rows = jobs.map(job => [
     make("a", { href: `#/job/${job.id}` }, named(job.name)), state(job.state),
@@ -72,6 +79,7 @@ async function jobs() {
     make("h2", {}, own ? "Your jobs" : "Public jobs"),
     own ? null : make("p", { class: "quiet" }, "Private jobs are shown to their owner: `anneal jobs --page` prints a link."),
     rows.length ? table("The newest first", columns, rows) : make("p", {}, "There are none."),
+    pages(jobs.length < PAGE ? null : `#/jobs/${last.submitted}/${last.id}`),
   ];
 }
 
@@ -105,8 +113,8 @@ function place(task) {
   return task.entry === "train" || task.entry === "merge" ? `${task.entry} ${task.place.segment + 1}${many}` : task.entry;
 }
 
-async function job(name, query) {
-  const view = await ask(`/v1/jobs/${name}${query}`);
+async function job(name, from, query) {
+  const view = await ask(`/v1/jobs/${name}?from=${Number(from) || 0}&tasks=${PAGE}${query}`);
   const { summary } = view, pictures = curves(view.tasks);
   const rows = view.tasks.map(task => [
     `${task.index} ${place(task)}`, state(task.state), make("ul", { class: "attempts" }, ...task.attempts.map(attempt)),
@@ -121,12 +129,14 @@ async function job(name, query) {
       ...(view.end ? [["Result", make("code", {}, view.end.result)]] : [])]),
     pictures.length ? make("h3", {}, "Verified metrics") : null, make("div", { class: "charts" }, ...pictures),
     make("h3", {}, "Tasks"), table("Who ran them, and what was found", [["Task"], ["State"], ["Attempts"], ["Verdict"]], rows),
+    pages(view.next ? `#/job/${name}/${view.next}` : null),
   ];
   return { nodes, revision: summary.ended ? null : view.revision };
 }
 
-async function providers(only) {
-  const found = only ? [await ask(`/v1/providers/${only}`)] : (await ask("/v1/providers")).providers;
+async function providers(only, after) {
+  const page = only ? { providers: [await ask(`/v1/providers/${only}`)] } : await ask(after ? `/v1/providers?after=${after}` : "/v1/providers");
+  const found = page.providers;
   const rows = found.map(provider => [
     make("span", {}, make("a", { href: `#/provider/${provider.identity}` }, named(provider.name || "no name")), " ", id(provider.identity)),
     provider.paused ? make("span", { class: "bad" }, make("bdi", {}, provider.paused)) : make("span", { class: "good" }, "takes leases"),
@@ -135,7 +145,8 @@ async function providers(only) {
     `${number(provider.valid)} valid, ${number(provider.faulted)} faulted`, number(Math.round(provider.gas_verified / 1e9)), time(provider.seen),
   ]);
   const columns = [["Provider"], ["State"], ["Devices"], ["Results"], ["Verified Ggas", "number"], ["Seen"]];
-  return [make("h2", {}, only ? "Provider" : "Providers"), rows.length ? table("Those seen last, first", columns, rows) : make("p", {}, "There are none.")];
+  return [make("h2", {}, only ? "Provider" : "Providers"), rows.length ? table("Those seen last, first", columns, rows) : make("p", {}, "There are none."),
+    pages(page.next ? `#/providers/${page.next}` : null)];
 }
 
 async function log() {
@@ -168,10 +179,10 @@ async function health() {
 }
 
 function pick(route) {
-  const [, page, name] = route.split("/");
-  if (page === "job") return query => job(name, query);
-  const pages = { providers: () => providers(), provider: () => providers(name), log, health };
-  return async () => ({ nodes: await (pages[page] || jobs)(), revision: undefined });
+  const [, page, name, more] = route.split("/");
+  if (page === "job") return query => job(name, more, query);
+  const routes = { providers: () => providers(null, name), provider: () => providers(name), log, health };
+  return async () => ({ nodes: await (routes[page] || (() => jobs(name, more)))(), revision: undefined });
 }
 
 // Shows a page and keeps it fresh: a job by waiting for its news, the others now and then.
@@ -190,7 +201,7 @@ async function show() {
       content.replaceChildren(...nodes.filter(Boolean));
       status.textContent = "";
       if (revision === null) return;
-      if (revision !== undefined) { query = `?revision=${revision}&wait_ms=25000`; pause = 200; }
+      if (revision !== undefined) { query = `&revision=${revision}&wait_ms=25000`; pause = 200; }
     } catch (error) {
       if (mine !== turn) return;
       status.textContent = `${shown(error.message)}. Trying again.`;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,10 +16,12 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     blobs::{BlobError, Blobs, Uploads},
     config::Config,
-    http::guard::Guard,
+    http::guard::{Caller, Guard},
     metrics::Metrics,
+    places::Places,
     profile::Profiles,
     store::{Reader, StoreError},
+    views::Ends,
     waiters::Waiters,
     writer::{Answer, CommandKey, Role, Turn, WriterHandle, clock},
 };
@@ -33,7 +38,13 @@ pub(crate) struct App {
     pub(crate) guard: Guard,
     /// Connections to the leader, where that is another process.
     pub(crate) leader: Mutex<Option<(String, HttpClient)>>,
-    pub(crate) large_bodies: Arc<Semaphore>,
+    /// Bodies of some MiB in memory.
+    pub(crate) large_bodies: Places,
+    pub(crate) ends: Ends,
+    /// Jobs that are being read for who looks at them.
+    pub(crate) reading: Places,
+    /// Requests that are being answered.
+    pub(crate) answering: Places,
     /// Looks at blobs that somebody could not use.
     pub(crate) doubts: Semaphore,
     pub(crate) metrics: Metrics,
@@ -43,8 +54,6 @@ pub(crate) struct App {
     pub(crate) started: Instant,
 }
 
-/// Bodies of some MiB in memory at once.
-pub(crate) const LARGE_BODIES_MAX: usize = 128;
 /// Providers whose last sign of life is remembered.
 const SEEN_MAX: usize = 1 << 20;
 
@@ -72,6 +81,29 @@ impl App {
         run: impl FnOnce(&mut Turn<'_>) -> Answer + Send + 'static,
     ) -> Answer {
         self.writer()?.turn(key, run).await
+    }
+
+    /// Carries out a turn for somebody who asked: what it writes to the log is counted, and nothing is done for who
+    /// has caused too much of it.
+    pub(crate) async fn turn_of(
+        &self,
+        caller: &Caller,
+        key: Option<CommandKey>,
+        run: impl FnOnce(&mut Turn<'_>) -> Answer + Send + 'static,
+    ) -> Answer {
+        let party = caller.party();
+        self.guard.may_write(party)?;
+        let wrote = Arc::new(AtomicU64::new(0));
+        let count = wrote.clone();
+        let answer = self.turn(key, move |turn| {
+            let before = turn.events();
+            let answer = run(turn);
+            count.store(turn.events() - before, Relaxed);
+            answer
+        });
+        let answer = answer.await;
+        self.guard.wrote(party, wrote.load(Relaxed));
+        answer
     }
 
     /// Runs something with a store for reading.

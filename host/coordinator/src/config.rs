@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time
 use anneal_api::SecretKey;
 use anneal_job::{Credits, Identity, Versions};
 
-use crate::{blobs::BlobPlace, store::StoreUrl};
+use crate::{blobs::BlobPlace, proxy::Network, store::StoreUrl};
 
 /// What a coordinator is set up with.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Certificate and key; without them it listens on loopback only.
     pub tls: Option<TlsFiles>,
+    /// Proxies that are believed where a request came from.
+    pub trusted_proxies: Vec<Network>,
     /// How other processes of the same coordinator reach this one; by default where it listens.
     pub advertise: Option<String>,
     /// Who it is: signs the log. The same for all processes of one coordinator.
@@ -75,22 +77,46 @@ pub struct Vouched {
 pub struct Limits {
     /// Connections at once.
     pub connections_max: usize,
-    /// Connections of one address at once; loopback is not counted.
+    /// Connections of one network prefix at once; this machine and trusted proxies are not counted.
+    pub prefix_connections_max: usize,
+    /// Connections of one address at once; this machine and trusted proxies are not counted.
     pub address_connections_max: usize,
+    /// Requests of all that are being answered at once.
+    pub answering_max: usize,
+    /// Of a network prefix; this machine is not counted.
+    pub prefix_answering_max: usize,
+    /// Of an identity, and of an address without one; this machine's address is not counted.
+    pub identity_answering_max: usize,
+    /// Bodies of more than 64 KiB in memory at once.
+    pub large_bodies_max: usize,
+    /// Of a network prefix; this machine is not counted.
+    pub prefix_large_bodies_max: usize,
+    /// Of an identity.
+    pub identity_large_bodies_max: usize,
     /// A request's headers must be there by then.
     pub header_time: Duration,
     /// A request's body must be there by then, however large.
     pub body_time: Duration,
-    /// Requests per minute of an identity, and of an address without one.
+    /// Requests per minute of an identity, and of an address without one. A network prefix may send ten times that.
     pub requests_per_minute: u32,
     /// Of those, at once.
     pub requests_burst: u32,
+    /// Entries of the log per minute that an identity's commands cause. A network prefix may cause ten times that.
+    pub events_per_minute: u32,
+    /// Of those, at once.
+    pub events_burst: u32,
+    /// Providers that enrol for the first time, per hour, of a network prefix; this machine is not counted.
+    pub prefix_enrolments_per_hour: u32,
+    /// Of all together. A prefix may have as many as are left, so that a few never leave none for another.
+    pub enrolments_per_hour: u32,
     /// Bytes of a blob.
     pub blob_bytes_max: u64,
     /// Bytes of blobs that an identity keeps.
     pub identity_bytes_max: u64,
     /// Unfinished uploads of an identity.
     pub identity_uploads_max: usize,
+    /// Unfinished uploads of a network prefix; this machine is not counted.
+    pub prefix_uploads_max: usize,
     /// Unfinished uploads of all.
     pub uploads_max: usize,
     /// An unfinished upload that nobody goes on with is removed after this.
@@ -107,16 +133,28 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 20_000,
+            prefix_connections_max: 2_048,
             address_connections_max: 512,
+            answering_max: 20_000,
+            prefix_answering_max: 2_048,
+            identity_answering_max: 256,
+            large_bodies_max: 128,
+            prefix_large_bodies_max: 64,
+            identity_large_bodies_max: 8,
             header_time: Duration::from_secs(20),
             body_time: Duration::from_secs(300),
             requests_per_minute: 6_000,
             requests_burst: 1_000,
+            events_per_minute: 12_000,
+            events_burst: 5_000,
+            prefix_enrolments_per_hour: 1_024,
+            enrolments_per_hour: 20_000,
             blob_bytes_max: 16 << 30,
             identity_bytes_max: 64 << 30,
             identity_uploads_max: 16,
+            prefix_uploads_max: 1_024,
             uploads_max: 4_096,
-            upload_idle: Duration::from_secs(24 * 3600),
+            upload_idle: Duration::from_secs(10 * 60),
             blob_retention: Duration::from_secs(30 * 24 * 3600),
             shutdown_time: Duration::from_secs(10),
             replays_max: 1,

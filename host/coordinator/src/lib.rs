@@ -5,6 +5,8 @@
 //!   and replies follow the commit.
 //! - [`blobs`]: bytes by their SHA-256.
 //! - `http`: the guards and a handler per request of the table in `anneal_api::endpoints`; the web page.
+//! - `fair`: whose turn it is, who gets a place and who must give one up; `places`, `blobs` and the guards use it.
+//! - `proxy`: where a request came from. `possession`: which blobs a job may use.
 //! - `sweep` and `scrub`: blobs that nobody needs go, and so do those whose bytes have rotted.
 //! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]).
 //!
@@ -16,9 +18,13 @@ mod clock;
 mod config;
 mod convert;
 mod doubt;
+mod fair;
 mod http;
 mod metrics;
+mod places;
+mod possession;
 mod profile;
+mod proxy;
 mod replay;
 mod scrub;
 mod service;
@@ -30,6 +36,7 @@ mod writer;
 
 pub use config::{Config, Grants, Limits, TlsFiles, Vouched};
 pub use http::TlsError;
+pub use proxy::{Network, NetworkError};
 pub use replay::{ReplayDone, ReplayRequest, Replayer};
 pub use service::{Coordinator, StartError};
 pub use writer::LeadError;

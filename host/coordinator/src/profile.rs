@@ -10,10 +10,7 @@ use anneal_job::{Identity, Price};
 use anneal_market::row;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    app::App,
-    store::{Scan, Store, StoreError},
-};
+use crate::app::App;
 
 /// What a provider said of itself, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,14 +68,4 @@ impl Profiles {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Identity, Profile>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// All profiles, for the page's list.
-pub(crate) fn all(store: &mut dyn Store, limit: u64) -> Result<HashMap<Identity, Profile>, StoreError> {
-    let rows = store.rows(&Scan::prefix("profile/", limit))?;
-    let profile = |(key, row): (String, Vec<u8>)| {
-        let identity = key.strip_prefix("profile/")?.parse().ok()?;
-        Some((identity, row::decode(&row).ok()?))
-    };
-    Ok(rows.into_iter().filter_map(profile).collect())
 }

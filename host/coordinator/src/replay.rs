@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     app::App,
-    doubt,
+    doubt, possession,
     store::KeptBlob,
     writer::{clock, replay_name},
 };
@@ -185,6 +185,8 @@ async fn replay_in(
 ) -> Result<ReplayOutcome, String> {
     let scratch = folder.join("work");
     tokio::fs::create_dir_all(&scratch).await.map_err(|error| format!("{}: {error}", scratch.display()))?;
+    let job = order.replay.task.job;
+    possession::check(app, job, doubt::blobs_of_replay(order)).await.map_err(|error| error.to_string())?;
     let fetch = async |digest: Digest| {
         let path = folder.join(digest.to_string());
         app.blobs.fetch(digest, &path).await.map_err(|error| error.to_string())?;

@@ -14,16 +14,18 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    app::{App, LARGE_BODIES_MAX},
+    app::App,
     blobs::{BlobError, Blobs, UploadLimits, Uploads},
     config::Config,
     http::{self, Server, TlsError, guard::Guard},
     metrics::Metrics,
+    places,
     profile::Profiles,
     replay::{self, Queue, Replayer},
     scrub,
     store::{Epoch, Reader, StoreError, Transaction},
     sweep,
+    views::Ends,
     waiters::Waiters,
     writer::{Listener, Notice, Role, Supervisor, clock},
 };
@@ -113,6 +115,7 @@ impl Coordinator {
             tokio::spawn(replay::work(app.clone(), queue.clone(), replayer.clone(), stopping.clone()));
         }
         tokio::spawn(sweep::work(app.clone(), stopping.clone()));
+        tokio::spawn(sweep::work_uploads(app.clone(), stopping.clone()));
         tokio::spawn(scrub::work(app.clone(), stopping.clone()));
         let router = http::router(app.clone());
         let server = Server { listener, tls, app: app.clone(), router };
@@ -169,13 +172,16 @@ fn app(
     let limits = &config.limits;
     let upload_limits = UploadLimits {
         blob_bytes_max: limits.blob_bytes_max,
+        identity_bytes_max: limits.identity_bytes_max,
         identity_uploads_max: limits.identity_uploads_max,
+        prefix_uploads_max: limits.prefix_uploads_max,
         uploads_max: limits.uploads_max,
         idle: limits.upload_idle,
     };
     let uploads = Uploads::open(&config.scratch.join("uploads"), blobs.clone(), upload_limits)?;
     let (coordinator, started_at) = (config.key.identity(), clock());
     let guard = Guard::new(coordinator, limits, started_at);
+    let (large_bodies, answering) = places::of_requests(limits);
     Ok(Arc::new(App {
         coordinator,
         role: Arc::new(RwLock::new(Role::Waiting)),
@@ -185,7 +191,10 @@ fn app(
         waiters: Waiters::default(),
         guard,
         leader: Mutex::new(None),
-        large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
+        large_bodies,
+        answering,
+        reading: places::of_readers(),
+        ends: Ends::default(),
         doubts: Semaphore::new(1),
         metrics: Metrics::default(),
         profiles: Profiles::default(),

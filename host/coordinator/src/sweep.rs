@@ -11,7 +11,7 @@ use anneal_api::ErrorBody;
 use anneal_job::{Digest, JobId};
 use tokio::sync::watch;
 
-use crate::{app::App, app::blob_refusal, store::KeptBlob, writer::clock};
+use crate::{app::App, app::blob_refusal, store::KeptBlob, views, writer::clock};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(600);
@@ -28,6 +28,22 @@ pub(crate) async fn work(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
         match sweep(&app).await {
             Ok(removed) => tracing::debug!(removed, "swept"),
             Err(error) => tracing::warn!(%error, "not swept"),
+        }
+    }
+}
+
+/// How often uploads that nobody goes on with are removed.
+const UPLOADS_EVERY: Duration = Duration::from_secs(60);
+
+/// Removes uploads that nobody goes on with until told to stop: in every process, each its own.
+pub(crate) async fn work_uploads(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(UPLOADS_EVERY) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        if let Err(error) = app.uploads.sweep(SystemTime::now()).await {
+            tracing::warn!(%error, "unfinished uploads cannot be removed");
         }
     }
 }
@@ -61,9 +77,10 @@ fn expired(page: &[KeptBlob], before: u64, needed: &BTreeSet<Digest>) -> BTreeSe
 /// A job said that it no longer needs a state: its developer keeps it no longer.
 pub(crate) async fn dropped(app: &Arc<App>, job: JobId, blob: Digest) -> Result<(), ErrorBody> {
     let needed = app.writer()?.look(move |market| market.needs(&blob)).await?;
-    let keepers = app.read(move |store| store.blob_keepers(blob)).await?;
-    // Another developer's job may have the same state.
-    if needed || keepers.len() > 1 {
+    let read = app.read(move |store| Ok((views::owner(store, job)?, store.blob_keepers(blob)?)));
+    let (owner, keepers) = read.await?;
+    // Another developer may keep the same bytes, or they alone: a job may name what is not its own.
+    if needed || keepers.is_empty() || !keepers.iter().all(|kept| Some(kept.keeper) == owner) {
         return Ok(());
     }
     tracing::debug!(%job, %blob, "dropping a state");

@@ -1,13 +1,18 @@
 //! What people and clients see, made from the store's rows: the same for live jobs and for those long over, in
 //! every process. Nothing of a result is shown before its verdict.
 
+mod downsample;
 mod end;
 mod task;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
 
 use anneal_api::wire::{
-    CaseView, DeviceView, JobState, JobSummary, JobView, ProviderStanding, ProviderView, Quote,
+    CaseView, DeviceView, JobEnd, JobQuery, JobState, JobSummary, JobView, ProviderListQuery,
+    ProviderStanding, ProviderView, Providers, Quote,
 };
 use anneal_job::{AttemptId, Credits, Digest, Identity, JobId, Timestamp};
 use anneal_market::{
@@ -24,8 +29,13 @@ use crate::{
 
 /// Tasks of one view.
 const TASKS_MAX: u64 = 1_000;
-/// Providers of the list.
+/// Providers of a page.
 const PROVIDERS_MAX: u64 = 1_000;
+/// Providers of a page where nothing else is said.
+const PROVIDERS: u64 = 100;
+/// Points of a task's metrics where nothing else is said, and at most.
+const POINTS: u64 = 64;
+const POINTS_MAX: u64 = 2_000;
 
 /// What the service itself keeps of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,11 +50,33 @@ pub(crate) struct Submission {
 }
 
 /// Who looks at a job, and at which tasks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Viewer {
     pub(crate) identity: Option<Identity>,
-    pub(crate) from: u64,
-    pub(crate) tasks: Option<u64>,
+    pub(crate) query: JobQuery,
+    /// What the job ended with, where that is known already.
+    pub(crate) end: Option<JobEnd>,
+}
+
+/// What jobs ended with that were looked at lately: it takes all of a job's rows to say.
+#[derive(Default)]
+pub(crate) struct Ends(Mutex<HashMap<JobId, JobEnd>>);
+
+/// Ends that are remembered.
+const ENDS_MAX: usize = 1_024;
+
+impl Ends {
+    pub(crate) fn get(&self, job: JobId) -> Option<JobEnd> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()
+    }
+
+    pub(crate) fn set(&self, job: JobId, end: &JobEnd) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= ENDS_MAX {
+            known.clear();
+        }
+        known.insert(job, end.clone());
+    }
 }
 
 pub(crate) fn submission_key(job: JobId) -> String {
@@ -124,11 +156,22 @@ pub(crate) fn job(store: &mut dyn Store, id: JobId, viewer: &Viewer) -> Result<O
     let ended = read(store, &ended_key(id))?;
     let Some(job) = read::<Job>(store, &format!("job/{id}"))? else { return Ok(None) };
     let Some(spec) = read::<JobSpec>(store, &format!("spec/{id}"))? else { return Ok(None) };
-    let count = viewer.tasks.unwrap_or(TASKS_MAX).min(TASKS_MAX);
-    let to = viewer.from.saturating_add(count).min(job.tasks.into());
-    let tasks = task::tasks(store, id, &spec, viewer.from..to)?;
+    let JobQuery { from, tasks, points, receipts, .. } = viewer.query;
+    let from = from.unwrap_or(0);
+    let to = from.saturating_add(tasks.unwrap_or(TASKS_MAX).min(TASKS_MAX)).min(job.tasks.into());
+    let shown = task::Shown {
+        points: points.unwrap_or(POINTS).min(POINTS_MAX) as usize,
+        receipts: receipts.unwrap_or(false),
+    };
+    let tasks = task::tasks(store, id, &spec, from..to, &shown)?;
+    let next = from.saturating_add(tasks.len() as u64);
+    let next = (!tasks.is_empty() && next < job.tasks.into()).then_some(next);
     let completed = job.end.as_ref().is_some_and(|end| end.kind == EndKind::Completed);
-    let end = if completed { end::end(store, id, &spec)? } else { None };
+    let end = match &viewer.end {
+        Some(end) if completed => Some(end.clone()),
+        None if completed => end::end(store, id, &spec)?,
+        _ => None,
+    };
     let reason = match (&job.end, &job.status) {
         (Some(end), _) => end.message.clone(),
         (None, JobStatus::Paused { message }) => Some(message.clone()),
@@ -144,45 +187,61 @@ pub(crate) fn job(store: &mut dyn Store, id: JobId, viewer: &Viewer) -> Result<O
         reason,
         end,
         tasks,
+        next,
     }))
 }
 
-/// The blobs of a job that this viewer may see: component and inputs and, where a task is named, its verified
-/// states. Nothing where the job is none of theirs.
+/// Blobs that a job names. Whether its owner has them is another question.
+pub(crate) struct JobBlobs {
+    pub(crate) owner: Identity,
+    pub(crate) blobs: Vec<Digest>,
+}
+
+/// Whose a job is, live or long over.
+pub(crate) fn owner(store: &mut dyn Store, id: JobId) -> Result<Option<Identity>, StoreError> {
+    Ok(read::<Submission>(store, &submission_key(id))?.map(|submission| submission.developer))
+}
+
+/// What a job names, for a viewer that may see it: component and inputs and, where a task is named, its verified
+/// states. `None` where the job is none of theirs.
 pub(crate) fn job_blobs(
     store: &mut dyn Store,
     id: JobId,
     task: Option<u32>,
     viewer: Option<Identity>,
-) -> Result<Vec<Digest>, StoreError> {
-    let Some(submission) = read::<Submission>(store, &submission_key(id))? else { return Ok(Vec::new()) };
+) -> Result<Option<JobBlobs>, StoreError> {
+    let Some(submission) = read::<Submission>(store, &submission_key(id))? else { return Ok(None) };
     if submission.private && viewer != Some(submission.developer) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let Some(spec) = read::<JobSpec>(store, &format!("spec/{id}"))? else { return Ok(Vec::new()) };
+    let Some(spec) = read::<JobSpec>(store, &format!("spec/{id}"))? else { return Ok(None) };
     let mut blobs = vec![spec.component.digest];
     blobs.extend(spec.inputs_blob.map(|blob| blob.digest));
     if let Some(index) = task {
         blobs.extend(task::state_blobs(store, id, index)?);
     }
-    Ok(blobs)
+    Ok(Some(JobBlobs { owner: submission.developer, blobs }))
 }
 
-/// All providers, unsorted; `viewer` sees its own earnings.
+/// A page of the providers, by identity; `viewer` sees its own earnings.
 pub(crate) fn providers(
     store: &mut dyn Store,
+    query: ProviderListQuery,
     viewer: Option<Identity>,
-) -> Result<Vec<ProviderView>, StoreError> {
-    let rows = store.rows(&Scan::prefix("provider/", PROVIDERS_MAX))?;
-    let profiles = profile::all(store, PROVIDERS_MAX)?;
+) -> Result<Providers, StoreError> {
+    let limit = query.limit.unwrap_or(PROVIDERS).clamp(1, PROVIDERS_MAX);
+    let from = query.after.map(|after| format!("provider/{after}"));
+    let rows = store.rows(&Scan { from, ..Scan::prefix("provider/", limit + 1) })?;
     let anchors = anchors(store)?;
-    let mut views = Vec::new();
-    for (key, row) in rows {
-        let provider: Provider = parse(&key, &row)?;
-        let profile = profiles.get(&provider.id).cloned().unwrap_or_default();
-        views.push(provider_view(&provider, &profile, viewer, &anchors));
+    let mut providers = Vec::new();
+    for (key, row) in rows.iter().take(limit as usize) {
+        let known: Provider = parse(key, row)?;
+        let profile: Profile = read(store, &profile::row_key(known.id))?.unwrap_or_default();
+        providers.push(provider_view(&known, &profile, viewer, &anchors));
     }
-    Ok(views)
+    let more = rows.len() as u64 > limit;
+    let next = providers.last().map(|last| last.identity).filter(|_| more);
+    Ok(Providers { providers, next })
 }
 
 /// One provider.

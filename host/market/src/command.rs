@@ -1,6 +1,6 @@
 //! What is asked of the market. Whoever is named in a command has been authenticated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_job::{AttemptId, Credits, Digest, HostFault, Identity, JobId, Price, Receipt};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,16 @@ pub enum Command {
         device: DeviceId,
         /// What it is.
         offer: DeviceOffer,
+    },
+    /// A provider joins, or says anew what it offers: devices that it does not name are withdrawn. All of it is done,
+    /// or nothing.
+    EnrolWith {
+        /// Who.
+        provider: Identity,
+        /// What tells one operator's providers.
+        marks: OperatorMarks,
+        /// Everything that it offers.
+        devices: BTreeMap<DeviceId, DeviceOffer>,
     },
     /// A job is to be run; its blobs are there. The reply is [`crate::Reply::Submitted`].
     Submit {

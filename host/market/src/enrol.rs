@@ -6,16 +6,11 @@ use crate::{
     DeviceId, DeviceOffer, Effect, EpochSecret, EventKind, GiveBackReason, Key, Market, OperatorMarks,
     PauseReason, Rejection, Reply,
     class::Class,
+    offer::check_offer,
     operator::Operator,
     provider::{Device, Pause, Provider},
     totals::Epoch,
 };
-
-/// Features of a device, and bytes of a feature's name.
-const FEATURES_MAX: usize = 64;
-const FEATURE_BYTES_MAX: usize = 64;
-/// Classes of devices, so that inventing them fills no memory.
-const CLASSES_MAX: usize = 1024;
 
 impl Market {
     pub(crate) fn enrol(&mut self, id: Identity, marks: OperatorMarks) -> Result<Reply, Rejection> {
@@ -46,9 +41,7 @@ impl Market {
         offer: DeviceOffer,
     ) -> Result<Reply, Rejection> {
         let provider = self.providers.get(&id).ok_or(Rejection::UnknownProvider)?;
-        if offer.selftest.is_none() {
-            return Err(Rejection::NotSelftested);
-        }
+        check_offer(&offer)?;
         let limit = self.parameters.devices_per_provider as usize;
         let known = provider.devices.get(&device);
         check_count(
@@ -56,17 +49,19 @@ impl Market {
             provider.devices.len() + usize::from(known.is_none()),
             limit,
         )?;
-        check_count("the number of features", offer.features.len(), FEATURES_MAX)?;
-        let longest = offer.features.iter().map(String::len).max().unwrap_or(0);
-        check_count("the length of a feature's name", longest, FEATURE_BYTES_MAX)?;
-        if !self.classes.contains_key(&offer.class) {
-            check_count("the number of device classes", self.classes.len() + 1, CLASSES_MAX)?;
-        }
+        self.check_classes(&[&offer.class].into())?;
         // The same device keeps the speed that it has shown; what it says of itself counts for nothing.
         let same = known.filter(|known| known.offer == offer);
+        let is_new_class = !self.classes.contains_key(&offer.class);
+        if same.is_some() && !is_new_class {
+            return Ok(Reply::Done);
+        }
         let speed = same.map_or(0, |known| known.speed_gas_per_second);
         let leases = known.map(|known| known.leases.clone()).unwrap_or_default();
         let committed_at = known.map_or(Timestamp::default(), |known| known.committed_at);
+        if is_new_class {
+            self.make_room_for_class();
+        }
         let price = self.parameters.price_initial;
         let name = offer.class.clone();
         self.touch(Key::Class(name.clone()));

@@ -121,6 +121,9 @@ pub enum EventKind {
     TaskFinal { task: TaskTag, audit: Option<AuditDraw>, replicate: Option<ReplicateDraw> },
     /// A class's price has moved.
     PriceMoved { class: DeviceClass, price: Price, demand: u64, supply: u64 },
+    /// There were too many classes, and nobody with verified work had devices of this one: its price is that of a new
+    /// class again.
+    ClassForgotten { class: DeviceClass },
 }
 
 /// Who pays for an attempt.

@@ -244,9 +244,9 @@ impl Market {
                     }
                 }
             }
+            Key::Class(name) => drop(self.classes.remove(name)),
             // These stay.
-            Key::Rules | Key::Totals | Key::Operator(_) | Key::Provider(_) => {}
-            Key::Developer(_) | Key::Class(_) => {}
+            Key::Rules | Key::Totals | Key::Operator(_) | Key::Provider(_) | Key::Developer(_) => {}
         }
     }
 }

@@ -39,6 +39,7 @@ mod lease;
 mod market;
 mod matching;
 mod name;
+mod offer;
 mod open;
 mod operator;
 mod parameters;

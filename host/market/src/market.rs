@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Command, Demand, DeviceClass, Effect, Event, EventKind, Key, Parameters, Rejection, Reply, TaskKey,
     attempt::Attempt,
+    case::Case,
     class::Class,
     developer::{Cached, Developer},
     index::Index,
@@ -142,6 +143,7 @@ impl Market {
     fn dispatch(&mut self, command: Command) -> Result<Reply, Rejection> {
         match command {
             Command::Enrol { provider, marks } => self.enrol(provider, marks),
+            Command::EnrolWith { provider, marks, devices } => self.enrol_with(provider, marks, devices),
             Command::WithdrawDevice { provider, device } => self.withdraw_device(provider, device),
             Command::RegisterDevice { provider, device, offer } => {
                 self.register_device(provider, device, offer)
@@ -440,21 +442,20 @@ impl Market {
                 .any(|provider| provider.cases.values().any(|case| case.blobs().any(is)))
     }
 
-    /// Whether a provider holds a lease that needs this blob, or is to upload it.
-    pub fn may_read(&self, provider: &Identity, blob: &Digest) -> bool {
+    /// The jobs of which a provider holds a lease, or has a case, that names this blob. That a job names a blob does not
+    /// show that its developer ever had it: the service looks who keeps it.
+    pub fn lending_jobs(&self, provider: &Identity, blob: &Digest) -> BTreeSet<JobId> {
         let cases = self.providers.get(provider).into_iter().flat_map(|known| known.cases.values());
-        if cases.into_iter().any(|case| case.blobs().any(|needed| needed == *blob)) {
-            return true;
-        }
-        self.index.attempts_of(provider).any(|id| {
-            let Some(attempt) = self.attempts.get(&id).filter(|attempt| !attempt.is_over()) else {
-                return false;
-            };
+        let cases = cases.filter(|case| case.blobs().any(|needed| needed == *blob)).map(Case::job);
+        let leases = self.index.attempts_of(provider).filter_map(|id| self.attempts.get(&id));
+        let needs = |attempt: &&Box<Attempt>| {
             let spec = self.specs.get(&attempt.task.job);
             let task = self.tasks.get(&attempt.task);
             let inputs = spec.into_iter().flat_map(|spec| spec.inputs_blob.iter().chain([&spec.component]));
             let states = task.into_iter().flat_map(|task| task.states.iter().map(|state| &state.blob));
             inputs.chain(states).any(|needed| needed.digest == *blob)
-        })
+        };
+        let needing = leases.filter(|attempt| !attempt.is_over()).filter(needs);
+        needing.map(|attempt| attempt.task.job).chain(cases).collect()
     }
 }

@@ -13,8 +13,8 @@ use crate::{
     wire::sign_component,
     wire::{
         About, Batch, BatchReply, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobSpec,
-        JobView, Jobs, Poll, PollReply, ProviderPause, ProviderView, Providers, Quote, QuoteJob, SubmitJob,
-        Submitted,
+        JobView, Jobs, Poll, PollReply, ProviderListQuery, ProviderPause, ProviderView, Providers, Quote,
+        QuoteJob, SubmitJob, Submitted,
     },
 };
 
@@ -52,7 +52,15 @@ impl Client {
         self.call::<ListJobs>(&NOTHING, query, &NOTHING).await
     }
 
-    /// A job with its tasks; with `revision` and `wait_ms` it waits for news.
+    /// The next page of a list of jobs; `None` where this is the last one.
+    pub async fn more_jobs(&self, jobs: &Jobs) -> Result<Option<Jobs>, ClientError> {
+        let Some(last) = jobs.jobs.last() else { return Ok(None) };
+        let (before, before_job) = (Some(last.submitted), Some(last.id));
+        let more = self.jobs(&JobListQuery { before, before_job, limit: None }).await?;
+        Ok((!more.jobs.is_empty()).then_some(more))
+    }
+
+    /// A page of a job's tasks; with `revision` and `wait_ms` it waits for news.
     pub async fn job(&self, job: JobId, query: &JobQuery) -> Result<JobView, ClientError> {
         self.call::<GetJob>(&JobPath { job }, query, &NOTHING).await
     }
@@ -87,9 +95,9 @@ impl Client {
         self.call::<SendBatch>(&NOTHING, &NOTHING, batch).await
     }
 
-    /// All providers.
-    pub async fn providers(&self) -> Result<Providers, ClientError> {
-        self.call::<ListProviders>(&NOTHING, &NOTHING, &NOTHING).await
+    /// A page of all providers.
+    pub async fn providers(&self, query: &ProviderListQuery) -> Result<Providers, ClientError> {
+        self.call::<ListProviders>(&NOTHING, query, &NOTHING).await
     }
 
     /// One provider.

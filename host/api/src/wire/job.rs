@@ -155,9 +155,16 @@ pub struct JobQuery {
     /// Tasks from this index on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// So many tasks at most; 1,000 where it is not said, which is the most.
+    /// So many tasks at most; 1,000 where it is not said, which is the most. There may be fewer where they are large:
+    /// [`JobView::next`] says where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks: Option<u64>,
+    /// So many points of a task's metrics at most; 64 where it is not said, 2,000 is the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<u64>,
+    /// With the receipts, which hold every metric: large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<bool>,
 }
 
 /// Which jobs.
@@ -167,9 +174,12 @@ pub struct JobListQuery {
     /// So many at most, the newest first; 100 where it is not said, which is the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// Only those submitted before this.
+    /// Only those submitted before this: for the next page, when the last job of this one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Timestamp>,
+    /// And those submitted just then that come after this one: for the next page, the last job of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_job: Option<JobId>,
 }
 
 /// A list of jobs.
@@ -245,6 +255,9 @@ pub struct JobView {
     pub end: Option<JobEnd>,
     /// Its tasks, by index; those asked for.
     pub tasks: Vec<TaskView>,
+    /// Where the next page of tasks begins; null where this is the last one.
+    #[serde(default)]
+    pub next: Option<u64>,
 }
 
 /// What a completed job ended with.
@@ -252,7 +265,7 @@ pub struct JobView {
 pub struct JobEnd {
     /// "The hash": over all results.
     pub result: Digest,
-    /// The last value of each metric.
+    /// The last value of each metric; of 256 names at most.
     pub metrics: BTreeMap<String, f64>,
     /// The last state that has weights: a train's last segment or merge, a single's own.
     pub state: Option<Blob>,
@@ -316,7 +329,7 @@ pub struct AttemptView {
     pub committed: Option<Timestamp>,
     /// What it earned.
     pub earned: Credits,
-    /// Its receipt, once the verdict is known.
+    /// Its receipt, once the verdict is known, where the query asks for it.
     pub receipt: Option<SignedReceipt>,
 }
 
@@ -331,8 +344,12 @@ pub struct VerdictView {
     pub state: Option<Digest>,
     /// The state's file.
     pub state_blob: Option<Blob>,
-    /// In the order they were reported.
+    /// In the order they were reported. Where there are more than were asked for, the first, last, lowest and highest
+    /// of each name are among them; a receipt has all.
     pub metrics: Vec<Metric>,
+    /// How many there are in all.
+    #[serde(default)]
+    pub metrics_total: u64,
     /// Gas used.
     pub gas: u64,
     /// What decided.

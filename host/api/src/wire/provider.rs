@@ -370,11 +370,26 @@ pub struct ProviderPause {
     pub paused: bool,
 }
 
-/// The providers of a coordinator.
+/// Which providers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderListQuery {
+    /// So many at most; 100 where it is not said, 1,000 is the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Only those whose identity comes after this one: [`Providers::next`] of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Identity>,
+}
+
+/// A page of the providers of a coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Providers {
-    /// Those heard of last, first; at most 1,000.
+    /// Of this page those heard of last, first.
     pub providers: Vec<ProviderView>,
+    /// After which identity the next page begins; null where this is the last one.
+    #[serde(default)]
+    pub next: Option<Identity>,
 }
 
 /// A provider as everybody sees it.

@@ -8,8 +8,8 @@ use std::{
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
-    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles, Vouched, blobs::BlobPlace,
-    store::StoreUrl,
+    Config, Grants, Limits, Network, ReplayDone, ReplayRequest, Replayer, TlsFiles, Vouched,
+    blobs::BlobPlace, store::StoreUrl,
 };
 use anneal_job::ReceiptOutcome;
 use anneal_market::{Parameters, TraceLevel, TraceReport};
@@ -48,6 +48,8 @@ pub struct Place {
     pub listen: SocketAddr,
     /// Certificate and key.
     pub tls: Option<TlsFiles>,
+    /// Proxies that are believed where requests come from.
+    pub trusted_proxies: Vec<Network>,
     /// Its folder.
     pub folder: PathBuf,
     /// Where its state is; a file in its folder where nothing is said.
@@ -68,6 +70,7 @@ pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Termina
             .clone()
             .zip(arguments.key.clone())
             .map(|(certificate, key)| TlsFiles { certificate, key }),
+        trusted_proxies: arguments.trusted_proxies.clone(),
         folder: arguments.folder.clone().unwrap_or_else(|| host.data.join("coordinator")),
         store: arguments
             .store
@@ -119,6 +122,7 @@ pub(super) async fn start(
     let config = Config {
         listen: place.listen,
         tls: place.tls,
+        trusted_proxies: place.trusted_proxies,
         advertise: None,
         key,
         store: place.store.unwrap_or_else(|| StoreUrl::Sqlite(folder.join("state.sqlite"))),

@@ -107,6 +107,7 @@ async fn run(
     let place = coordinator::Place {
         listen: arguments.listen,
         tls: None,
+        trusted_proxies: Vec::new(),
         folder: folder.join("coordinator"),
         store: None,
         blobs: None,

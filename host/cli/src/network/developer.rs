@@ -78,7 +78,10 @@ const PAGE_TIME: std::time::Duration = std::time::Duration::from_secs(12 * 3600)
 pub fn jobs(arguments: &Jobs, host: &Host, terminal: &Terminal) -> Outcome<anneal_api::wire::Jobs> {
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
-        let jobs = client.jobs(&JobListQuery::default()).await.map_err(failure)?;
+        let mut jobs = client.jobs(&JobListQuery::default()).await.map_err(failure)?;
+        while let Some(more) = client.more_jobs(&jobs).await.map_err(failure)? {
+            jobs.jobs.extend(more.jobs);
+        }
         terminal.data(if jobs.jobs.is_empty() { vec!["no jobs yet".to_owned()] } else { list(&jobs.jobs) });
         Ok(jobs)
     })
@@ -152,9 +155,12 @@ pub(super) async fn find(client: &Client, text: &str) -> Outcome<JobId> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    let jobs = client.jobs(&JobListQuery::default()).await.map_err(failure)?.jobs;
-    let found: Vec<JobId> =
-        jobs.iter().map(|job| job.id).filter(|id| id.to_string().starts_with(text)).collect();
+    let mut found: Vec<JobId> = Vec::new();
+    let mut page = Some(client.jobs(&JobListQuery::default()).await.map_err(failure)?);
+    while let Some(jobs) = page {
+        found.extend(jobs.jobs.iter().map(|job| job.id).filter(|id| id.to_string().starts_with(text)));
+        page = client.more_jobs(&jobs).await.map_err(failure)?;
+    }
     match found[..] {
         [id] => Ok(id),
         [] => Err(Failure::bad_input(format!("no job of yours begins with `{text}`; see `anneal jobs`"))),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anneal_api::{
     Client,
-    wire::{FindingView, JobQuery, JobState, JobView, TaskState, TaskView, VerdictBy, VerdictView},
+    wire::{
+        AttemptState, FindingView, JobQuery, JobState, JobView, TaskState, TaskView, VerdictBy, VerdictView,
+    },
 };
 use anneal_job::{Digest, Identity, JobId, PlannedTask, shown_name};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -44,26 +46,25 @@ pub(super) async fn watch_quietly(client: &Client, job: JobId, terminal: &Termin
             watcher.end(&view);
             return all_tasks(client, job).await;
         }
-        let full = view.tasks.len() as u64 == PAGE;
+        let full = view.next.is_some_and(|next| watcher.next >= next);
         query.from = Some(watcher.next);
         query.revision = (!full).then_some(view.revision);
         query.wait_ms = (!full).then_some(WAIT_MS);
     }
 }
 
-/// A job with every task of it.
+/// A job with every task of it, and their receipts.
 ///
 /// # Errors
 /// The coordinator's.
 pub async fn all_tasks(client: &Client, job: JobId) -> Outcome<JobView> {
-    let mut query = JobQuery { from: Some(0), tasks: Some(PAGE), ..JobQuery::default() };
+    let mut query = JobQuery { receipts: Some(true), ..JobQuery::default() };
     let mut whole = client.job(job, &query).await.map_err(failure)?;
-    let mut last = whole.tasks.len() as u64;
-    while last == PAGE {
-        query.from = Some(whole.tasks.len() as u64);
-        let next = client.job(job, &query).await.map_err(failure)?;
-        last = next.tasks.len() as u64;
-        whole.tasks.extend(next.tasks);
+    while let Some(from) = whole.next {
+        query.from = Some(from);
+        let page = client.job(job, &query).await.map_err(failure)?;
+        whole.tasks.extend(page.tasks);
+        whole.next = page.next;
     }
     Ok(whole)
 }
@@ -162,7 +163,8 @@ impl Watcher {
 
 fn describe(view: &JobView, task: &TaskView, verdict: &VerdictView) -> String {
     let by = match verdict.by {
-        VerdictBy::Agreement => match task.attempts.iter().filter(|a| a.receipt.is_some()).count() {
+        VerdictBy::Agreement => match task.attempts.iter().filter(|a| a.state == AttemptState::Valid).count()
+        {
             1 => "ran once".to_owned(),
             several => format!("{several} agree"),
         },

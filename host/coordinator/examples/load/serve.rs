@@ -24,6 +24,7 @@ pub async fn serve(arguments: &[String]) {
     let config = Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         tls: tls.then(|| TlsFiles { certificate: tls_file("certificate.pem"), key: tls_file("key.pem") }),
+        trusted_proxies: Vec::new(),
         advertise: None,
         key: Arc::new(key(folder)),
         store: StoreUrl::Sqlite(folder.join("coordinator.sqlite")),
@@ -35,6 +36,8 @@ pub async fn serve(arguments: &[String]) {
             // All providers of a measurement come from one address.
             requests_per_minute: u32::MAX,
             requests_burst: u32::MAX,
+            events_per_minute: u32::MAX,
+            events_burst: u32::MAX,
             ..Limits::default()
         },
         grants: Grants::default(),

@@ -8,10 +8,13 @@ use http_body_util::BodyExt;
 use tempfile::TempDir;
 
 use super::*;
+use crate::fair::Party;
 
 const LIMITS: UploadLimits = UploadLimits {
     blob_bytes_max: 1 << 20,
+    identity_bytes_max: 3 << 19,
     identity_uploads_max: 2,
+    prefix_uploads_max: 3,
     uploads_max: 3,
     idle: Duration::from_secs(60),
 };
@@ -33,6 +36,10 @@ fn identity(number: u8) -> Identity {
     Identity::from_bytes([number; 32])
 }
 
+fn party(number: u8) -> Party {
+    Party::of(identity(number), [127, 0, 0, 1].into())
+}
+
 fn blob(bytes: &[u8]) -> Blob {
     Blob { digest: Digest::of(bytes), bytes: bytes.len() as u64 }
 }
@@ -48,7 +55,7 @@ async fn an_upload_goes_on_after_a_restart() {
     let bytes: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
     let whole = blob(&bytes);
     let state = uploads
-        .piece(identity(1), whole, 0, Bytes::copy_from_slice(&bytes[..40_000]))
+        .piece(party(1), identity(1), whole, 0, Bytes::copy_from_slice(&bytes[..40_000]))
         .await
         .expect("the first piece");
     assert_eq!((state.offset, state.complete), (40_000, false));
@@ -57,10 +64,11 @@ async fn an_upload_goes_on_after_a_restart() {
     let uploads = Uploads::open(&folder.path().join("uploads"), blobs.clone(), LIMITS).expect("a place");
     assert_eq!(uploads.offset(identity(1), whole.digest).await.expect("an offset"), 40_000);
     assert_eq!(uploads.offset(identity(2), whole.digest).await.expect("another's"), 0);
-    let elsewhere = uploads.piece(identity(1), whole, 10, Bytes::copy_from_slice(&bytes[10..20])).await;
+    let elsewhere =
+        uploads.piece(party(1), identity(1), whole, 10, Bytes::copy_from_slice(&bytes[10..20])).await;
     assert!(matches!(elsewhere, Err(BlobError::Offset { at: 40_000 })), "{elsewhere:?}");
     let state = uploads
-        .piece(identity(1), whole, 40_000, Bytes::copy_from_slice(&bytes[40_000..]))
+        .piece(party(1), identity(1), whole, 40_000, Bytes::copy_from_slice(&bytes[40_000..]))
         .await
         .expect("the rest");
     assert!(state.complete);
@@ -76,15 +84,16 @@ async fn an_upload_goes_on_after_a_restart() {
 async fn wrong_bytes_become_no_blob() {
     let Fixture { folder: _folder, blobs, uploads } = fixture();
     let promised = Blob { digest: Digest::of(b"promised"), bytes: 8 };
-    let wrong = uploads.piece(identity(1), promised, 0, Bytes::from_static(b"deliverd")).await;
+    let wrong = uploads.piece(party(1), identity(1), promised, 0, Bytes::from_static(b"deliverd")).await;
     assert!(matches!(wrong, Err(BlobError::OtherBytes { found }) if found == Digest::of(b"deliverd")));
     assert_eq!(blobs.size(promised.digest).await.expect("storage"), None);
     assert_eq!(uploads.offset(identity(1), promised.digest).await.expect("an offset"), 0);
-    let long = uploads.piece(identity(1), promised, 0, Bytes::from_static(b"promised and more")).await;
+    let long =
+        uploads.piece(party(1), identity(1), promised, 0, Bytes::from_static(b"promised and more")).await;
     assert!(matches!(long, Err(BlobError::OtherSize { expected: 8 })));
     assert!(
         uploads
-            .piece(identity(1), promised, 0, Bytes::from_static(b"promised"))
+            .piece(party(1), identity(1), promised, 0, Bytes::from_static(b"promised"))
             .await
             .expect("all of it")
             .complete
@@ -102,7 +111,7 @@ async fn wrong_bytes_become_no_blob() {
 async fn what_a_crash_left_of_a_blob_goes_and_the_blobs_stay() {
     let Fixture { folder, blobs, uploads } = fixture();
     let whole = blob(b"whole");
-    uploads.piece(identity(1), whole, 0, Bytes::from_static(b"whole")).await.expect("all of it");
+    uploads.piece(party(1), identity(1), whole, 0, Bytes::from_static(b"whole")).await.expect("all of it");
     let name = whole.digest.to_string();
     let inner = folder.path().join("blobs").join(&name[..2]);
     let files = || std::fs::read_dir(&inner).expect("a folder").count();
@@ -114,27 +123,73 @@ async fn what_a_crash_left_of_a_blob_goes_and_the_blobs_stay() {
 }
 
 #[tokio::test]
-async fn uploads_have_limits() {
-    let Fixture { folder: _folder, blobs: _, uploads } = fixture();
+async fn uploads_have_limits_and_who_has_less_finds_room() {
+    let Fixture { folder, blobs: _, uploads } = fixture();
     let large = Blob { digest: Digest::of(b"large"), bytes: LIMITS.blob_bytes_max + 1 };
     assert!(matches!(
-        uploads.piece(identity(1), large, 0, Bytes::from_static(b"x")).await,
+        uploads.piece(party(1), identity(1), large, 0, Bytes::from_static(b"x")).await,
         Err(BlobError::OverLimit { .. })
     ));
-    let begin = async |owner: u8, name: &[u8]| {
-        uploads
-            .piece(identity(owner), Blob { digest: Digest::of(name), bytes: 9 }, 0, Bytes::from_static(b"x"))
-            .await
+    let begin = async |owner: u8, name: &[u8], piece: &'static [u8]| {
+        let blob = Blob { digest: Digest::of(name), bytes: 9 };
+        uploads.piece(party(owner), identity(owner), blob, 0, Bytes::from_static(piece)).await
     };
-    begin(1, b"a").await.expect("the first");
-    begin(1, b"b").await.expect("the second");
-    assert!(matches!(begin(1, b"c").await, Err(BlobError::OverLimit { .. })));
-    begin(2, b"a").await.expect("another's");
-    assert!(matches!(begin(3, b"a").await, Err(BlobError::Busy)));
+    let files = || std::fs::read_dir(folder.path().join("uploads")).expect("a folder").count();
+    begin(1, b"a", b"x").await.expect("the first");
+    begin(1, b"b", b"x").await.expect("the second");
+    assert!(matches!(begin(1, b"c", b"x").await, Err(BlobError::OverLimit { .. })));
+    begin(2, b"a", b"x").await.expect("another's");
+    begin(3, b"a", b"x").await.expect("in place of one of who has two");
+    assert_eq!(files(), 3);
+    assert!(matches!(begin(4, b"a", b"x").await, Err(BlobError::Busy)), "all have as much");
+    begin(4, b"a", b"xy").await.expect("who has sent more may stay");
+    // All of it at once needs no place.
+    assert!(begin(5, b"123456789", b"123456789").await.expect("all of it").complete);
     assert_eq!(uploads.sweep(SystemTime::now()).await.expect("a sweep"), 0);
     let later = SystemTime::now() + LIMITS.idle * 2;
     assert_eq!(uploads.sweep(later).await.expect("a sweep"), 3);
-    begin(3, b"a").await.expect("there is room again");
+    assert_eq!(files(), 0);
+    begin(3, b"a", b"x").await.expect("there is room again");
+    let huge = Blob { digest: Digest::of(b"huge"), bytes: LIMITS.blob_bytes_max };
+    let huge = |name: &[u8]| Blob { digest: Digest::of(name), ..huge };
+    uploads.piece(party(9), identity(9), huge(b"1"), 0, Bytes::from_static(b"x")).await.expect("the first");
+    let more = uploads.piece(party(9), identity(9), huge(b"2"), 0, Bytes::from_static(b"x")).await;
+    assert!(matches!(more, Err(BlobError::OverLimit { .. })), "{more:?}");
+}
+
+#[tokio::test]
+async fn naming_what_another_has_gives_nothing() {
+    let Fixture { folder: _folder, blobs, uploads } = fixture();
+    let secret = blob(b"what the victim uploaded");
+    uploads
+        .piece(party(1), identity(1), secret, 0, Bytes::from_static(b"what the victim uploaded"))
+        .await
+        .expect("all of it");
+    // No bytes, a wrong one, the end without the beginning: none is an upload, and all are told as for a blob that
+    // nobody has.
+    let unknown = Blob { digest: Digest::of(b"nobody has it"), bytes: secret.bytes };
+    for piece in [&b""[..], b"A"] {
+        let mut told = Vec::new();
+        for blob in [secret, unknown] {
+            let state = uploads.piece(party(2), identity(2), blob, 0, Bytes::from_static(piece)).await;
+            told.push(state.expect("a beginning"));
+            assert!(!told[0].complete && uploads.sweep(SystemTime::now()).await.is_ok());
+            uploads.sweep(SystemTime::now() + LIMITS.idle * 2).await.expect("a sweep");
+        }
+        assert_eq!(told[0], told[1]);
+    }
+    for (offset, piece) in [(secret.bytes, &b""[..]), (secret.bytes - 1, b"d"), (1, b"hat")] {
+        for blob in [secret, unknown] {
+            let refused = uploads.piece(party(2), identity(2), blob, offset, Bytes::from_static(piece)).await;
+            assert!(matches!(refused, Err(BlobError::Offset { at: 0 })), "{refused:?}");
+        }
+    }
+    let wrong = uploads
+        .piece(party(2), identity(2), secret, 0, Bytes::from_static(b"what the victim uploadeD"))
+        .await;
+    assert!(matches!(wrong, Err(BlobError::OtherBytes { .. })), "{wrong:?}");
+    assert_eq!(uploads.offset(identity(2), secret.digest).await.expect("an offset"), 0);
+    assert_eq!(blobs.size(secret.digest).await.expect("storage"), Some(secret.bytes));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! is hashed again when the upload goes on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -20,14 +20,19 @@ use tokio::{
 };
 
 use super::{BlobError, Blobs};
+use crate::fair::{Bounds, Fair, Full, Party, Ticket};
 
 /// What uploads may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UploadLimits {
     /// Bytes of a blob.
     pub blob_bytes_max: u64,
+    /// Bytes that an identity's unfinished uploads were announced with, together.
+    pub identity_bytes_max: u64,
     /// Unfinished uploads of an identity.
     pub identity_uploads_max: usize,
+    /// Unfinished uploads of a network prefix.
+    pub prefix_uploads_max: usize,
     /// Unfinished uploads of all.
     pub uploads_max: usize,
     /// How long an unfinished upload is kept without a new piece.
@@ -43,7 +48,21 @@ pub struct Uploads {
     open: Arc<Mutex<Sessions>>,
 }
 
-type Sessions = HashMap<(Identity, Digest), Arc<AsyncMutex<Upload>>>;
+/// Which upload: whose, and of what.
+type Name = (Identity, Digest);
+
+struct Sessions {
+    known: HashMap<Name, Session>,
+    names: HashMap<Ticket, Name>,
+    places: Fair,
+}
+
+#[derive(Clone)]
+struct Session {
+    upload: Arc<AsyncMutex<Upload>>,
+    ticket: Ticket,
+    announced: u64,
+}
 
 /// One unfinished upload. `file` is opened by its first piece.
 #[derive(Default)]
@@ -52,6 +71,8 @@ struct Upload {
     hasher: Sha256,
     offset: u64,
     bytes: u64,
+    /// All of it has come and is kept; whoever uploaded it may not have heard so.
+    complete: bool,
 }
 
 impl Uploads {
@@ -61,7 +82,15 @@ impl Uploads {
     /// When the folder cannot be made.
     pub fn open(folder: &Path, blobs: Blobs, limits: UploadLimits) -> Result<Uploads, BlobError> {
         std::fs::create_dir_all(folder)?;
-        Ok(Uploads { folder: folder.to_owned(), blobs, limits, open: Arc::default() })
+        let bounds = Bounds {
+            key: limits.identity_uploads_max,
+            prefix: limits.prefix_uploads_max,
+            total: limits.uploads_max,
+            waiting: 0,
+            waiting_key: 0,
+        };
+        let sessions = Sessions { known: HashMap::new(), names: HashMap::new(), places: Fair::new(bounds) };
+        Ok(Uploads { folder: folder.to_owned(), blobs, limits, open: Arc::new(Mutex::new(sessions)) })
     }
 
     /// How far an identity's upload is; from the start where there is none.
@@ -69,9 +98,9 @@ impl Uploads {
     /// # Errors
     /// When the file cannot be read.
     pub async fn offset(&self, identity: Identity, digest: Digest) -> Result<u64, BlobError> {
-        let known = self.sessions().get(&(identity, digest)).cloned();
-        if let Some(upload) = known {
-            return Ok(upload.lock().await.offset);
+        let known = self.sessions().known.get(&(identity, digest)).cloned();
+        if let Some(session) = known {
+            return Ok(session.upload.lock().await.offset);
         }
         match fs::metadata(self.path(identity, digest)).await {
             Ok(metadata) => Ok(metadata.len()),
@@ -80,12 +109,14 @@ impl Uploads {
         }
     }
 
-    /// Adds a piece. With the last one the digest is compared: the blob is kept, or the upload thrown away.
+    /// Adds a piece. With the last one the digest is compared: the blob is kept, or the upload thrown away. Only bytes
+    /// that came count, whatever blobs there are already.
     ///
     /// # Errors
     /// When the piece does not fit, a limit is reached, or the whole has another digest.
     pub async fn piece(
         &self,
+        party: Party,
         identity: Identity,
         blob: Blob,
         offset: u64,
@@ -94,15 +125,19 @@ impl Uploads {
         if blob.bytes > self.limits.blob_bytes_max {
             return Err(BlobError::OverLimit { what: "the blob's size", limit: self.limits.blob_bytes_max });
         }
-        let session = self.session(identity, blob.digest)?;
-        let mut upload = session.lock().await;
-        let path = self.path(identity, blob.digest);
-        if upload.file.is_none() && offset == 0 && piece.len() as u64 == blob.bytes {
-            // All of it at once: whatever an earlier try left is not needed.
-            self.sessions().remove(&(identity, blob.digest));
+        let name = (identity, blob.digest);
+        if offset == 0 && piece.len() as u64 == blob.bytes {
+            // All of it at once needs no place; whatever an earlier try left is not needed.
             self.blobs.keep_bytes(blob.digest, piece).await?;
+            self.drop_idle(name);
             return Ok(UploadState { offset: blob.bytes, complete: true });
         }
+        let Session { upload, ticket, .. } = self.session(party, name, blob.bytes, piece.len() as u64)?;
+        let mut upload = upload.lock().await;
+        if upload.complete && upload.bytes == blob.bytes {
+            return Ok(UploadState { offset: blob.bytes, complete: true });
+        }
+        let path = self.path(identity, blob.digest);
         upload.open(&path, blob.bytes).await?;
         if upload.bytes != blob.bytes {
             return Err(BlobError::OtherSize { expected: upload.bytes });
@@ -118,12 +153,37 @@ impl Uploads {
             *upload = Upload::default();
             return Err(error.into());
         }
+        self.sessions().places.value(ticket, upload.offset);
         if upload.offset < blob.bytes {
             return Ok(UploadState { offset: upload.offset, complete: false });
         }
         let finished = std::mem::take(&mut *upload);
-        self.sessions().remove(&(identity, blob.digest));
-        self.finish(finished, blob, &path).await
+        match self.finish(finished, blob, &path).await {
+            Ok(state) => {
+                *upload =
+                    Upload { offset: blob.bytes, bytes: blob.bytes, complete: true, ..Upload::default() };
+                Ok(state)
+            }
+            Err(error) => {
+                self.sessions().forget(name);
+                Err(error)
+            }
+        }
+    }
+
+    /// That an upload is complete has been written down: nothing of it is needed here any more.
+    pub fn noted(&self, identity: Identity, digest: Digest) {
+        self.sessions().forget((identity, digest));
+    }
+
+    /// Forgets an upload that nobody is at just now.
+    fn drop_idle(&self, name: Name) {
+        let mut sessions = self.sessions();
+        if sessions.known.get(&name).is_some_and(|session| session.upload.try_lock().is_ok()) {
+            sessions.forget(name);
+            // Where there was a file, it is of no use; where there was none, there is nothing to remove.
+            let _ = std::fs::remove_file(self.path(name.0, name.1));
+        }
     }
 
     async fn finish(&self, upload: Upload, blob: Blob, path: &Path) -> Result<UploadState, BlobError> {
@@ -137,24 +197,38 @@ impl Uploads {
         Ok(UploadState { offset: blob.bytes, complete: true })
     }
 
-    fn session(&self, identity: Identity, digest: Digest) -> Result<Arc<AsyncMutex<Upload>>, BlobError> {
+    /// The upload of this name. A new one takes a place: of somebody who has more, where all are taken.
+    fn session(&self, party: Party, name: Name, announced: u64, worth: u64) -> Result<Session, BlobError> {
         let mut sessions = self.sessions();
-        if let Some(session) = sessions.get(&(identity, digest)) {
+        if let Some(session) = sessions.known.get(&name) {
             return Ok(session.clone());
         }
-        let UploadLimits { identity_uploads_max, uploads_max, .. } = self.limits;
-        let own = sessions.keys().filter(|(other, _)| *other == identity).count();
-        if own >= identity_uploads_max {
-            return Err(BlobError::OverLimit {
-                what: "unfinished uploads",
-                limit: identity_uploads_max as u64,
-            });
+        let own = sessions.known.iter().filter(|((other, _), _)| *other == name.0);
+        let bytes = own.fold(announced, |sum, (_, session)| sum.saturating_add(session.announced));
+        if bytes > self.limits.identity_bytes_max {
+            let limit = self.limits.identity_bytes_max;
+            return Err(BlobError::OverLimit { what: "the size of unfinished uploads together", limit });
         }
-        if sessions.len() >= uploads_max {
-            return Err(BlobError::Busy);
+        let Sessions { known, names, places } = &mut *sessions;
+        let is_idle = |ticket: Ticket| {
+            let session = names.get(&ticket).and_then(|name| known.get(name));
+            session.is_none_or(|session| session.upload.try_lock().is_ok())
+        };
+        let entered = places.enter(party, worth, is_idle);
+        let (ticket, gone) = entered.map_err(|full| match full {
+            Full::Key => {
+                let limit = self.limits.identity_uploads_max as u64;
+                BlobError::OverLimit { what: "unfinished uploads", limit }
+            }
+            Full::Prefix | Full::Total => BlobError::Busy,
+        })?;
+        if let Some(gone) = gone.and_then(|gone| names.get(&gone).copied()) {
+            sessions.forget(gone);
+            let _nobody_goes_on_with_it = std::fs::remove_file(self.path(gone.0, gone.1));
         }
-        let session = Arc::new(AsyncMutex::new(Upload::default()));
-        sessions.insert((identity, digest), session.clone());
+        let session = Session { upload: Arc::default(), ticket, announced };
+        sessions.known.insert(name, session.clone());
+        sessions.names.insert(ticket, name);
         Ok(session)
     }
 
@@ -165,16 +239,26 @@ impl Uploads {
     pub async fn sweep(&self, now: SystemTime) -> Result<u64, BlobError> {
         let mut removed = self.blobs.remove_parts(now, self.limits.idle).await?;
         let mut entries = fs::read_dir(&self.folder).await?;
+        let mut left = HashSet::new();
         while let Some(entry) = entries.next_entry().await? {
-            let modified = entry.metadata().await?.modified()?;
-            if now.duration_since(modified).is_ok_and(|idle| idle > self.limits.idle) {
-                let name = entry.file_name();
-                self.sessions()
-                    .retain(|(identity, digest), _| name.to_str() != Some(&file_name(*identity, *digest)));
-                fs::remove_file(entry.path()).await?;
+            // It may have been finished meanwhile.
+            let Ok(metadata) = entry.metadata().await else { continue };
+            if now.duration_since(metadata.modified()?).is_ok_and(|idle| idle > self.limits.idle)
+                && fs::remove_file(entry.path()).await.is_ok()
+            {
                 removed += 1;
+            } else {
+                left.insert(entry.file_name());
             }
         }
+        // Uploads whose file has gone, and those that were finished and never noted.
+        let mut sessions = self.sessions();
+        let is_over = |(name, session): (&Name, &Session)| {
+            let idle = !left.contains(std::ffi::OsStr::new(&file_name(name.0, name.1)));
+            (idle && session.upload.try_lock().is_ok()).then_some(*name)
+        };
+        let over: Vec<Name> = sessions.known.iter().filter_map(is_over).collect();
+        over.into_iter().for_each(|name| sessions.forget(name));
         Ok(removed)
     }
 
@@ -184,6 +268,15 @@ impl Uploads {
 
     fn path(&self, identity: Identity, digest: Digest) -> PathBuf {
         self.folder.join(file_name(identity, digest))
+    }
+}
+
+impl Sessions {
+    fn forget(&mut self, name: Name) {
+        if let Some(session) = self.known.remove(&name) {
+            self.places.leave(session.ticket);
+            self.names.remove(&session.ticket);
+        }
     }
 }
 
@@ -213,7 +306,7 @@ impl Upload {
             hasher.update(&buffer[..read]);
             offset += read as u64;
         }
-        *self = Upload { file: Some(file), hasher, offset, bytes };
+        *self = Upload { file: Some(file), hasher, offset, bytes, complete: false };
         Ok(())
     }
 

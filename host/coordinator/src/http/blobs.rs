@@ -1,6 +1,9 @@
 //! Blobs over HTTP: who may upload, who may read, ranges.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use anneal_api::{
     ErrorBody, ErrorCode,
@@ -19,6 +22,7 @@ use super::{
 };
 use crate::{
     app::{App, blob_refusal},
+    fair::Party,
     store::KeptBlob,
     views,
     writer::clock,
@@ -51,16 +55,24 @@ pub(super) async fn upload(app: Arc<App>, ask: Ask<GetUpload>) -> Outcome {
 }
 
 pub(super) async fn put(app: Arc<App>, ask: Ask<PutBlob>) -> Outcome {
-    let identity = ask.caller.who()?;
+    let party = ask.caller.party();
     let blob = Blob { digest: ask.path.digest, bytes: ask.query.bytes };
+    let identity = ask.caller.who()?;
     match ask.query.attempt {
-        Some(attempt) => put_state(&app, identity, attempt, blob, ask.query.offset, ask.bytes).await,
-        None => put_own(&app, identity, blob, ask.query.offset, ask.bytes).await,
+        Some(attempt) => put_state(&app, identity, party, attempt, blob, ask.query.offset, ask.bytes).await,
+        None => put_own(&app, identity, party, blob, ask.query.offset, ask.bytes).await,
     }
 }
 
 /// A developer's component or inputs.
-async fn put_own(app: &Arc<App>, identity: Identity, blob: Blob, offset: u64, piece: Bytes) -> Outcome {
+async fn put_own(
+    app: &Arc<App>,
+    identity: Identity,
+    party: Party,
+    blob: Blob,
+    offset: u64,
+    piece: Bytes,
+) -> Outcome {
     if kept_by(app, identity, blob.digest).await?.is_some() {
         return json(&UploadState { offset: blob.bytes, complete: true });
     }
@@ -75,17 +87,20 @@ async fn put_own(app: &Arc<App>, identity: Identity, blob: Blob, offset: u64, pi
         return Err(ErrorCode::QuotaBytes.because(format!("{kept} of {limit} bytes are kept")));
     }
     app.metrics.blob_bytes_received.fetch_add(piece.len() as u64, Relaxed);
-    let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
+    let state = app.uploads.piece(party, identity, blob, offset, piece).await.map_err(blob_refusal)?;
     if state.complete {
         keep(app, identity, blob).await?;
+        app.uploads.noted(identity, blob.digest);
     }
     json(&state)
 }
 
-/// A task's state, from the provider that was asked for it.
+/// A task's state, from the provider that was asked for it. Its receipt only names it: what counts is that it sends
+/// the bytes, whether or not somebody else has sent the same.
 async fn put_state(
     app: &Arc<App>,
     identity: Identity,
+    party: Party,
     attempt: AttemptId,
     blob: Blob,
     offset: u64,
@@ -102,24 +117,20 @@ async fn put_state(
     });
     let owner =
         owner.await?.ok_or_else(|| ErrorCode::Forbidden.because("nobody asks for this upload now"))?;
-    let whole = offset == 0 && piece.len() as u64 == blob.bytes;
-    // Whether the whole is there already is seen where it would be written.
-    let there = !whole && app.blobs.size(blob.digest).await.map_err(blob_refusal)? == Some(blob.bytes);
-    if !there {
-        app.metrics.blob_bytes_received.fetch_add(piece.len() as u64, Relaxed);
-        let state = app.uploads.piece(identity, blob, offset, piece).await.map_err(blob_refusal)?;
-        if !state.complete {
-            return json(&state);
-        }
+    app.metrics.blob_bytes_received.fetch_add(piece.len() as u64, Relaxed);
+    let state = app.uploads.piece(party, identity, blob, offset, piece).await.map_err(blob_refusal)?;
+    if !state.complete {
+        return json(&state);
     }
     let kept = KeptBlob { blob: blob.digest, keeper: owner, bytes: blob.bytes, at: clock() };
     let stored = app.turn(None, move |turn| {
-        turn.keep_blob(kept);
         turn.apply(Command::BlobStored { blob: blob.digest, attempt })?;
+        turn.keep_blob(kept);
         Ok(Vec::new())
     });
     stored.await?;
-    json(&UploadState { offset: blob.bytes, complete: true })
+    app.uploads.noted(identity, blob.digest);
+    json(&state)
 }
 
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetBlob>) -> Outcome {
@@ -153,17 +164,26 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetBlob>) -> Outcome {
 }
 
 /// Who keeps a blob may read it, who holds a lease that needs it, and everybody as part of a job that is public or
-/// granted.
+/// granted: of a job whose developer keeps it. What a job or a receipt names opens nothing by itself.
 async fn may_read(app: &App, ask: &Ask<GetBlob>) -> Result<bool, ErrorBody> {
     let (identity, digest) = (ask.caller.who()?, ask.path.digest);
-    if kept_by(app, identity, digest).await?.is_some()
-        || app.writer()?.look(move |market| market.may_read(&identity, &digest)).await?
-    {
+    let keepers = keepers(app, digest).await?;
+    if keepers.contains(&identity) {
+        return Ok(true);
+    }
+    let jobs = app.writer()?.look(move |market| market.lending_jobs(&identity, &digest)).await?;
+    let kept_by = keepers.clone();
+    let lent = app.read(move |store| {
+        let owners = jobs.into_iter().map(|job| views::owner(store, job)).collect::<Result<Vec<_>, _>>()?;
+        Ok(owners.into_iter().flatten().any(|owner| kept_by.contains(&owner)))
+    });
+    if lent.await? {
         return Ok(true);
     }
     let BlobQuery { job: Some(job), task } = ask.query else { return Ok(false) };
     let viewer = grants::owner(app, &ask.headers, job)?.or(Some(identity));
-    app.read(move |store| Ok(views::job_blobs(store, job, task, viewer)?.contains(&digest))).await
+    let named = app.read(move |store| views::job_blobs(store, job, task, viewer)).await?;
+    Ok(named.is_some_and(|named| named.blobs.contains(&digest) && keepers.contains(&named.owner)))
 }
 
 /// One range `bytes=from-to`, `bytes=from-` or `bytes=-last`, as from and after.
@@ -178,6 +198,11 @@ fn parse_range(value: &HeaderValue, size: u64) -> Result<(u64, u64), ErrorBody> 
         (first, last) => (number(first)?, number(last)?.saturating_add(1).min(size)),
     };
     if from < to { Ok((from, to)) } else { Err(wrong()) }
+}
+
+async fn keepers(app: &App, digest: Digest) -> Result<BTreeSet<Identity>, ErrorBody> {
+    let keepers = app.read(move |store| store.blob_keepers(digest)).await?;
+    Ok(keepers.into_iter().map(|kept| kept.keeper).collect())
 }
 
 async fn kept_by(app: &App, identity: Identity, digest: Digest) -> Result<Option<KeptBlob>, ErrorBody> {

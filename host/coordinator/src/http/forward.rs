@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header, request::Parts};
 use http_body_util::Full;
 
-use crate::app::App;
+use crate::{app::App, proxy};
 
 /// Where a request came from, and the coordinator's signature over that and the request's own.
 const ORIGIN_HEADER: &str = "anneal-origin";
@@ -73,14 +73,21 @@ fn mark(key: &SecretKey, headers: &HeaderMap, origin: IpAddr) -> Option<HeaderVa
     HeaderValue::from_str(&format!("{origin} {signature}")).ok()
 }
 
-/// The address that a request came from: the connection's, or what another process of this coordinator says.
-pub(super) fn origin(coordinator: Identity, headers: &HeaderMap, connection: IpAddr) -> IpAddr {
-    let marked = || {
-        let (origin, signature) = headers.get(ORIGIN_HEADER)?.to_str().ok()?.split_once(' ')?;
-        let (origin, signature) = (origin.parse().ok()?, Signature::parse(signature)?);
-        signature.is_by(&coordinator, &signed(headers, origin)).then_some(origin)
-    };
-    marked().unwrap_or(connection)
+/// The address that a request came from: what another process of this coordinator says, or a trusted proxy, or the
+/// connection's own.
+pub(super) fn origin(app: &App, headers: &HeaderMap, connection: IpAddr) -> Result<IpAddr, ErrorBody> {
+    if let Some(origin) = marked(app.coordinator, headers) {
+        return Ok(origin);
+    }
+    let client = proxy::client_address(&app.config.trusted_proxies, connection, headers);
+    client.map_err(|error| ErrorCode::Invalid.because(error.to_string()))
+}
+
+/// What another process of this coordinator says.
+fn marked(coordinator: Identity, headers: &HeaderMap) -> Option<IpAddr> {
+    let (origin, signature) = headers.get(ORIGIN_HEADER)?.to_str().ok()?.split_once(' ')?;
+    let (origin, signature) = (origin.parse().ok()?, Signature::parse(signature)?);
+    signature.is_by(&coordinator, &signed(headers, origin)).then_some(origin)
 }
 
 /// Over this very request, so nobody can take the mark to another.
@@ -100,15 +107,15 @@ mod tests {
     #[test]
     fn an_origin_is_believed_from_the_coordinator_only_and_for_one_request() {
         let key = SecretKey::generate().expect("random");
-        let (origin_address, connection): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [127, 0, 0, 1].into());
+        let origin: IpAddr = [192, 0, 2, 1].into();
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, HeaderValue::from_static("one"));
-        let mark = mark(&key, &headers, origin_address).expect("a mark");
+        let mark = mark(&key, &headers, origin).expect("a mark");
         headers.insert(ORIGIN_HEADER, mark);
-        assert_eq!(origin(key.identity(), &headers, connection), origin_address);
+        assert_eq!(marked(key.identity(), &headers), Some(origin));
         let other = SecretKey::generate().expect("random").identity();
-        assert_eq!(origin(other, &headers, connection), connection);
+        assert_eq!(marked(other, &headers), None);
         headers.insert(SIGNATURE_HEADER, HeaderValue::from_static("two"));
-        assert_eq!(origin(key.identity(), &headers, connection), connection);
+        assert_eq!(marked(key.identity(), &headers), None);
     }
 }

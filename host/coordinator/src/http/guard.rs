@@ -1,6 +1,10 @@
 //! Who sends a request: signature, time, nonce, rate; or a page's token. Before the body is read.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anneal_api::{
     Access, CommandId, ErrorBody, ErrorCode, PageToken,
@@ -11,16 +15,34 @@ use http::{HeaderMap, header, request::Parts};
 
 use super::{
     nonces::{Nonces, Seen},
-    rates::{Rates, Subject},
+    rates::Rates,
 };
-use crate::{config::Limits, writer::CommandKey};
+use crate::{
+    config::Limits,
+    fair::{Key, Party, Prefix, Threshold},
+    writer::CommandKey,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// What a network prefix may do more than one identity of it.
+const PREFIX_FACTOR: f64 = 10.0;
 
 /// What guards the requests of one process.
 pub(crate) struct Guard {
     coordinator: Identity,
     started: Timestamp,
     nonces: Nonces,
-    rates: Rates,
+    requests: Shared,
+    events: Shared,
+    enrolments: Rates<Prefix>,
+    /// All of the hour that began then.
+    newcomers: Mutex<(Instant, Threshold)>,
+}
+
+/// What somebody may do so often, and everybody of a prefix together.
+struct Shared {
+    keys: Rates<Key>,
+    prefixes: Rates<Prefix>,
 }
 
 /// Who sends a request.
@@ -40,8 +62,16 @@ pub(crate) struct Caller {
 
 impl Guard {
     pub(crate) fn new(coordinator: Identity, limits: &Limits, started: Timestamp) -> Guard {
-        let rates = Rates::new(limits.requests_per_minute, limits.requests_burst);
-        Guard { coordinator, started, nonces: Nonces::new(), rates }
+        let enrolments = f64::from(limits.prefix_enrolments_per_hour);
+        Guard {
+            coordinator,
+            started,
+            nonces: Nonces::new(),
+            requests: Shared::new(limits.requests_per_minute, limits.requests_burst),
+            events: Shared::new(limits.events_per_minute, limits.events_burst),
+            enrolments: Rates::new(enrolments / 60.0, enrolments),
+            newcomers: Mutex::new((Instant::now(), Threshold::new(limits.enrolments_per_hour as usize))),
+        }
     }
 
     /// Says who sends it, or why it is not taken.
@@ -55,7 +85,7 @@ impl Guard {
         if access != Access::Open && parts.headers.contains_key(SIGNATURE_HEADER) {
             return self.signed(parts, address, now);
         }
-        self.rate(Subject::Address(address))?;
+        self.count(address)?;
         let identity = match access {
             Access::Open => None,
             Access::OpenOrToken => self.token(&parts.headers, now)?,
@@ -72,7 +102,7 @@ impl Guard {
             Ok(signed) => signed,
             Err(error) => {
                 // Somebody who cannot sign is counted by address: checking costs time.
-                self.rate(Subject::Address(address))?;
+                self.count(address)?;
                 let code = match error {
                     SignatureError::Wrong(_) => ErrorCode::SignatureWrong,
                     SignatureError::Missing(_) | SignatureError::Malformed(_) => ErrorCode::SignatureMissing,
@@ -80,14 +110,15 @@ impl Guard {
                 return Err(code.because(error.to_string()));
             }
         };
-        self.rate(Subject::Identity(identity))?;
+        let party = Party::of(identity, address);
+        self.requests.take(party).map_err(later)?;
         let early = claims.at.0.saturating_add(CLOCK_SKEW_MS_MAX) < now.0;
         let late = claims.at.0 > now.0.saturating_add(CLOCK_SKEW_MS_MAX);
         // Nonces from before the start are not remembered any more.
         if early || late || claims.at < self.started {
             return Err(ErrorBody { hint_ms: Some(now.0), ..ErrorCode::TimestampStale.body() });
         }
-        match self.nonces.see(identity, claims.nonce, now) {
+        match self.nonces.see(party.prefix, identity, claims.nonce, now) {
             Seen::First => {}
             Seen::Again => return Err(ErrorCode::NonceRepeated.body()),
             Seen::Full => return Err(ErrorCode::Overloaded.body()),
@@ -112,23 +143,92 @@ impl Guard {
         identity.map(Some).map_err(|error| ErrorCode::TokenWrong.because(error.to_string()))
     }
 
-    /// Counts a request that means nothing here.
+    /// Counts a request that nobody signed.
     pub(super) fn count(&self, address: IpAddr) -> Result<(), ErrorBody> {
-        self.rate(Subject::Address(address))
+        self.requests.take(Party::unsigned(address)).map_err(later)
     }
 
-    fn rate(&self, subject: Subject) -> Result<(), ErrorBody> {
-        self.rates.take(subject, Instant::now()).map_err(|wait| ErrorBody {
-            hint_ms: Some(wait.as_millis() as u64 + 1),
-            ..ErrorCode::RateLimited.body()
-        })
+    /// Whether somebody's commands may write to the log.
+    pub(crate) fn may_write(&self, party: Party) -> Result<(), ErrorBody> {
+        self.events.check(party).map_err(later)
     }
+
+    /// Counts what a command wrote to the log.
+    pub(crate) fn wrote(&self, party: Party, events: u64) {
+        if events > 0 {
+            self.events.charge(party, events);
+        }
+    }
+
+    /// Counts a provider that is new.
+    pub(super) fn enrols(&self, prefix: Prefix) -> Result<(), ErrorBody> {
+        if prefix != Prefix::Local {
+            self.enrolments.take(prefix, Instant::now()).map_err(later)?;
+        }
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, room) = &mut *newcomers;
+        if began.elapsed() >= HOUR {
+            *began = Instant::now();
+            room.clear();
+        }
+        // Each prefix may have as many as are left, so that there is always room for another.
+        if room.take(prefix) { Ok(()) } else { Err(later(HOUR.saturating_sub(began.elapsed()))) }
+    }
+}
+
+impl Shared {
+    fn new(per_minute: u32, burst: u32) -> Shared {
+        let (per_minute, burst) = (f64::from(per_minute), f64::from(burst));
+        Shared {
+            keys: Rates::new(per_minute, burst),
+            prefixes: Rates::new(per_minute * PREFIX_FACTOR, burst * PREFIX_FACTOR),
+        }
+    }
+
+    fn take(&self, party: Party) -> Result<(), Duration> {
+        let now = Instant::now();
+        self.keys.take(party.key, now)?;
+        match party.prefix {
+            Prefix::Local => Ok(()),
+            prefix => self.prefixes.take(prefix, now),
+        }
+    }
+
+    fn check(&self, party: Party) -> Result<(), Duration> {
+        let now = Instant::now();
+        self.keys.check(party.key, now)?;
+        match party.prefix {
+            Prefix::Local => Ok(()),
+            prefix => self.prefixes.check(prefix, now),
+        }
+    }
+
+    fn charge(&self, party: Party, amount: u64) {
+        let now = Instant::now();
+        self.keys.charge(party.key, amount, now);
+        if party.prefix != Prefix::Local {
+            self.prefixes.charge(party.prefix, amount, now);
+        }
+    }
+}
+
+fn later(wait: Duration) -> ErrorBody {
+    ErrorBody { hint_ms: Some(wait.as_millis() as u64 + 1), ..ErrorCode::RateLimited.body() }
 }
 
 impl Caller {
     /// Who it is, where the request must be signed or have a token.
     pub(crate) fn who(&self) -> Result<Identity, ErrorBody> {
         self.identity.ok_or_else(|| ErrorCode::SignatureMissing.body())
+    }
+
+    /// Whose share of everything that is shared out it takes.
+    pub(crate) fn party(&self) -> Party {
+        match self.identity {
+            // A page's token is anybody's who has it.
+            Some(identity) if self.body.is_some() => Party::of(identity, self.address),
+            _ => Party::unsigned(self.address),
+        }
     }
 
     /// The command's name for all its retries.

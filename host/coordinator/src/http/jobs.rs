@@ -7,17 +7,18 @@ use anneal_api::{
     endpoints::{Cancel, GetJob, ListJobs, Quotes, Resume, Submit, WAIT_MS_MAX},
     wire::{Cancelled, JobSpec, JobState, Jobs, LeaseDeveloper, SubmitJob, Submitted},
 };
-use anneal_job::{Blob, Identity, JobId};
+use anneal_job::{Blob, Credits, Identity, JobId};
 use anneal_market::{Command, Rejection, Reply, row};
 
 use super::{
     grants,
-    route::{Ask, Outcome, json, raw_json},
+    guard::Caller,
+    route::{Ask, Outcome, busy, json, raw_json},
 };
 use crate::{
     app::App,
     convert,
-    store::{Scan, Store, StoreError},
+    store::{Scan, StoreError},
     views::{self, Submission, Viewer},
     writer::Turn,
 };
@@ -44,13 +45,33 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
     check_signature(developer, &ask.body.spec)?;
     check_blobs(&app, developer, &ask.body.spec).await?;
     let grant = app.config.grants.developer;
-    let submitted = app.turn(Some(key), move |turn| {
+    let (caller, job) = (ask.caller, ask.body);
+    let submitted = app.turn_of(&caller, Some(key), move |turn| {
         if turn.market().developer(&developer).is_none() {
-            turn.apply(Command::Grant { owner: developer, credits: grant })?;
+            welcome(turn, developer, &job, grant)?;
         }
-        submit_turn(turn, developer, ask.body)
+        submit_turn(turn, developer, job)
     });
     submitted.await.map(raw_json)
+}
+
+/// A newcomer gets its grant with the first job that is taken: one that is refused changes nothing.
+fn welcome(
+    turn: &mut Turn<'_>,
+    developer: Identity,
+    job: &SubmitJob,
+    grant: Credits,
+) -> Result<(), ErrorBody> {
+    let spec = Box::new(convert::spec(job.spec.clone()));
+    let cap = match turn.apply(Command::Quote { developer, spec })? {
+        Reply::Quoted { quote } => quote.cap,
+        other => return Err(unexpected(&other)),
+    };
+    if cap > grant {
+        let rejection = Rejection::InsufficientFunds { needed: cap, available: grant };
+        return Err(ErrorBody::refused(rejection.code(), rejection.to_string()));
+    }
+    turn.apply(Command::Grant { owner: developer, credits: grant }).map(drop)
 }
 
 fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Result<Vec<u8>, ErrorBody> {
@@ -113,7 +134,10 @@ pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {
     let viewer = ask.caller.identity;
     let limit = ask.query.limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX);
     let prefix = viewer.map_or_else(|| "public/".to_owned(), |identity| format!("own/{identity}/"));
-    let from = ask.query.before.map(|before| format!("{prefix}{:016x}", before.0));
+    let from = ask.query.before.map(|before| match ask.query.before_job {
+        Some(job) => format!("{prefix}{:016x}/{job}", before.0),
+        None => format!("{prefix}{:016x}", before.0),
+    });
     let jobs = app.read(move |store| {
         let rows = store.rows(&Scan { from, ..Scan::latest(prefix, limit) })?;
         let jobs = rows.iter().filter_map(|(key, _)| key.rsplit('/').next()?.parse::<JobId>().ok());
@@ -126,21 +150,26 @@ pub(super) async fn list(app: Arc<App>, ask: Ask<ListJobs>) -> Outcome {
     json(&Jobs { jobs: jobs.await? })
 }
 
+/// How long a request waits for its turn to read.
+const READ_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How long news of a job are gathered before they are read.
 const NEWS_TOGETHER: Duration = Duration::from_millis(100);
 
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
     let (job, query) = (ask.path.job, ask.query);
     let identity = grants::owner(&app, &ask.headers, job)?.or(ask.caller.identity);
-    let viewer = Viewer { identity, from: query.from.unwrap_or(0), tasks: query.tasks };
+    let viewer = Viewer { identity, query, end: app.ends.get(job) };
     let mut news = app.waiters.job(job);
     let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(WAIT_MS_MAX));
     let deadline = tokio::time::Instant::now() + wait;
     let mut stopping = app.stopping.clone();
-    let reader = move |store: &mut dyn Store| views::job(store, job, &viewer);
     loop {
         let revision = *news.borrow_and_update();
-        let Some(mut view) = app.read(reader).await? else {
+        let turn = app.reading.wait(ask.caller.party(), READ_WAIT_MAX).await.map_err(busy)?;
+        let viewer = viewer.clone();
+        let read = app.read(move |store| views::job(store, job, &viewer)).await?;
+        drop(turn);
+        let Some(mut view) = read else {
             // Ids that somebody made up are not remembered.
             drop(news);
             app.waiters.forget(job);
@@ -152,6 +181,7 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetJob>) -> Outcome {
             drop(news);
             if view.summary.ended.is_some() {
                 app.waiters.forget(job);
+                view.end.iter().for_each(|end| app.ends.set(job, end));
             }
             return json(&view);
         }
@@ -173,7 +203,7 @@ pub(super) async fn cancel(app: Arc<App>, ask: Ask<Cancel>) -> Outcome {
         return json(&Cancelled { state });
     }
     let command = Command::Cancel { developer, job };
-    change(&app, ask.caller.key(), job, command).await
+    change(&app, &ask.caller, job, command).await
 }
 
 pub(super) async fn resume(app: Arc<App>, ask: Ask<Resume>) -> Outcome {
@@ -184,7 +214,7 @@ pub(super) async fn resume(app: Arc<App>, ask: Ask<Resume>) -> Outcome {
         return Err(ErrorBody::refused(rejection.code(), rejection.to_string()));
     }
     let command = Command::ResumeJob { developer, job };
-    change(&app, ask.caller.key(), job, command).await
+    change(&app, &ask.caller, job, command).await
 }
 
 /// How a developer's job ended, where it has: the market has forgotten it then.
@@ -194,8 +224,8 @@ async fn ended(app: &App, developer: Identity, job: JobId) -> Result<Option<JobS
     Ok(ended.map(|job| job.state))
 }
 
-async fn change(app: &App, key: Option<crate::writer::CommandKey>, job: JobId, command: Command) -> Outcome {
-    let changed = app.turn(key, move |turn| {
+async fn change(app: &App, caller: &Caller, job: JobId, command: Command) -> Outcome {
+    let changed = app.turn_of(caller, caller.key(), move |turn| {
         turn.apply(command)?;
         let state = turn.market().job(&job).map_or(JobState::Cancelled, views::job_state);
         to_json(&Cancelled { state })

@@ -14,7 +14,7 @@ use anneal_api::{
     },
     wire::{
         BATCH_ITEMS_MAX, Batch, BatchReply, DEVICES_MAX, Duty, Enrol, GiveBackItem, GiveBackReason,
-        HeartbeatReply, ItemReply, Lease, NoLease, Poll, PollReply, Providers,
+        HeartbeatReply, ItemReply, Lease, NoLease, Poll, PollReply,
     },
 };
 use anneal_job::{AttemptId, Digest, Identity, RecordHasher, Span};
@@ -27,6 +27,7 @@ use super::{
 use crate::{
     app::App,
     convert, doubt,
+    fair::Prefix,
     profile::{self, DeviceProfile, Profile},
     views,
     waiters::Waiter,
@@ -50,41 +51,25 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
     let marks = marks(ask.body.payout.as_deref(), ask.caller.address);
     let profile = profile_of(&ask.body);
     let row = row::encode(&profile);
-    // Before anything is changed: an offer that is none refuses the whole.
-    let offers =
-        ask.body.devices.into_iter().map(|device| Ok((DeviceId(device.device), convert::offer(device)?)));
-    let offers: BTreeMap<DeviceId, anneal_market::DeviceOffer> = offers.collect::<Result<_, ErrorBody>>()?;
-    let enrolled = app.turn(ask.caller.key(), move |turn| {
-        turn.apply(Command::Enrol { provider, marks })?;
-        withdraw_others(turn, provider, &offers)?;
-        for (device, offer) in offers {
-            turn.apply(Command::RegisterDevice { provider, device, offer })?;
-        }
+    let count = ask.body.devices.len();
+    let offers = ask.body.devices.iter().cloned();
+    let offers = offers.map(|device| Ok((DeviceId(device.device), convert::offer(device)?)));
+    let devices = offers.collect::<Result<BTreeMap<DeviceId, _>, ErrorBody>>()?;
+    if devices.len() != count {
+        return Err(ErrorCode::Invalid.because("two devices have the same number"));
+    }
+    if app.read(move |store| store.row(&format!("provider/{provider}"))).await?.is_none() {
+        app.guard.enrols(ask.caller.party().prefix)?;
+    }
+    let enrolled = app.turn_of(&ask.caller, ask.caller.key(), move |turn| {
+        // One command: where it is refused, nothing has changed.
+        turn.apply(Command::EnrolWith { provider, marks, devices })?;
         turn.put_row(profile::row_key(provider), row);
         to_json(&Nothing {})
     });
     let reply = enrolled.await?;
     app.profiles.set(provider, profile);
     Ok(raw_json(reply))
-}
-
-/// What a provider no longer offers is no longer its: leases on it end, and their tasks go to others.
-fn withdraw_others(
-    turn: &mut Turn<'_>,
-    provider: Identity,
-    offers: &BTreeMap<DeviceId, anneal_market::DeviceOffer>,
-) -> Result<(), ErrorBody> {
-    let known = turn.market().provider(&provider).map(|provider| &provider.devices);
-    let gone: Vec<DeviceId> = known
-        .into_iter()
-        .flat_map(|devices| devices.keys())
-        .filter(|id| !offers.contains_key(id))
-        .copied()
-        .collect();
-    for device in gone {
-        turn.apply(Command::WithdrawDevice { provider, device })?;
-    }
-    Ok(())
 }
 
 fn check_enrol(enrol: &Enrol) -> Result<(), ErrorBody> {
@@ -116,10 +101,10 @@ fn profile_of(enrol: &Enrol) -> Profile {
 /// What makes it likely that keys are one person's. Neither address goes further than this.
 fn marks(payout: Option<&str>, address: IpAddr) -> OperatorMarks {
     let mark = |kind: &str, bytes: &[u8]| RecordHasher::new(kind).bytes(bytes).finish();
-    let network = match address {
-        address if address.is_loopback() => None,
-        IpAddr::V4(address) => Some(mark("anneal network 4", &address.octets()[..3])),
-        IpAddr::V6(address) => Some(mark("anneal network 6", &address.octets()[..6])),
+    let network = match Prefix::of(address) {
+        Prefix::Local => None,
+        Prefix::V4(prefix) => Some(mark("anneal network 4", &prefix)),
+        Prefix::V6(prefix) => Some(mark("anneal network 6", &prefix)),
     };
     OperatorMarks { payout: payout.map(|payout| mark("anneal payout", payout.as_bytes())), network }
 }
@@ -130,7 +115,7 @@ pub(super) async fn pause(app: Arc<App>, ask: Ask<PauseProvider>) -> Outcome {
         true => Command::PauseProvider { provider },
         false => Command::ResumeProvider { provider },
     };
-    let done = app.turn(ask.caller.key(), move |turn| {
+    let done = app.turn_of(&ask.caller, ask.caller.key(), move |turn| {
         turn.apply(command)?;
         to_json(&Nothing {})
     });
@@ -157,7 +142,7 @@ pub(super) async fn poll(app: Arc<App>, ask: Ask<PollProvider>) -> Outcome {
             ((idle.clone(), holds.clone()), floors.clone(), place.waiter.clone(), app.clone());
         let looked = Arc::new(OnceLock::new());
         let look = looked.clone();
-        let polled = app.turn(ask.caller.key(), move |turn| {
+        let polled = app.turn_of(&ask.caller, ask.caller.key(), move |turn| {
             let (reply, again) = ask_for(turn, &shared, provider, &asked, &floors, &waiter)?;
             let given: Vec<AttemptId> = reply.leases.iter().map(|lease| lease.attempt).collect();
             // Only leases must not be given out twice for one command.
@@ -306,8 +291,8 @@ pub(super) async fn batch(app: Arc<App>, ask: Ask<SendBatch>) -> Outcome {
     let unusable = |item: &&GiveBackItem| item.reason == GiveBackReason::Blob;
     let unusable: Vec<AttemptId> = given_back.iter().filter(unusable).map(|item| item.attempt).collect();
     let doubted = Arc::new(OnceLock::new());
-    let (key, batch, doubt) = (ask.caller.key(), ask.body, doubted.clone());
-    let done = app.turn(key, move |turn| {
+    let (caller, batch, doubt) = (ask.caller, ask.body, doubted.clone());
+    let done = app.turn_of(&caller, caller.key(), move |turn| {
         if !unusable.is_empty() {
             let market = turn.market();
             let of_provider =
@@ -382,12 +367,12 @@ fn apply(turn: &mut Turn<'_>, command: Command) -> ItemReply {
 
 pub(super) async fn list(app: Arc<App>, ask: Ask<ListProviders>) -> Outcome {
     let viewer = ask.caller.identity;
-    let mut providers = app.read(move |store| views::providers(store, viewer)).await?;
-    for provider in &mut providers {
+    let mut page = app.read(move |store| views::providers(store, ask.query, viewer)).await?;
+    for provider in &mut page.providers {
         provider.seen = app.last_seen(provider.identity);
     }
-    providers.sort_by_key(|provider| std::cmp::Reverse(provider.seen));
-    json(&Providers { providers })
+    page.providers.sort_by_key(|provider| std::cmp::Reverse(provider.seen));
+    json(&page)
 }
 
 pub(super) async fn get(app: Arc<App>, ask: Ask<GetProvider>) -> Outcome {
@@ -396,4 +381,21 @@ pub(super) async fn get(app: Arc<App>, ask: Ask<GetProvider>) -> Outcome {
     let mut provider = found.ok_or_else(|| ErrorCode::NotFound.body())?;
     provider.seen = app.last_seen(identity);
     json(&provider)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_market_hears_of_the_clients_prefix_and_of_no_address() {
+        let network = |address: &str| marks(None, address.parse().expect("an address")).network;
+        assert_eq!(network("192.0.2.1"), network("192.0.2.200"));
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.9"));
+        assert_ne!(network("192.0.2.1"), network("192.0.3.1"));
+        assert_eq!(network("2001:db8:1:2::3"), network("2001:db8:1:ffff::4"));
+        assert_ne!(network("2001:db8:1::"), network("2001:db8:2::"));
+        assert_eq!((network("127.0.0.1"), network("::1")), (None, None));
+        assert_eq!(marks(Some("a"), [127, 0, 0, 1].into()), marks(Some("a"), [127, 0, 0, 2].into()));
+    }
 }

@@ -1,7 +1,7 @@
 //! From a request to its handler and back: access, path, query, body, errors in their one shape.
 
 use std::{
-    net::IpAddr,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,15 +19,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{forward, guard::Caller};
-use crate::{app::App, writer::clock};
+use crate::{
+    app::App,
+    fair::{Full, Key, Party, Prefix},
+    places::Place,
+    writer::clock,
+};
 
 /// Bodies up to here are not counted.
 const SMALL_BYTES_MAX: usize = 64 << 10;
 /// How long a larger one waits for its place.
-const LARGE_WAIT_MAX: Duration = Duration::from_secs(10);
+const LARGE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A request, understood.
 pub(super) struct Ask<E: Endpoint> {
@@ -39,7 +43,7 @@ pub(super) struct Ask<E: Endpoint> {
     pub(super) bytes: Bytes,
     pub(super) headers: HeaderMap,
     /// Large bodies take up memory together: so many at once.
-    _large: Option<OwnedSemaphorePermit>,
+    _large: Option<Place>,
 }
 
 /// The parts of a path; broken where they are no text.
@@ -50,7 +54,7 @@ pub(super) type Outcome = Result<Response, ErrorBody>;
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves an endpoint with a handler.
 pub(super) fn route<E, F, R>(router: Router<Arc<App>>, handler: F) -> Router<Arc<App>>
@@ -86,31 +90,58 @@ async fn serve_one<E: Endpoint, R: Future<Output = Outcome>>(
     handler: impl Fn(Arc<App>, Ask<E>) -> R,
 ) -> Outcome {
     let (parts, body) = request.into_parts();
-    let origin = forward::origin(app.coordinator, &parts.headers, peer.0);
-    let ask = understand::<E>(app, origin, params, &parts, body).await?;
-    let bytes = ask.bytes.clone();
-    // Open requests are about this very process.
-    let leader = if E::ACCESS == Access::Open { None } else { app.leader_elsewhere() };
-    match leader {
-        Some(leader) => forward::forward(app, &leader, &parts, bytes, origin).await,
-        None => handler(app.clone(), ask).await,
+    let origin = forward::origin(app, &parts.headers, peer.0.ip())?;
+    let caller = app.guard.admit(E::ACCESS, &parts, origin, clock())?;
+    let place = app.answering.enter(answering_party(&caller, peer)).map_err(busy)?;
+    let answering = async {
+        let ask = understand::<E>(app, caller, params, &parts, body).await?;
+        let bytes = ask.bytes.clone();
+        // Open requests are about this very process.
+        let leader = if E::ACCESS == Access::Open { None } else { app.leader_elsewhere() };
+        match leader {
+            Some(leader) => forward::forward(app, &leader, &parts, bytes, origin).await,
+            None => handler(app.clone(), ask).await,
+        }
+    };
+    tokio::select! {
+        outcome = answering => outcome,
+        () = place.lost() => Err(busy(Full::Total)),
     }
+}
+
+/// Who is answered: on this machine, where many may come from one address, each connection by itself.
+fn answering_party(caller: &Caller, peer: Peer) -> Party {
+    match caller.party() {
+        Party { prefix: Prefix::Local, key: Key::Address(_) } => {
+            Party { prefix: Prefix::Local, key: Key::Connection(peer.0) }
+        }
+        party => party,
+    }
+}
+
+/// What somebody is told for whom there is no place.
+pub(super) fn busy(full: Full) -> ErrorBody {
+    let whose = match full {
+        Full::Key => "too much of yours is under way at once",
+        Full::Prefix => "too much of your network's is under way at once",
+        Full::Total => "too much is under way at once",
+    };
+    ErrorCode::Overloaded.because(whose)
 }
 
 async fn understand<E: Endpoint>(
     app: &App,
-    origin: IpAddr,
+    caller: Caller,
     params: &Params,
     parts: &Parts,
     body: Body,
 ) -> Result<Ask<E>, ErrorBody> {
-    let caller = app.guard.admit(E::ACCESS, parts, origin, clock())?;
     let path = path::<E::Path>(params)?;
     let query = Query::<E::Query>::try_from_uri(&parts.uri)
         .map_err(|error| ErrorCode::MalformedQuery.because(error.to_string()))?;
     let limit = if E::BODY == Media::None { 0 } else { E::BODY_BYTES_MAX };
-    let large = large_place(parts, limit, app).await?;
-    let bytes = read_body(body, limit, app).await?;
+    let large = large_place(parts, limit, app, caller.party()).await?;
+    let bytes = read_body(body, limit, app, large.as_ref()).await?;
     if caller.body.is_some_and(|digest| digest != Digest::of(&bytes)) {
         return Err(ErrorCode::BodyDigest.body());
     }
@@ -135,22 +166,39 @@ async fn large_place(
     parts: &Parts,
     limit: usize,
     app: &App,
-) -> Result<Option<OwnedSemaphorePermit>, ErrorBody> {
+    party: Party,
+) -> Result<Option<Place>, ErrorBody> {
     let length =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if limit == 0 || length.is_some_and(|length: usize| length <= SMALL_BYTES_MAX) {
         return Ok(None);
     }
-    let place = app.large_bodies.clone().acquire_owned();
-    match tokio::time::timeout(LARGE_WAIT_MAX, place).await {
-        Ok(Ok(place)) => Ok(Some(place)),
-        _ => Err(ErrorCode::Overloaded.body()),
+    if length.is_some_and(|length| length > limit) {
+        return Err(ErrorCode::BodyTooLarge.because(format!("at most {limit} bytes")));
     }
+    app.large_bodies.wait(party, LARGE_WAIT_MAX).await.map(Some).map_err(busy)
 }
 
-async fn read_body(body: Body, limit: usize, app: &App) -> Result<Bytes, ErrorBody> {
-    let reading = Limited::new(body, limit).collect();
-    match tokio::time::timeout(app.config.limits.body_time, reading).await {
+/// All of a body, unless it takes too long, or is slow while others wait for its place.
+async fn read_body(body: Body, limit: usize, app: &App, place: Option<&Place>) -> Result<Bytes, ErrorBody> {
+    let body = Limited::new(body, limit).map_frame(|frame| {
+        if let (Some(place), Some(bytes)) = (place, frame.data_ref()) {
+            place.add(bytes.len() as u64);
+        }
+        frame
+    });
+    let lost = async {
+        match place {
+            Some(place) => place.lost().await,
+            None => std::future::pending().await,
+        }
+    };
+    let reading = tokio::time::timeout(app.config.limits.body_time, body.collect());
+    let read = tokio::select! {
+        read = reading => read,
+        () = lost => return Err(ErrorCode::RequestTimeout.because("others wait, and it comes slowly")),
+    };
+    match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(ErrorCode::BodyTooLarge.because(format!("at most {limit} bytes")))
@@ -221,8 +269,9 @@ pub(super) async fn method_not_allowed(
 
 fn unserved(app: &App, peer: Peer, request: &Request, code: ErrorCode) -> Response {
     let begun = Instant::now();
-    let origin = forward::origin(app.coordinator, request.headers(), peer.0);
-    let response = refusal(&app.guard.count(origin).err().unwrap_or_else(|| code.body()));
+    let origin = forward::origin(app, request.headers(), peer.0.ip());
+    let refused = origin.and_then(|origin| app.guard.count(origin));
+    let response = refusal(&refused.err().unwrap_or_else(|| code.body()));
     app.metrics.answered("Unserved", response.status().as_u16(), begun.elapsed());
     response
 }

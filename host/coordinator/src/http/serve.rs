@@ -1,10 +1,9 @@
 //! Connections: accepting, limits on how many and how slow, and stopping without cutting anybody off.
 
 use std::{
-    collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -20,18 +19,25 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{route::Peer, stall::Stalling};
-use crate::app::App;
+use crate::{
+    app::App,
+    fair::{Bounds, Key, Party, Prefix},
+    places::{Place, Places, Worth},
+    proxy::{self, Network},
+};
 
 /// Bytes of a request's line and headers together.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
+/// A connection keeps its place so long before it has sent a request.
+const CONNECTION_GRACE: Duration = Duration::from_secs(5);
 /// How long after an error of the listener the next connection is taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,19 +54,19 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Connections by address.
-#[derive(Clone, Default)]
-struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// A connection's place among those of its address.
-struct AddressPlace(Addresses, IpAddr);
-
 impl Server {
     /// Serves until told to stop; then answers what was asked, for a while.
     pub(crate) async fn run(self, mut stopping: watch::Receiver<bool>) {
         let limits = self.app.config.limits;
-        let places = Arc::new(Semaphore::new(limits.connections_max));
-        let addresses = Addresses::default();
+        let bounds = Bounds {
+            key: limits.address_connections_max,
+            prefix: limits.prefix_connections_max,
+            total: limits.connections_max,
+            waiting: 0,
+            waiting_key: 0,
+        };
+        // Who has sent nothing within the time of grace goes for who comes.
+        let places = Places::new(bounds, Worth::Amount, 1, CONNECTION_GRACE);
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
@@ -77,19 +83,20 @@ impl Server {
                     continue;
                 }
             };
-            let place = places.clone().try_acquire_owned();
-            let address = addresses.enter(peer.ip(), limits.address_connections_max);
-            let (Ok(place), Some(address)) = (place, address) else {
+            let Ok(place) = places.enter(party(&self.app.config.trusted_proxies, peer)) else {
                 self.app.metrics.connections_refused.fetch_add(1, Relaxed);
                 continue;
             };
-            let connection = self.connection(stream, peer, stopping.clone());
+            let place = Arc::new(place);
+            let connection = self.connection(stream, peer, place.clone(), stopping.clone());
             let app = self.app.clone();
             connections.spawn(async move {
                 app.metrics.connections.fetch_add(1, Relaxed);
-                connection.await;
+                tokio::select! {
+                    () = connection => {}
+                    () = place.lost() => tracing::debug!(%peer, "a connection is cut: another needs its place"),
+                }
                 app.metrics.connections.fetch_sub(1, Relaxed);
-                drop((place, address));
             });
         }
         drop(self.listener);
@@ -103,6 +110,7 @@ impl Server {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        place: Arc<Place>,
         stopping: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + use<> {
         let (tls, router) = (self.tls.clone(), self.router.clone());
@@ -112,12 +120,13 @@ impl Server {
             let _ = stream.set_nodelay(true);
             match tls {
                 None => {
-                    exchange(TokioIo::new(Stalling::new(stream)), router, peer, header_time, stopping).await
+                    let stream = TokioIo::new(Stalling::new(stream));
+                    exchange(stream, router, (peer, place), header_time, stopping).await;
                 }
                 Some(tls) => match tokio::time::timeout(header_time, tls.accept(stream)).await {
                     Ok(Ok(stream)) => {
-                        exchange(TokioIo::new(Stalling::new(stream)), router, peer, header_time, stopping)
-                            .await;
+                        let stream = TokioIo::new(Stalling::new(stream));
+                        exchange(stream, router, (peer, place), header_time, stopping).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
                     Err(_) => tracing::debug!(%peer, "TLS took too long"),
@@ -131,16 +140,17 @@ impl Server {
 async fn exchange<S: Read + Write + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    peer: SocketAddr,
+    (peer, place): (SocketAddr, Arc<Place>),
     header_time: Duration,
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = TowerToHyperService::new(router);
-    let from = Peer(peer.ip().to_canonical());
+    let from = Peer(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(header_time).max_headers(HEADERS_MAX);
     builder.max_buf_size(HEADER_BYTES_MAX);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        place.add(1);
         request.extensions_mut().insert(from);
         hyper::service::Service::call(&service, request)
     });
@@ -158,28 +168,13 @@ async fn exchange<S: Read + Write + Unpin + Send + 'static>(
     }
 }
 
-impl Addresses {
-    /// A place, where the address has one left. Everything on this machine may come from loopback.
-    fn enter(&self, address: IpAddr, limit: usize) -> Option<AddressPlace> {
-        let address = address.to_canonical();
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= limit && !address.is_loopback() {
-            return None;
+/// Whose share a connection takes: an address's; on this machine and from a trusted proxy, where many come from one,
+/// each connection by itself.
+fn party(trusted: &[Network], peer: SocketAddr) -> Party {
+    match Party::unsigned(peer.ip()) {
+        party if party.prefix == Prefix::Local || proxy::is_trusted(trusted, peer.ip()) => {
+            Party { prefix: Prefix::Local, key: Key::Connection(peer) }
         }
-        *count += 1;
-        Some(AddressPlace(self.clone(), address))
-    }
-}
-
-impl Drop for AddressPlace {
-    fn drop(&mut self) {
-        let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.1);
-            }
-        }
+        party => party,
     }
 }

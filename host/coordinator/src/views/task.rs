@@ -1,6 +1,6 @@
 //! A job's tasks and their attempts.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use anneal_api::{
     Signature,
@@ -12,62 +12,115 @@ use anneal_market::{
     view::{Attempt, AttemptState, Phase, Task},
 };
 
-use super::{parse, read, signature_key};
+use super::{downsample::downsample, parse, read, signature_key};
 use crate::{
     convert,
     store::{Scan, Store, StoreError},
 };
 
-/// Tasks of a job below which one scan finds them faster than a look for each.
-const SCAN_TASKS_MAX: u64 = 2_000;
 /// Tries at one task.
 const GENERATIONS_MAX: u64 = 64;
+/// Rows read at once: one may have megabytes of metrics.
+const ROWS: u64 = 4;
+/// Bytes of the tasks of a page, about; the one that goes beyond is its last.
+const PAGE_BYTES: usize = 2 << 20;
+/// What a metric, an attempt and a task take on the wire, about; and what reading a metric that is not shown counts.
+const METRIC_BYTES: usize = 80;
+const UNSEEN_METRIC_BYTES: usize = 4;
+const ATTEMPT_BYTES: usize = 400;
+const TASK_BYTES: usize = 600;
 
-/// The tasks of a range of indices; of each its last try.
+/// How much of a task is shown.
+pub(super) struct Shown {
+    /// Points of its metrics.
+    pub(super) points: usize,
+    /// Whether with receipts.
+    pub(super) receipts: bool,
+}
+
+/// The tasks of a range of indices, of each its last try: as many as fit a page.
 pub(super) fn tasks(
     store: &mut dyn Store,
     job: JobId,
     spec: &JobSpec,
     range: Range<u64>,
+    shown: &Shown,
 ) -> Result<Vec<TaskView>, StoreError> {
-    let mut rows: BTreeMap<u32, Task> = BTreeMap::new();
-    let mut take = |key: &str, row: &[u8]| -> Result<(), StoreError> {
-        let task: Task = parse(key, row)?;
-        let newer = rows.get(&task.key.index).is_none_or(|known| known.key.generation < task.key.generation);
-        if newer && range.contains(&task.key.index.into()) {
-            rows.insert(task.key.index, task);
-        }
-        Ok(())
-    };
-    if spec.plan.task_count() as u64 <= SCAN_TASKS_MAX {
-        let scan = Scan::prefix(format!("task/{job}/"), SCAN_TASKS_MAX * GENERATIONS_MAX);
-        store.rows(&scan)?.iter().try_for_each(|(key, row)| take(key, row))?;
-    } else {
-        for index in range.clone() {
-            let scan = Scan::prefix(format!("task/{job}/{index}/"), GENERATIONS_MAX);
-            store.rows(&scan)?.iter().try_for_each(|(key, row)| take(key, row))?;
+    let (mut views, mut bytes) = (Vec::new(), 0);
+    for planned in range.filter_map(|index| spec.plan.task(index as usize)) {
+        let task = last_try(store, job, planned.index)?;
+        let view = view(store, &planned, task.as_ref(), shown)?;
+        bytes += bytes_of(&view);
+        views.push(view);
+        if bytes > PAGE_BYTES {
+            break;
         }
     }
-    let planned = range.filter_map(|index| spec.plan.task(index as usize));
-    planned.map(|planned| view(store, &planned, rows.get(&(planned.index as u32)))).collect()
+    Ok(views)
+}
+
+/// The last try at a task.
+fn last_try(store: &mut dyn Store, job: JobId, index: usize) -> Result<Option<Task>, StoreError> {
+    let mut scan = Scan::prefix(format!("task/{job}/{index}/"), ROWS);
+    let mut last: Option<Task> = None;
+    loop {
+        let rows = store.rows(&scan)?;
+        for (key, row) in &rows {
+            let task: Task = parse(key, row)?;
+            if last.as_ref().is_none_or(|known| known.key.generation < task.key.generation) {
+                last = Some(task);
+            }
+        }
+        match rows.last() {
+            Some((key, _)) if rows.len() as u64 == ROWS => scan.from = Some(key.clone()),
+            _ => return Ok(last),
+        }
+    }
+}
+
+/// About how many bytes a task takes on the wire, and something for the time that reading it took.
+fn bytes_of(view: &TaskView) -> usize {
+    let metrics = view.verdict.as_ref().map_or(0, |verdict| verdict.metrics.len());
+    let read = view.verdict.as_ref().map_or(0, |verdict| verdict.metrics_total as usize);
+    let unseen = read * (1 + view.attempts.len()) * UNSEEN_METRIC_BYTES;
+    let receipts = view.attempts.iter().filter_map(|attempt| attempt.receipt.as_ref());
+    let of_receipts = receipts.map(|receipt| match &receipt.receipt.outcome {
+        ReceiptOutcome::Completed { completed, .. } => completed.metrics.len(),
+        ReceiptOutcome::GuestFailure { .. } => 1,
+    });
+    let metrics = metrics + of_receipts.sum::<usize>();
+    TASK_BYTES + unseen + view.attempts.len() * ATTEMPT_BYTES + metrics * METRIC_BYTES
 }
 
 /// The files of a task's verified states, of every try.
 pub(super) fn state_blobs(store: &mut dyn Store, job: JobId, index: u32) -> Result<Vec<Digest>, StoreError> {
     let mut blobs = Vec::new();
-    for (key, row) in store.rows(&Scan::prefix(format!("task/{job}/{index}/"), GENERATIONS_MAX))? {
-        let task: Task = parse(&key, &row)?;
-        blobs.extend(task.verdict.and_then(|verdict| verdict.outcome.state_blob()).map(|blob| blob.digest));
+    let mut scan = Scan::prefix(format!("task/{job}/{index}/"), ROWS);
+    for _ in 0..GENERATIONS_MAX / ROWS {
+        let rows = store.rows(&scan)?;
+        for (key, row) in &rows {
+            let task: Task = parse(key, row)?;
+            blobs.extend(
+                task.verdict.and_then(|verdict| verdict.outcome.state_blob()).map(|blob| blob.digest),
+            );
+        }
+        let Some((last, _)) = rows.last() else { break };
+        scan.from = Some(last.clone());
     }
     Ok(blobs)
 }
 
-fn view(store: &mut dyn Store, planned: &PlannedTask, task: Option<&Task>) -> Result<TaskView, StoreError> {
+fn view(
+    store: &mut dyn Store,
+    planned: &PlannedTask,
+    task: Option<&Task>,
+    shown: &Shown,
+) -> Result<TaskView, StoreError> {
     let mut attempts = Vec::new();
     for (task, id) in task.into_iter().flat_map(|task| task.attempts.iter().map(move |id| (task, id))) {
         if let Some(attempt) = read::<Attempt>(store, &Key::Attempt(task.key, *id).to_string())? {
-            let judged = task.verdict.is_some();
-            attempts.push(attempt_view(store, *id, &attempt, judged)?);
+            let with_receipt = shown.receipts && task.verdict.is_some();
+            attempts.push(attempt_view(store, *id, &attempt, with_receipt)?);
         }
     }
     let working = attempts.iter().filter(|attempt| {
@@ -92,7 +145,7 @@ fn view(store: &mut dyn Store, planned: &PlannedTask, task: Option<&Task>) -> Re
         state,
         task: task.map(|task| task.id),
         attempts,
-        verdict: task.and_then(verdict),
+        verdict: task.and_then(|task| verdict(task, shown.points)),
     })
 }
 
@@ -100,9 +153,9 @@ fn attempt_view(
     store: &mut dyn Store,
     id: AttemptId,
     attempt: &Attempt,
-    judged: bool,
+    with_receipt: bool,
 ) -> Result<AttemptView, StoreError> {
-    let receipt = match attempt.receipt().filter(|_| judged) {
+    let receipt = match attempt.receipt().filter(|_| with_receipt) {
         None => None,
         Some(receipt) => {
             let row = store.row(&signature_key(attempt.task, id))?;
@@ -146,7 +199,7 @@ fn state(state: &AttemptState) -> wire::AttemptState {
     }
 }
 
-fn verdict(task: &Task) -> Option<VerdictView> {
+fn verdict(task: &Task, points: usize) -> Option<VerdictView> {
     let verdict = task.verdict.as_ref()?;
     let by = match verdict.evidence {
         Evidence::Quorum { .. } | Evidence::Anchors { .. } => VerdictBy::Agreement,
@@ -163,6 +216,7 @@ fn verdict(task: &Task) -> Option<VerdictView> {
         state: None,
         state_blob: None,
         metrics: Vec::new(),
+        metrics_total: 0,
         gas: verdict.outcome.gas(),
         by,
         faults: task.findings.iter().map(fault).collect(),
@@ -172,7 +226,8 @@ fn verdict(task: &Task) -> Option<VerdictView> {
             result: Some(completed.result),
             state: Some(completed.state),
             state_blob: Some(*state_blob),
-            metrics: completed.metrics.clone(),
+            metrics: downsample(&completed.metrics, points),
+            metrics_total: completed.metrics.len() as u64,
             ..view
         },
         ReceiptOutcome::GuestFailure { .. } => view,

@@ -101,6 +101,10 @@ impl Draft {
         self.notices.push(notice);
     }
 
+    pub(super) fn events(&self) -> u64 {
+        self.events.len() as u64
+    }
+
     pub(super) fn put(&mut self, key: String, value: Vec<u8>) {
         self.rows.insert(key, value);
     }

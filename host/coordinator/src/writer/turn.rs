@@ -31,6 +31,11 @@ impl Turn<'_> {
         Ok(reply)
     }
 
+    /// Entries of the log that this group of turns has caused so far.
+    pub(crate) fn events(&self) -> u64 {
+        self.draft.events()
+    }
+
     /// The market as it is now.
     pub(crate) fn market(&self) -> &Market {
         self.market

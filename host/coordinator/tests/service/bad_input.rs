@@ -3,85 +3,15 @@
 
 use std::sync::Arc;
 
-use anneal_api::{
-    CommandId, ErrorBody, Nonce, SecretKey,
-    sign::{self, RequestClaims},
-};
-use anneal_coordinator::{Coordinator, Limits};
-use anneal_job::{Digest, Identity, Timestamp};
+use anneal_api::{ErrorBody, SecretKey, sign};
+use anneal_coordinator::Limits;
+use anneal_job::{Digest, Timestamp};
 use http::HeaderMap;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+
+use crate::{
+    fixture::{Site, client, new_key},
+    raw::{Raw, exchange, now},
 };
-
-use crate::fixture::{Site, client, new_key};
-
-/// A request as bytes, and the ways to spoil it.
-struct Raw {
-    method: &'static str,
-    target: String,
-    body: Vec<u8>,
-    headers: HeaderMap,
-}
-
-impl Raw {
-    fn signed(audience: Identity, key: &SecretKey, method: &'static str, target: &str, body: &str) -> Raw {
-        Raw::signed_at(audience, key, method, target, body, now())
-    }
-
-    fn signed_at(
-        audience: Identity,
-        key: &SecretKey,
-        method: &'static str,
-        target: &str,
-        body: &str,
-        at: Timestamp,
-    ) -> Raw {
-        let claims = RequestClaims {
-            audience,
-            method: method.to_owned(),
-            target: target.to_owned(),
-            body: Digest::of(body.as_bytes()),
-            at,
-            nonce: Nonce::random().expect("random"),
-            command: Some(CommandId::random().expect("random")),
-        };
-        let mut headers = HeaderMap::new();
-        claims.sign_into(key, &mut headers);
-        Raw { method, target: target.to_owned(), body: body.as_bytes().to_vec(), headers }
-    }
-
-    async fn send(&self, coordinator: &Coordinator) -> (u16, String) {
-        let mut text =
-            format!("{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n", self.method, self.target);
-        for (name, value) in &self.headers {
-            text += &format!("{name}: {}\r\n", value.to_str().expect("plain"));
-        }
-        text += &format!("content-length: {}\r\n\r\n", self.body.len());
-        let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(&self.body);
-        exchange(coordinator, &bytes).await
-    }
-}
-
-/// Sends bytes and reads until the other side closes.
-async fn exchange(coordinator: &Coordinator, bytes: &[u8]) -> (u16, String) {
-    let mut stream = TcpStream::connect(coordinator.address()).await.expect("a connection");
-    // Where the answer comes before all was sent, the rest is not wanted.
-    let _ = stream.write_all(bytes).await;
-    let mut reply = Vec::new();
-    let _ = stream.read_to_end(&mut reply).await;
-    let reply = String::from_utf8_lossy(&reply).into_owned();
-    let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    let body = reply.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    (status, body)
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    Timestamp(since.as_millis() as u64)
-}
 
 fn check(what: &str, (status, body): &(u16, String), code: &str) {
     let error: ErrorBody =

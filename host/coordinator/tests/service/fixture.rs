@@ -15,8 +15,8 @@ use anneal_coordinator::{
     store::StoreUrl,
 };
 use anneal_job::{
-    Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, PlanSpec, Price, ReceiptOutcome,
-    Redundancy, Span, Task, Versions, result_digest, trace_root,
+    Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, ParameterValue, PlanSpec, Price,
+    ReceiptOutcome, Redundancy, Span, Task, Versions, result_digest, trace_root,
 };
 use anneal_market::{Parameters, TraceLevel, TraceReport};
 use tempfile::TempDir;
@@ -27,6 +27,9 @@ pub const VERSIONS: Versions = Versions { contract: [0, 1, 0], numerics: 1, gas:
 pub const STEPS: u64 = 4;
 /// Operations of every commit.
 pub const OPERATIONS: u64 = 3;
+
+/// Which of many metrics stands out.
+pub const SPIKE: u64 = 1_234;
 
 /// A folder, a key, and what else outlives a coordinator's process.
 pub struct Site {
@@ -46,6 +49,7 @@ impl Site {
         Config {
             listen: "127.0.0.1:0".parse().expect("an address"),
             tls: None,
+            trusted_proxies: Vec::new(),
             advertise: None,
             key: self.key.clone(),
             store: self.store.clone(),
@@ -65,8 +69,20 @@ impl Site {
         self.start_with(self.config()).await
     }
 
+    /// With these providers as anchors: what they agree on needs no replay.
+    pub async fn start_vouching(&self, anchors: &[Arc<SecretKey>]) -> Coordinator {
+        let anchors = anchors.iter().map(|key| key.identity()).collect();
+        let vouched = Vouched { anchors, ..Vouched::default() };
+        self.start_with(Config { vouched, ..self.config() }).await
+    }
+
     pub async fn start_with(&self, config: Config) -> Coordinator {
-        let coordinator = Coordinator::start(config, Arc::new(Oracle)).await.expect("it starts");
+        self.start_replaying(config, Arc::new(Oracle)).await
+    }
+
+    /// With another trusted worker.
+    pub async fn start_replaying(&self, config: Config, replayer: Arc<dyn Replayer>) -> Coordinator {
+        let coordinator = Coordinator::start(config, replayer).await.expect("it starts");
         let client = client(&coordinator, new_key()).await;
         // Where it does not lead yet, a command says so and the client comes again.
         client.pause(true).await.expect_err("nobody enrolled");
@@ -128,9 +144,14 @@ impl Job {
         Job { spec, files: other.files.clone() }
     }
 
+    /// Uploads its files.
+    pub async fn upload(&self, client: &Client) {
+        client.upload_missing(&self.files, &mut |_, _| {}).await.expect("uploaded");
+    }
+
     /// Uploads and submits it.
     pub async fn submit(&self, client: &Client) -> JobId {
-        client.upload_missing(&self.files, &mut |_, _| {}).await.expect("uploaded");
+        self.upload(client).await;
         let job = SubmitJob { name: "a job".to_owned(), nonce: 1, spec: self.spec.clone() };
         client.submit(&job).await.expect("submitted").job
     }
@@ -147,7 +168,7 @@ pub async fn ended(client: &Client, job: JobId) -> JobView {
 async fn watch(client: &Client, job: JobId) -> JobView {
     let mut revision = None;
     loop {
-        let query = JobQuery { revision, wait_ms: Some(10_000), ..JobQuery::default() };
+        let query = JobQuery { revision, wait_ms: Some(10_000), receipts: Some(true), ..JobQuery::default() };
         let view = client.job(job, &query).await.expect("the job");
         if view.summary.ended.is_some() {
             return view;
@@ -181,7 +202,15 @@ pub fn from_commits(task: &Task, commits: Vec<Digest>) -> Truth {
     let state = format!("state of {} {}", task.id(), trace_root(&commits)).repeat(10).into_bytes();
     let digest = Digest::of(&state);
     let value = f64::from(digest.as_bytes()[0]) / 256.0;
-    let metrics = vec![Metric { name: "loss".to_owned(), step: u64::from(task.place.segment), value }];
+    let count = match task.parameters.get("metrics") {
+        Some(ParameterValue::Integer(count)) => count.unsigned_abs(),
+        _ => 1,
+    };
+    // One that stands out, for curves that are longer than one point.
+    let value = |at| if at == SPIKE { 1e6 } else { value + at as f64 };
+    let metric =
+        |at| Metric { name: "loss".to_owned(), step: u64::from(task.place.segment), value: value(at) };
+    let metrics: Vec<Metric> = (0..count).map(metric).collect();
     let completed = Completed {
         result: result_digest(digest, &metrics),
         state: digest,

@@ -77,7 +77,8 @@ async fn a_private_job_is_read_under_its_owners_grant_alone() {
 
     let grant = developer.grant(id, Duration::from_secs(60));
     let friend = stranger(&coordinator, Some(grant)).await;
-    let seen = friend.job(id, &JobQuery::default()).await.expect("granted");
+    let seen =
+        friend.job(id, &JobQuery { receipts: Some(true), ..JobQuery::default() }).await.expect("granted");
     assert_eq!(seen.tasks, view.tasks);
     for (blob, of) in parts(&view) {
         let bytes = read(&friend, &site, blob, of).await.expect("granted");

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod blobs;
+mod crowds;
 mod errors;
 mod failover;
 mod fixture;
@@ -10,8 +11,13 @@ mod grant;
 mod job;
 mod load;
 mod page;
+mod possession;
 mod provider;
+mod proxy;
+mod raw;
+mod refused;
 mod restart;
 mod secure;
 mod strangers;
 mod torn;
+mod views;

@@ -63,6 +63,12 @@ impl Provider {
     pub async fn turn(&mut self, wait_ms: u64) -> PollReply {
         let poll = Poll { idle: vec![0], seen: self.seen, wait_ms, holds: None };
         let reply = self.client.poll(&poll).await.expect("a poll");
+        self.answer(&reply).await;
+        reply
+    }
+
+    /// Does what a poll's reply wants.
+    pub async fn answer(&mut self, reply: &PollReply) {
         let mut batch = Batch::default();
         for lease in &reply.leases {
             batch.commits.push(self.execute(lease.clone()));
@@ -74,7 +80,6 @@ impl Provider {
         if batch != Batch::default() {
             self.client.batch(&batch).await.expect("a batch");
         }
-        reply
     }
 
     /// Does a lease's work, and says what to commit to.

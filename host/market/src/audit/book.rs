@@ -125,6 +125,7 @@ impl Book {
             EventKind::PriceMoved { class, price, demand, supply } => {
                 return self.move_price(class, *price, *demand, *supply);
             }
+            EventKind::ClassForgotten { class } => drop(self.prices.remove(class)),
             other => return self.check(other, report),
         }
         Ok(())

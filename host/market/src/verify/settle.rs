@@ -266,7 +266,8 @@ impl Market {
 
     fn cache(&mut self, key: TaskKey) {
         let Some((task, job)) = self.tasks.get(&key).zip(self.jobs.get(&key.job)) else { return };
-        let Some(verdict) = task.verdict.as_ref().filter(|_| !task.cached) else { return };
+        // Of a job that is being wound up the state may never have come: a receipt only names it.
+        let Some(verdict) = task.verdict.as_ref().filter(|_| !task.cached && !task.closing) else { return };
         if verdict.outcome.state_blob().is_none() || self.parameters.cached_per_developer == 0 {
             return;
         }

@@ -9,5 +9,6 @@ mod jobs;
 mod log;
 mod lost;
 mod networks;
+mod offers;
 mod standing;
 mod verdicts;

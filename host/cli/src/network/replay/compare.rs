@@ -276,6 +276,7 @@ mod tests {
             state: None,
             state_blob: None,
             metrics: Vec::new(),
+            metrics_total: 0,
             gas: 6,
             by: anneal_api::wire::VerdictBy::Replay,
             faults: Vec::new(),
