@@ -102,6 +102,8 @@ codes! {
     BlobDigest "blob-digest" 422 "the bytes are not those that the digest names; start the upload again",
     /// Field values that contradict each other or a limit.
     Invalid "invalid" 422 "the request contradicts itself or a limit",
+    /// A job of other versions of contract, numerics or gas than this network runs; `/v1/about` names its own.
+    Versions "versions" 422 "this network does not run the job's versions; submit it with the anneal that it names",
     /// More requests than an identity or address may send.
     RateLimited "rate-limited" 429 "too many requests; come again later",
     /// More bytes than an identity may keep.

@@ -16,6 +16,7 @@ use crate::{
     http::guard::Guard,
     metrics::Metrics,
     profile::Profiles,
+    replay::Orders,
     store::{Reader, StoreError},
     waiters::Waiters,
     writer::{Answer, CommandKey, Role, Turn, WriterHandle, clock},
@@ -30,6 +31,7 @@ pub(crate) struct App {
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
     pub(crate) waiters: Waiters,
+    pub(crate) replays: Orders,
     pub(crate) guard: Guard,
     /// Connections to the leader, where that is another process.
     pub(crate) leader: Mutex<Option<(String, HttpClient)>>,

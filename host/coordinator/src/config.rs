@@ -99,8 +99,12 @@ pub struct Limits {
     pub blob_retention: Duration,
     /// How long a stop waits for requests that are being answered.
     pub shutdown_time: Duration,
-    /// Replays at once.
-    pub replays_max: usize,
+    /// Replays at once, beside one that takes none that have taken long.
+    pub replay_workers: usize,
+    /// A replay's first slice of time: one that takes longer begins anew with a longer one when it is its turn again.
+    pub replay_slice: Duration,
+    /// A replay's longest slice: one that takes longer has failed.
+    pub replay_time_max: Duration,
 }
 
 impl Default for Limits {
@@ -119,7 +123,9 @@ impl Default for Limits {
             upload_idle: Duration::from_secs(24 * 3600),
             blob_retention: Duration::from_secs(30 * 24 * 3600),
             shutdown_time: Duration::from_secs(10),
-            replays_max: 1,
+            replay_workers: 1,
+            replay_slice: Duration::from_secs(3 * 60),
+            replay_time_max: Duration::from_secs(2 * 3600),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - [`blobs`]: bytes by their SHA-256.
 //! - `http`: the guards and a handler per request of the table in `anneal_api::endpoints`; the web page.
 //! - `sweep` and `scrub`: blobs that nobody needs go, and so do those whose bytes have rotted.
-//! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]).
+//! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]), in an order that is fair.
 //!
 //! What is decided is decided in `anneal-market`. Nothing here reads the environment or prints.
 
@@ -30,6 +30,6 @@ mod writer;
 
 pub use config::{Config, Grants, Limits, TlsFiles, Vouched};
 pub use http::TlsError;
-pub use replay::{ReplayDone, ReplayRequest, Replayer};
+pub use replay::{ReplayDone, ReplayError, ReplayRequest, Replayer};
 pub use service::{Coordinator, StartError};
 pub use writer::LeadError;

@@ -20,7 +20,7 @@ use crate::{
     http::{self, Server, TlsError, guard::Guard},
     metrics::Metrics,
     profile::Profiles,
-    replay::{self, Queue, Replayer},
+    replay::{self, Lane, Orders, Replayer},
     scrub,
     store::{Epoch, Reader, StoreError, Transaction},
     sweep,
@@ -89,12 +89,7 @@ impl Coordinator {
         let app = app(config, store_url.clone(), stopping.clone())?;
         // A store that cannot be opened at all is the owner's to hear of at once.
         app.reader.read(|_| Ok(())).await?;
-        let queue = Arc::new(Queue::default());
-        let ear = Ear {
-            app: Arc::downgrade(&app),
-            queue: queue.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        };
+        let ear = Ear { app: Arc::downgrade(&app), runtime: tokio::runtime::Handle::current() };
         let supervisor = Supervisor {
             url: store_url,
             key: app.config.key.clone(),
@@ -109,8 +104,10 @@ impl Coordinator {
             .name("anneal-writer".to_owned())
             .spawn(move || supervisor.run(&writer_stopping))
             .map_err(StartError::Thread)?;
-        for _ in 0..app.config.limits.replays_max {
-            tokio::spawn(replay::work(app.clone(), queue.clone(), replayer.clone(), stopping.clone()));
+        // One more, so that long replays never hold up the others.
+        let lanes = (0..app.config.limits.replay_workers).map(|_| Lane::All).chain([Lane::Short]);
+        for lane in lanes {
+            tokio::spawn(replay::work(app.clone(), lane, replayer.clone(), stopping.clone()));
         }
         tokio::spawn(sweep::work(app.clone(), stopping.clone()));
         tokio::spawn(scrub::work(app.clone(), stopping.clone()));
@@ -183,6 +180,7 @@ fn app(
         blobs,
         uploads,
         waiters: Waiters::default(),
+        replays: Orders::default(),
         guard,
         leader: Mutex::new(None),
         large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
@@ -199,7 +197,6 @@ fn app(
 /// Hears what was committed, and tells those who wait.
 struct Ear {
     app: Weak<App>,
-    queue: Arc<Queue>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -215,7 +212,7 @@ impl Listener for Ear {
                 Notice::Call(provider) => app.waiters.call(provider),
                 Notice::Job(job) => app.waiters.changed(job),
                 Notice::JobEnded(job) => app.waiters.forget(job),
-                Notice::Replay(order) => self.queue.add(*order),
+                Notice::Replay(order) => app.replays.add(&order),
                 Notice::TellProvider(provider, message) => {
                     tracing::info!(%provider, message, "a provider must be told");
                 }
@@ -229,15 +226,12 @@ impl Listener for Ear {
                 }
             }
         }
-        app.metrics.replays_waiting.store(self.queue.waiting(), Relaxed);
     }
 
     fn leads(&self, epoch: Epoch, replays: Vec<ReplayOrder>) {
         let Some(app) = self.app.upgrade() else { return };
         app.waiters.begin(epoch.0);
-        self.queue.clear();
-        for order in replays {
-            self.queue.add(order);
-        }
+        app.replays.clear();
+        replays.iter().for_each(|order| app.replays.add(order));
     }
 }

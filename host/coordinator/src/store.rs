@@ -81,6 +81,9 @@ pub trait Store: Send {
     /// Effects that are not done.
     fn outbox(&mut self) -> Result<Vec<OutboxItem>, StoreError>;
 
+    /// One of them.
+    fn outbox_item(&mut self, id: &str) -> Result<Option<OutboxItem>, StoreError>;
+
     /// Who keeps a blob, since when.
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError>;
 

@@ -111,6 +111,8 @@ pub enum FaultCode {
     Io,
     /// The operating system cannot confine the worker as its owner insists.
     Confinement,
+    /// The task is defined by other versions than this program runs.
+    Versions,
     /// A bug of ours.
     Internal,
 }

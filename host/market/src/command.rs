@@ -245,6 +245,8 @@ pub enum GiveBackReason {
     Shutdown,
     /// A blob could not be got.
     Blob,
+    /// The task is of versions that the device does not run, whatever was said of it.
+    Versions,
     /// The provider's heartbeats do not name it: it never heard of the lease, or has forgotten it.
     Lost,
     /// The provider no longer offers the device.

@@ -101,6 +101,8 @@ pub struct ReplayOrder {
     pub other_backend: bool,
     /// For the worker's queue: somebody waits for a dispute, nobody for an audit.
     pub urgent: bool,
+    /// Whose job it is: trusted workers serve developers in turn.
+    pub developer: Identity,
     /// When it was ordered.
     pub ordered_at: Timestamp,
     /// Whose attempts it judges: the worker need not know, the page shows it.

@@ -57,6 +57,7 @@ mod submit;
 mod task;
 mod totals;
 mod verify;
+mod versions;
 pub mod view;
 
 pub use account::{Account, Posting};

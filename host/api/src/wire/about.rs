@@ -70,4 +70,10 @@ pub struct Health {
     pub attempts_live: u64,
     /// Entries of the log.
     pub log_entries: u64,
+    /// Replays by trusted workers that are ordered and not answered; where this process does not lead, none.
+    pub replays_open: u64,
+    /// Of these, how many run.
+    pub replays_running: u64,
+    /// How long ago the oldest of them was ordered.
+    pub replays_oldest_seconds: u64,
 }

@@ -8,16 +8,16 @@ use std::{
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
-    Config, Grants, Limits, ReplayDone, ReplayRequest, Replayer, TlsFiles, Vouched, blobs::BlobPlace,
-    store::StoreUrl,
+    Config, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer, TlsFiles, Vouched,
+    blobs::BlobPlace, store::StoreUrl,
 };
-use anneal_job::ReceiptOutcome;
+use anneal_job::{FaultCode, HostFault, ReceiptOutcome};
 use anneal_market::{Parameters, TraceLevel, TraceReport};
 use anneal_provider::{
     TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::{StopFlag, confine::Requirement};
+use anneal_sandbox::{StopFlag, VERSIONS, confine::Requirement};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
@@ -27,12 +27,8 @@ use crate::{
     backends::Backend,
     failure::{Failure, Outcome},
     host::Host,
-    job::VERSIONS,
     terminal::Terminal,
 };
-
-/// Wall-clock time of a replay.
-const REPLAY_TIME: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
 
 /// What a coordinator did.
 #[derive(Debug, Serialize)]
@@ -106,6 +102,11 @@ fn rules(path: &Path) -> Outcome<Parameters> {
     Ok(toml::from_str(&text).with_context(|| format!("{} is not a file of rules", path.display()))?)
 }
 
+/// Replays at once where nothing is said: providers on the same machine, and the service itself, need some, too.
+fn half_of_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
 /// Starts a coordinator whose replays run on this machine's CPU.
 pub(super) async fn start(
     place: Place,
@@ -125,7 +126,7 @@ pub(super) async fn start(
         scratch: folder.join("scratch"),
         versions: VERSIONS,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        limits: Limits::default(),
+        limits: Limits { replay_workers: half_of_the_cores(), ..Limits::default() },
         grants: Grants::default(),
         vouched,
         parameters,
@@ -138,6 +139,15 @@ pub(super) async fn start(
     started.map_err(|error| Failure::host(anyhow!(error)))
 }
 
+/// What a fault of this machine is to a replay.
+fn replay_error(fault: HostFault) -> ReplayError {
+    match fault.code {
+        FaultCode::Versions => ReplayError::Cannot(fault.message),
+        FaultCode::TimeOut => ReplayError::OutOfTime,
+        _ => ReplayError::Failed(fault.message),
+    }
+}
+
 /// Replays tasks on the CPU, each in a worker process with its limits, never in this one.
 struct CpuReplayer {
     host: Host,
@@ -145,7 +155,7 @@ struct CpuReplayer {
 }
 
 impl Replayer for CpuReplayer {
-    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, String> {
+    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
         let mut machine = self.host.worker_for(&Backend::cpu(None), self.requirement);
         let compiler = self.host.compiler_for(self.requirement);
         let files = TaskFiles {
@@ -154,14 +164,14 @@ impl Replayer for CpuReplayer {
             states: request.states.clone(),
         };
         let stop = StopFlag::default();
-        let work = Work { task: &request.task, files: &files, time: REPLAY_TIME, stop: &stop, pace: None };
+        let work = Work { task: &request.task, files: &files, time: request.time, stop: &stop, pace: None };
         let output = request.scratch.join("state.safetensors");
         let level = match request.level {
             TraceLevel::None | TraceLevel::Commits => wire::TraceLevel::Commits,
             TraceLevel::Operations { step } => wire::TraceLevel::Operations { step },
         };
         let attempted = work::attempt(&mut machine, &compiler, &work, &output, level, &mut |_| {});
-        let Attempted { outcome, trace_root, traced } = attempted.map_err(|fault| fault.message)?;
+        let Attempted { outcome, trace_root, traced } = attempted.map_err(replay_error)?;
         let trace = match request.level {
             TraceLevel::None => TraceReport::default(),
             _ => TraceReport { digests: traced.digests, names: traced.names },

@@ -74,10 +74,18 @@ async fn read_health(app: &Arc<App>) -> Result<Health, anneal_api::ErrorBody> {
             tasks_live: store.count_live("task/")?,
             attempts_live: store.count_live("attempt/")?,
             log_entries: store.log_end()?.map_or(0, |end| end.sequence),
+            ..Health::default()
         })
     });
     let health = health.await?;
-    Ok(Health { uptime_seconds: app.started.elapsed().as_secs(), ..health })
+    let replays = app.replays.standing();
+    Ok(Health {
+        uptime_seconds: app.started.elapsed().as_secs(),
+        replays_open: replays.open,
+        replays_running: replays.running,
+        replays_oldest_seconds: replays.oldest.map_or(0, |since| clock().since(since).0 / 1000),
+        ..health
+    })
 }
 
 pub(super) async fn live(_: Arc<App>, _: Ask<GetLive>) -> Outcome {
@@ -108,6 +116,9 @@ pub(super) async fn metrics(app: Arc<App>, _: Ask<GetMetrics>) -> Outcome {
         ("tasks_live", health.tasks_live),
         ("attempts_live", health.attempts_live),
         ("log_entries", health.log_entries),
+        ("replays_open", health.replays_open),
+        ("replays_running", health.replays_running),
+        ("replays_oldest_seconds", health.replays_oldest_seconds),
         ("polls_waiting", app.waiters.waiting()),
     ]);
     Ok(with_type(StatusCode::OK, "text/plain; version=0.0.4", text))

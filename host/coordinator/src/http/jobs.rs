@@ -29,6 +29,7 @@ const LIST_MAX: u64 = 100;
 
 pub(super) async fn quote(app: Arc<App>, ask: Ask<Quotes>) -> Outcome {
     let developer = ask.caller.who()?;
+    check_versions(&app, &ask.body.spec)?;
     let spec = Box::new(convert::spec(ask.body.spec));
     let quoted = app.turn(None, move |turn| match turn.apply(Command::Quote { developer, spec })? {
         Reply::Quoted { quote } => to_json(&convert::quote(quote)),
@@ -41,6 +42,7 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
     let developer = ask.caller.who()?;
     let key = ask.caller.key().ok_or_else(|| ErrorCode::SignatureMissing.because("a command needs an id"))?;
     check_name(&ask.body.name)?;
+    check_versions(&app, &ask.body.spec)?;
     check_signature(developer, &ask.body.spec)?;
     check_blobs(&app, developer, &ask.body.spec).await?;
     let grant = app.config.grants.developer;
@@ -71,6 +73,13 @@ fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Resu
         }
         other => Err(unexpected(&other)),
     }
+}
+
+/// A job of other versions would wait for ever: nobody here could run it, nor judge who says that they did.
+fn check_versions(app: &App, spec: &JobSpec) -> Result<(), ErrorBody> {
+    let (theirs, ours) = (spec.versions, app.config.versions);
+    let detail = || format!("the job is defined by {theirs}, and this network runs {ours}");
+    if theirs == ours { Ok(()) } else { Err(ErrorCode::Versions.because(detail())) }
 }
 
 /// A component that is signed must be signed by who submits it: every provider would refuse the job.

@@ -227,6 +227,11 @@ impl Store for PostgresStore {
         Ok(rows.iter().map(|row| OutboxItem { id: row.get(0), payload: row.get(1) }).collect())
     }
 
+    fn outbox_item(&mut self, id: &str) -> Result<Option<OutboxItem>, StoreError> {
+        let rows = self.query("SELECT id, payload FROM outbox WHERE id = $1", &[&id])?;
+        Ok(rows.first().map(|row| OutboxItem { id: row.get(0), payload: row.get(1) }))
+    }
+
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError> {
         let sql = "SELECT blob, keeper, bytes, at_ms FROM kept_blob WHERE blob = $1 ORDER BY keeper";
         self.query(sql, &[&&blob.as_bytes()[..]])?.iter().map(rows::kept_blob).collect()

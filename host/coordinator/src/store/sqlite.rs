@@ -232,6 +232,13 @@ impl Store for SqliteStore {
         })
     }
 
+    fn outbox_item(&mut self, id: &str) -> Result<Option<OutboxItem>, StoreError> {
+        let sql = "SELECT id, payload FROM outbox WHERE id = ?1";
+        let items =
+            self.all(sql, [id], |row| Ok(OutboxItem { id: row.get(0)?, payload: row.get(1)? }))?;
+        Ok(items.into_iter().next())
+    }
+
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError> {
         let sql = "SELECT blob, keeper, bytes, at_ms FROM kept_blob WHERE blob = ?1 ORDER BY keeper";
         self.all(sql, [blob.as_bytes()], kept_blob)

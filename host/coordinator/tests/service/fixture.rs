@@ -11,7 +11,8 @@ use anneal_api::{
     wire::{JobQuery, JobSpec, JobView, SubmitJob},
 };
 use anneal_coordinator::{
-    Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, Vouched, blobs::BlobPlace,
+    Config, Coordinator, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer, Vouched,
+    blobs::BlobPlace,
     store::StoreUrl,
 };
 use anneal_job::{
@@ -197,12 +198,12 @@ pub fn from_commits(task: &Task, commits: Vec<Digest>) -> Truth {
 pub struct Oracle;
 
 impl Replayer for Oracle {
-    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, String> {
-        let component = std::fs::read(&request.component).map_err(|error| error.to_string())?;
+    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
+        let component = std::fs::read(&request.component).map_err(|error| ReplayError::Failed(error.to_string()))?;
         assert_eq!(Digest::of(&component), request.task.component, "the component is the task's");
         let truth = truth(&request.task);
         let path = request.scratch.join("state");
-        std::fs::write(&path, &truth.state).map_err(|error| error.to_string())?;
+        std::fs::write(&path, &truth.state).map_err(|error| ReplayError::Failed(error.to_string()))?;
         let trace = match request.level {
             TraceLevel::None => TraceReport::default(),
             TraceLevel::Commits => TraceReport { digests: truth.commits.clone(), names: Vec::new() },

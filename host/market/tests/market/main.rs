@@ -11,3 +11,4 @@ mod lost;
 mod networks;
 mod standing;
 mod verdicts;
+mod versions;
