@@ -8,6 +8,7 @@ mod command;
 mod faults;
 mod governing;
 mod network;
+mod operator;
 mod owner;
 mod policy;
 mod proxy;

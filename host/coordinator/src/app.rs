@@ -11,8 +11,11 @@ use anneal_job::{Identity, Timestamp};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    admit::Admissions,
+    bans::Bans,
     blobs::{BlobError, Blobs, Uploads},
     config::Config,
+    disk::Disk,
     http::guard::Guard,
     metrics::Metrics,
     profile::Profiles,
@@ -32,6 +35,11 @@ pub(crate) struct App {
     pub(crate) uploads: Uploads,
     pub(crate) waiters: Waiters,
     pub(crate) replays: Orders,
+    pub(crate) admissions: Admissions,
+    pub(crate) bans: Bans,
+    pub(crate) disk: Disk,
+    /// Why this process can never lead.
+    pub(crate) broken: watch::Sender<Option<String>>,
     pub(crate) guard: Guard,
     /// Connections to the leader, where that is another process.
     pub(crate) leader: Mutex<Option<(String, HttpClient)>>,

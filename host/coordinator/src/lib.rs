@@ -6,19 +6,26 @@
 //! - [`blobs`]: bytes by their SHA-256.
 //! - `http`: the guards and a handler per request of the table in `anneal_api::endpoints`; the web page.
 //! - `sweep` and `scrub`: blobs that nobody needs go, and so do those whose bytes have rotted.
+//! - `admit`: components are compiled before their jobs open, and what came of it is kept by their digests.
 //! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]), in an order that is fair.
 //!
 //! What is decided is decided in `anneal-market`. Nothing here reads the environment or prints.
 
+mod admit;
 mod app;
+pub mod backup;
+mod bans;
 pub mod blobs;
+pub mod check;
 mod clock;
 mod config;
 mod convert;
+mod disk;
 mod doubt;
 mod http;
 mod metrics;
 mod profile;
+mod queue;
 mod replay;
 mod scrub;
 mod service;
@@ -30,6 +37,6 @@ mod writer;
 
 pub use config::{Config, Grants, Limits, TlsFiles, Vouched};
 pub use http::TlsError;
-pub use replay::{ReplayDone, ReplayError, ReplayRequest, Replayer};
+pub use replay::{AdmitError, ReplayDone, ReplayError, ReplayRequest, Replayer};
 pub use service::{Coordinator, StartError};
 pub use writer::LeadError;

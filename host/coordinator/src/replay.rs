@@ -1,10 +1,8 @@
 //! Trusted replays: orders from the outbox, their blobs, the worker, the answer. Whose is next says [`queue`]. The
 //! worker itself is given by the command: it starts a process with limits.
 
-mod queue;
-
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -18,23 +16,39 @@ use tokio::sync::{Notify, watch};
 use crate::{
     app::App,
     doubt,
+    queue::{Added, Entry, Lane, Queue},
     store::KeptBlob,
     writer::{clock, replay_name},
 };
-pub(crate) use queue::Lane;
-use queue::{Added, Entry, Queue};
 
 /// A busy writer is given an answer again after this.
 const ANSWER_AGAIN: Duration = Duration::from_millis(200);
 
-/// Runs tasks for the coordinator, on the CPU, in a process of its own with limits. Called off the async
-/// threads; may take minutes.
+/// Compiles components and runs tasks for the coordinator, on the CPU, in processes of their own with limits. Called
+/// off the async threads; may take minutes.
 pub trait Replayer: Send + Sync + 'static {
     /// Runs a task and says what came out.
     ///
     /// # Errors
     /// Where nothing did, and so nothing is said of the task.
     fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError>;
+
+    /// Looks at a component's file and compiles it.
+    ///
+    /// # Errors
+    /// Where it is no component that a provider would run.
+    fn admit(&self, component: &Path, time: Duration) -> Result<(), AdmitError>;
+}
+
+/// Why a component was not admitted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AdmitError {
+    /// It cannot be: it is refused, invalid, or over the limits.
+    #[error("{0}")]
+    Refused(String),
+    /// This machine failed; it is asked again.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// What is to be run. All files are local and verified.

@@ -38,6 +38,22 @@ pub enum Command {
         /// What is to be run.
         spec: Box<JobSpec>,
     },
+    /// The same, where nobody has looked at the component yet: no task opens before [`Command::Admitted`].
+    SubmitUnadmitted {
+        /// Who pays.
+        developer: Identity,
+        /// As above.
+        nonce: u64,
+        /// What is to be run.
+        spec: Box<JobSpec>,
+    },
+    /// A component was looked at and compiled, or cannot be. From the service.
+    Admitted {
+        /// The component.
+        component: Digest,
+        /// Why it cannot be run.
+        refusal: Option<String>,
+    },
     /// What a job would cost at most; changes nothing.
     Quote {
         /// Who asks.
@@ -169,6 +185,20 @@ pub enum Command {
     ResumeProvider {
         /// Who.
         provider: Identity,
+    },
+    /// An identity is served no more. From the network's operator.
+    Ban {
+        /// Who.
+        identity: Identity,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// It is served again. From the network's operator.
+    Unban {
+        /// Who.
+        identity: Identity,
+        /// Why, for the log.
+        reason: String,
     },
     /// Time has passed. From the service, at least once a second.
     Tick,

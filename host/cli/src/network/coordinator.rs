@@ -1,26 +1,34 @@
-//! `anneal coordinator`: the service, with its key, its store and a worker for replays.
+//! `anneal coordinator`: the service, with its key, its store and a worker for replays. What it is set up with is in
+//! `settings`; looking after its data in `keep`.
+
+pub mod keep;
+pub mod settings;
 
 use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
-    Config, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer, TlsFiles, Vouched,
-    blobs::BlobPlace, store::StoreUrl,
+    AdmitError, Config, ReplayDone, ReplayError, ReplayRequest, Replayer, TlsFiles, Vouched,
 };
 use anneal_job::{FaultCode, HostFault, ReceiptOutcome};
-use anneal_market::{Parameters, TraceLevel, TraceReport};
+use anneal_market::{TraceLevel, TraceReport};
 use anneal_provider::{
     TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::{StopFlag, VERSIONS, confine::Requirement};
-use anyhow::{Context, anyhow};
+use anneal_sandbox::{
+    StopFlag, VERSIONS,
+    compile::{self, CompileError, CompileLimits},
+    confine::Requirement,
+};
+use anyhow::anyhow;
 use serde::Serialize;
 
+use self::settings::Settings;
 use super::{key_in, stop_signal, wait_for};
 use crate::{
     arguments,
@@ -37,99 +45,59 @@ pub struct Served {
     pub address: String,
 }
 
-/// What a coordinator needs beside its rules.
-pub struct Place {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Certificate and key.
-    pub tls: Option<TlsFiles>,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Where its state is; a file in its folder where nothing is said.
-    pub store: Option<StoreUrl>,
-    /// Where blobs are; a folder in its folder where nothing is said.
-    pub blobs: Option<BlobPlace>,
-}
-
 /// Serves until it is stopped.
 ///
 /// # Errors
-/// Where it cannot start.
+/// Where it cannot start, or can never lead.
 pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Terminal) -> Outcome<Served> {
-    let place = Place {
-        listen: arguments.listen,
-        tls: arguments
-            .certificate
-            .clone()
-            .zip(arguments.key.clone())
-            .map(|(certificate, key)| TlsFiles { certificate, key }),
-        folder: arguments.folder.clone().unwrap_or_else(|| host.data.join("coordinator")),
-        store: arguments
-            .store
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .map_err(|error| anyhow!("--store: {error}"))?,
-        blobs: arguments
-            .blobs
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .map_err(|error| anyhow!("--blobs: {error}"))?
-            .map(|blobs: BlobPlace| blobs.with_settings(host.storage.clone())),
-    };
-    let tls = place.tls.is_some();
-    let rules = arguments.rules.as_deref().map(rules).transpose()?.unwrap_or_default();
+    let (folder, settings) = settings::of(&arguments.data, host)?;
+    let settings = settings.with(arguments)?;
+    let tls = settings.certificate.is_some();
     wait_for(async {
-        let vouched = Vouched {
-            anchors: arguments.anchors.iter().copied().collect(),
-            developers: arguments.developers.iter().copied().collect(),
-        };
-        let running = start(place, rules, vouched, host).await?;
+        let running = start(&folder, settings, host).await?;
         let scheme = if tls { "https" } else { "http" };
         let address = format!("{scheme}://{}", running.address());
         terminal.data(format!("listening on {address}"));
-        stop_signal().await.map_err(Failure::host)?;
+        tokio::select! {
+            stopped = stop_signal() => stopped.map_err(Failure::host)?,
+            reason = running.broken() => return Err(Failure::host(anyhow!("{reason}"))),
+        }
         terminal.note("stopping: requests that came are answered");
         running.stop().await;
         Ok(Served { address })
     })
 }
 
-/// The market's rules from a file: what it does not say is the default.
-fn rules(path: &Path) -> Outcome<Parameters> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(toml::from_str(&text).with_context(|| format!("{} is not a file of rules", path.display()))?)
-}
-
-/// Replays at once where nothing is said: providers on the same machine, and the service itself, need some, too.
-fn half_of_the_cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
-}
-
 /// Starts a coordinator whose replays run on this machine's CPU.
 pub(super) async fn start(
-    place: Place,
-    parameters: Parameters,
-    vouched: Vouched,
+    folder: &Path,
+    settings: Settings,
     host: &Host,
 ) -> Outcome<anneal_coordinator::Coordinator> {
-    let key: Arc<SecretKey> = key_in(&place.folder)?;
-    let folder = &place.folder;
+    let key: Arc<SecretKey> = key_in(folder)?;
+    let mut limits = settings.limits;
+    // None is what the file says where it says nothing.
+    if limits.replay_workers == 0 {
+        limits.replay_workers = half_of_the_cores();
+    }
     let config = Config {
-        listen: place.listen,
-        tls: place.tls,
-        advertise: None,
+        listen: settings.listen,
+        tls: settings.certificate.clone().zip(settings.key.clone()).map(|(certificate, key)| TlsFiles {
+            certificate,
+            key,
+        }),
+        advertise: settings.advertise.clone(),
         key,
-        store: place.store.unwrap_or_else(|| StoreUrl::Sqlite(folder.join("state.sqlite"))),
-        blobs: place.blobs.unwrap_or_else(|| BlobPlace::Folder(folder.join("stored"))),
+        store: settings.store_in(folder)?,
+        blobs: settings.blobs_in(folder, host)?,
         scratch: folder.join("scratch"),
         versions: VERSIONS,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        limits: Limits { replay_workers: half_of_the_cores(), ..Limits::default() },
-        grants: Grants::default(),
-        vouched,
-        parameters,
+        limits,
+        grants: settings.grants,
+        vouched: Vouched { anchors: settings.anchors, developers: settings.developers },
+        check_at_start: settings.check_at_start,
+        parameters: settings.rules,
     };
     // Whoever reaches it from elsewhere may submit a component.
     let requirement =
@@ -137,6 +105,11 @@ pub(super) async fn start(
     let replayer = CpuReplayer { host: host.clone(), requirement };
     let started = anneal_coordinator::Coordinator::start(config, Arc::new(replayer)).await;
     started.map_err(|error| Failure::host(anyhow!(error)))
+}
+
+/// Replays at once where nothing is said: providers on the same machine, and the service itself, need some, too.
+fn half_of_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 /// What a fault of this machine is to a replay.
@@ -178,5 +151,20 @@ impl Replayer for CpuReplayer {
         };
         let state = matches!(outcome, ReceiptOutcome::Completed { .. }).then_some(output);
         Ok(ReplayDone { outcome, trace_root, trace, state })
+    }
+
+    fn admit(&self, component: &Path, time: Duration) -> Result<(), AdmitError> {
+        let compiler = self.host.compiler_for(self.requirement);
+        let limits = CompileLimits { time, cpu: time, ..compiler.limits };
+        match compile::run(&compiler.command, component, &compiler.cache, limits) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error {
+                CompileError::Cache { .. } | CompileError::Confinement(_) | CompileError::Engine(_) => {
+                    AdmitError::Failed(error.to_string())
+                }
+                // A process that dies of a component is one that dies of it at every provider, too.
+                _ => AdmitError::Refused(error.to_string()),
+            }),
+        }
     }
 }

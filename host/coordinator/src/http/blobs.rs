@@ -53,6 +53,7 @@ pub(super) async fn upload(app: Arc<App>, ask: Ask<GetUpload>) -> Outcome {
 pub(super) async fn put(app: Arc<App>, ask: Ask<PutBlob>) -> Outcome {
     let identity = ask.caller.who()?;
     let blob = Blob { digest: ask.path.digest, bytes: ask.query.bytes };
+    app.disk.check(ask.bytes.len() as u64)?;
     match ask.query.attempt {
         Some(attempt) => put_state(&app, identity, attempt, blob, ask.query.offset, ask.bytes).await,
         None => put_own(&app, identity, blob, ask.query.offset, ask.bytes).await,

@@ -15,6 +15,7 @@ use super::{
     route::{Ask, Outcome, json, raw_json},
 };
 use crate::{
+    admit::{self, Known},
     app::App,
     convert,
     store::{Scan, Store, StoreError},
@@ -45,21 +46,35 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
     check_versions(&app, &ask.body.spec)?;
     check_signature(developer, &ask.body.spec)?;
     check_blobs(&app, developer, &ask.body.spec).await?;
+    let is_admitted = match admit::known(&app, ask.body.spec.component.digest).await? {
+        Known::Admitted => true,
+        Known::No => false,
+        Known::Refused(reason) => return Err(admit::refused(reason)),
+    };
     let grant = app.config.grants.developer;
     let submitted = app.turn(Some(key), move |turn| {
         if turn.market().developer(&developer).is_none() {
             turn.apply(Command::Grant { owner: developer, credits: grant })?;
         }
-        submit_turn(turn, developer, ask.body)
+        submit_turn(turn, developer, ask.body, is_admitted)
     });
     submitted.await.map(raw_json)
 }
 
-fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Result<Vec<u8>, ErrorBody> {
+fn submit_turn(
+    turn: &mut Turn<'_>,
+    developer: Identity,
+    job: SubmitJob,
+    is_admitted: bool,
+) -> Result<Vec<u8>, ErrorBody> {
     let SubmitJob { name, nonce, spec } = job;
     let (private, test) = (spec.private, spec.test);
     let spec = Box::new(convert::spec(spec));
-    match turn.apply(Command::Submit { developer, nonce, spec })? {
+    let command = match is_admitted {
+        true => Command::Submit { developer, nonce, spec },
+        false => Command::SubmitUnadmitted { developer, nonce, spec },
+    };
+    match turn.apply(command)? {
         Reply::Submitted { job, salt, quote } => {
             let quote = convert::quote(quote);
             let at = turn.now();

@@ -105,6 +105,7 @@ async fn understand<E: Endpoint>(
     body: Body,
 ) -> Result<Ask<E>, ErrorBody> {
     let caller = app.guard.admit(E::ACCESS, parts, origin, clock())?;
+    app.bans.check(caller.identity)?;
     let path = path::<E::Path>(params)?;
     let query = Query::<E::Query>::try_from_uri(&parts.uri)
         .map_err(|error| ErrorCode::MalformedQuery.because(error.to_string()))?;

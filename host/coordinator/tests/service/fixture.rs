@@ -7,12 +7,12 @@ use std::{
 };
 
 use anneal_api::{
-    Client, ClientOptions, SecretKey,
-    wire::{JobQuery, JobSpec, JobView, SubmitJob},
+    Client, ClientError, ClientOptions, SecretKey,
+    wire::{JobQuery, JobSpec, JobState, JobView, SubmitJob},
 };
 use anneal_coordinator::{
-    Config, Coordinator, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer, Vouched,
-    blobs::BlobPlace,
+    AdmitError, Config, Coordinator, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer,
+    Vouched, blobs::BlobPlace,
     store::StoreUrl,
 };
 use anneal_job::{
@@ -57,6 +57,7 @@ impl Site {
             limits: Limits { shutdown_time: Duration::from_secs(5), ..Limits::default() },
             grants: Grants::default(),
             vouched: Vouched::default(),
+            check_at_start: true,
             // Newcomers need not wait for somebody established: there is nobody.
             parameters: Parameters { pairing_patience: Span(0), ..Parameters::default() },
         }
@@ -129,11 +130,36 @@ impl Job {
         Job { spec, files: other.files.clone() }
     }
 
-    /// Uploads and submits it.
+    /// Uploads its files.
+    pub async fn upload(&self, client: &Client) {
+        self.try_upload(client).await.expect("uploaded");
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_upload(&self, client: &Client) -> Result<(), ClientError> {
+        client.upload_missing(&self.files, &mut |_, _| {}).await
+    }
+
+    /// Uploads and submits it, and waits until its component has been looked at.
     pub async fn submit(&self, client: &Client) -> JobId {
-        client.upload_missing(&self.files, &mut |_, _| {}).await.expect("uploaded");
+        self.upload(client).await;
         let job = SubmitJob { name: "a job".to_owned(), nonce: 1, spec: self.spec.clone() };
-        client.submit(&job).await.expect("submitted").job
+        let id = client.submit(&job).await.expect("submitted").job;
+        admitted(client, id).await;
+        id
+    }
+}
+
+/// Watches a job until its component has been looked at.
+pub async fn admitted(client: &Client, job: JobId) -> JobView {
+    let mut revision = None;
+    loop {
+        let query = JobQuery { revision, wait_ms: Some(10_000), ..JobQuery::default() };
+        let view = client.job(job, &query).await.expect("the job");
+        if view.summary.state != JobState::Admitting {
+            return view;
+        }
+        revision = Some(view.revision);
     }
 }
 
@@ -214,5 +240,9 @@ impl Replayer for Oracle {
         };
         let trace_root = trace_root(&truth.commits);
         Ok(ReplayDone { outcome: truth.outcome, trace_root, trace, state: Some(path) })
+    }
+
+    fn admit(&self, _: &Path, _: Duration) -> Result<(), AdmitError> {
+        Ok(())
     }
 }

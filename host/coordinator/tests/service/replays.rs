@@ -2,13 +2,14 @@
 //! waits can be seen.
 
 use std::{
+    path::Path,
     sync::{Arc, Condvar, Mutex},
     time::Duration,
 };
 
 use anneal_api::{Client, wire::JobState};
 use anneal_coordinator::{
-    Config, Coordinator, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer,
+    AdmitError, Config, Coordinator, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer,
 };
 use anneal_job::{PlanSpec, Redundancy};
 use tokio::task::JoinSet;
@@ -46,6 +47,10 @@ impl Replayer for Slow {
         self.news.notify_all();
         drop(self.news.wait_timeout_while(state, request.time, |state| !state.is_over).expect("no panic"));
         Err(ReplayError::OutOfTime)
+    }
+
+    fn admit(&self, component: &Path, time: Duration) -> Result<(), AdmitError> {
+        Oracle.admit(component, time)
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../../simulation/simulation.rs"]
 mod simulation;
 
+mod admit;
 mod desk;
 mod histories;
 mod jobs;

@@ -1,5 +1,5 @@
-//! Whose replay is next: developers in turn, disputes before audits, short ones never behind long ones. Pure: no
-//! clock, no locks, no orders either, only their names; the orders lie in the store's outbox.
+//! Whose work is next for a trusted worker: developers in turn, disputes before audits, short ones never behind long
+//! ones. Pure: no clock, no locks, no orders either, only their names; what is to be done lies in the store.
 //!
 //! A replay gets a slice of time. One that does not end within it goes to the end of the long ones' line and begins
 //! anew with a longer slice. Most workers take from all three lines by [`ALL_LINES`], so none waits for ever; one
@@ -12,16 +12,16 @@ use std::{
 
 use anneal_job::{Identity, Timestamp};
 
-/// Replays of one developer that are remembered; more stay in the outbox until there is room.
-pub(crate) const DEVELOPER_MAX: usize = 256;
-/// Replays that are remembered in all.
-pub(crate) const ALL_MAX: usize = 65_536;
+/// Entries of one developer that are remembered; more stay in the store until there is room.
+const DEVELOPER_MAX: usize = 256;
+/// Entries that are remembered in all.
+const ALL_MAX: usize = 65_536;
 /// Each slice is so many times as long as the one before.
 const SLICE_FACTOR: u32 = 4;
 
 /// The lines that replays wait in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+enum Line {
     /// Somebody waits for it: a dispute, in its first slice.
     Urgent,
     /// An audit in its first slice.
