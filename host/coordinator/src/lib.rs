@@ -7,6 +7,8 @@
 //! - `http`: the guards and a handler per request of the table in `anneal_api::endpoints`; the web page.
 //! - `sweep` and `scrub`: blobs that nobody needs go, and so do those whose bytes have rotted.
 //! - `admit`: components are compiled before their jobs open, and what came of it is kept by their digests.
+//! - [`check`] and [`backup`]: whether the data is what was written, a copy of it, and the way back; `bans` and `disk`:
+//!   who is served, and for as long as there is room. `FAILOVER.md` is the operator's guide.
 //! - `replay`: trusted replays, by a worker that the command gives ([`Replayer`]), in an order that is fair.
 //!
 //! What is decided is decided in `anneal-market`. Nothing here reads the environment or prints.

@@ -179,7 +179,11 @@ impl Supervisor {
         let replays = leading.replays()?;
         tracing::info!(epoch = leadership.epoch.0, log_entries = leading.end.sequence, "leading");
         let (handle, receiver) = WriterHandle::new();
-        self.set_role(Role::Leading(handle, leadership.epoch));
+        self.set_role(Role::Leading(handle.clone(), leadership.epoch));
+        // Who stopped it before it led has not found its writer.
+        if stopping.try_recv().is_ok() {
+            handle.stop();
+        }
         let waiting = leading.market.waiting().collect();
         let banned = bans::read(leading.store.as_mut())?;
         self.listener.leads(Begun { epoch: leadership.epoch, replays, waiting, banned });

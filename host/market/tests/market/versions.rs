@@ -20,7 +20,7 @@ fn a_device_that_cannot_run_a_lease_gives_it_back_for_nothing() {
         assert_eq!(after.reputation, before.reputation);
         assert_eq!((after.pause, after.backoff_until), (before.pause, before.backoff_until));
         // What was said of its device was wrong: it gets nothing until something else is said.
-        assert_eq!(desk.ask(0), Err(NothingHint::NoTasks));
+        assert_eq!(desk.ask(0), Err(NothingHint::NoneFits));
         let device = anneal_market::DeviceId(0);
         desk.ok(Command::RegisterDevice { provider: id, device, offer: offer() });
         // A lease is not given again within the same moment.
