@@ -68,6 +68,8 @@ pub struct ReplayRequest {
     pub scratch: PathBuf,
     /// Wall-clock time.
     pub time: Duration,
+    /// On another backend than the one that replays usually run on: an appeal.
+    pub other_backend: bool,
 }
 
 /// What came out.
@@ -313,8 +315,8 @@ async fn replay_in(
     for state in &order.states {
         states.push(fetch(state.blob.digest).await?);
     }
-    let (task, level) = (order.task.clone(), order.level);
-    let request = ReplayRequest { task, level, component, inputs, states, scratch, time };
+    let (task, level, other_backend) = (order.task.clone(), order.level, order.other_backend);
+    let request = ReplayRequest { task, level, component, inputs, states, scratch, time, other_backend };
     let running = tokio::task::spawn_blocking(move || replayer.replay(&request));
     let done = running.await.map_err(|error| ReplayError::Failed(format!("the worker broke: {error}")))??;
     keep_state(app, order, &done).await?;
@@ -325,6 +327,10 @@ async fn replay_in(
 /// The state must be kept before the answer: it may be all that is left of the task.
 async fn keep_state(app: &Arc<App>, order: &ReplayOrder, done: &ReplayDone) -> Result<(), ReplayError> {
     let ReceiptOutcome::Completed { state_blob, .. } = &done.outcome else { return Ok(()) };
+    // An appeal asks who was right; its job may have ended, and needs no state of it.
+    if order.replay.appeal.is_some() {
+        return Ok(());
+    }
     let Some(path) = &done.state else { return Ok(()) };
     let digest = state_blob.digest;
     app.blobs.keep_file(digest, path).await.map_err(failed)?;

@@ -106,7 +106,7 @@ pub struct ReplayOrder {
     pub other_backend: bool,
     /// For the worker's queue: somebody waits for a dispute, nobody for an audit.
     pub urgent: bool,
-    /// Whose job it is: trusted workers serve developers in turn.
+    /// Whose job it is, or who appeals: trusted workers serve them in turn.
     pub developer: Identity,
     /// When it was ordered.
     pub ordered_at: Timestamp,

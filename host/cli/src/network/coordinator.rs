@@ -121,7 +121,7 @@ fn replay_error(fault: HostFault) -> ReplayError {
     }
 }
 
-/// Replays tasks on the CPU, each in a worker process with its limits, never in this one.
+/// Replays tasks on the CPU, and what is appealed on another backend, each in a worker process with its limits, never in this one.
 struct CpuReplayer {
     host: Host,
     requirement: Requirement,
@@ -129,7 +129,12 @@ struct CpuReplayer {
 
 impl Replayer for CpuReplayer {
     fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
-        let mut machine = self.host.worker_for(&Backend::cpu(None), self.requirement);
+        let backend = match request.other_backend {
+            false => Backend::cpu(None),
+            // Where there is no GPU, not even a program that plays one, the interpreter: slow, but another one.
+            true => Backend::gpus(&self.host).into_iter().next().unwrap_or_else(Backend::reference),
+        };
+        let mut machine = self.host.worker_for(&backend, self.requirement);
         let compiler = self.host.compiler_for(self.requirement);
         let files = TaskFiles {
             component: request.component.clone(),
