@@ -11,6 +11,7 @@ mod float_mode;
 mod governing;
 mod interrupts;
 mod network;
+mod operator;
 mod owner;
 mod policy;
 mod proxy;

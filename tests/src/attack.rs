@@ -148,7 +148,7 @@ async fn one_key(shared: &Shared, address: Option<&str>) -> Result<(), ClientErr
         options.headers.insert("x-forwarded-for", address.parse().expect("an address is a header's value"));
     }
     let client = Client::connect(options).await?;
-    let versions = client.about_cached().versions;
+    let versions = client.about_cached().versions.task;
     let device = DeviceOffer {
         device: 0,
         name: "a CPU".to_owned(),
@@ -156,7 +156,7 @@ async fn one_key(shared: &Shared, address: Option<&str>) -> Result<(), ClientErr
         memory_bytes: 64 << 30,
         features: ["cpu".to_owned()].into(),
         software: false,
-        selftest: Some(versions),
+        selftest: versions,
         speed_gas_per_second: 10_000_000_000,
         price_floor: Price(0),
     };

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_api::{Client, wire::JobState};
+use anneal_api::{
+    Client,
+    wire::{JobState, ProviderListQuery},
+};
 use anneal_job::{AttemptId, Identity};
 use anneal_market::{Event, EventKind, audit};
 
@@ -137,12 +140,12 @@ fn timed(developer: &Developer, job: &JobLine, network: &Network) -> Duration {
     let took = began.elapsed();
     let end = view.end.as_ref();
     assert_eq!(view.summary.state, JobState::Completed, "{view:#?}\n{}", network.said());
-    assert_eq!(end.and_then(|end| end.result).map(|result| result.to_string()), Some(job.undisturbed()));
+    assert_eq!(end.map(|end| end.result.to_string()), Some(job.undisturbed()));
     took
 }
 
 fn providers(developer: &Developer) -> BTreeSet<Identity> {
-    let listed = developer.ask(async |client: Client| client.providers().await).expect("providers are listed");
+    let listed = developer.ask(async |client: Client| client.providers(&ProviderListQuery::default()).await).expect("providers are listed");
     listed.providers.iter().map(|provider| provider.identity).collect()
 }
 

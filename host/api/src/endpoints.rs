@@ -8,7 +8,7 @@ use crate::{
     Access, Endpoint, JSON_BYTES_MAX, LogPage, Media, Method, Nothing,
     openapi::Description,
     wire::{
-        About, Batch, BatchReply, BlobPath, BlobQuery, Cancelled, Enrol, Health, JobListQuery, JobPath,
+        About, Ban, Batch, BatchReply, BlobPath, BlobQuery, Cancelled, Enrol, Health, JobListQuery, JobPath,
         JobQuery, JobView, Jobs, Missing, MissingQuery, Poll, PollReply, ProviderListQuery, ProviderPause,
         ProviderView, Providers, Quote, QuoteJob, SubmitJob, Submitted, UploadQuery, UploadState,
     },
@@ -133,6 +133,8 @@ endpoints! {
     GetBlob: Get "/v1/blobs/{digest}" Signed, (BlobPath, BlobQuery, Nothing) -> Nothing,
         BODY = Media::None, REPLY = Media::Bytes;
 
+    /// Serves an identity no more, or again. Signed by the coordinator's own key: `anneal coordinator ban` does so.
+    SetBan: Post "/v1/bans" Signed, (Nothing, Nothing, Ban) -> Nothing;
     /// A page of the hash-chained log with its signed heads.
     GetLog: Get "/v1/log" Open, (Nothing, LogQuery, Nothing) -> LogPage, BODY = Media::None;
 }

@@ -80,6 +80,8 @@ codes! {
     TokenWrong "token-wrong" 401 "the link has expired or is incomplete; make a new one",
     /// A grant that is none, has expired, or is not signed by the job's owner for this coordinator.
     GrantWrong "grant-wrong" 403 "the grant does not hold; ask the job's owner for a new one",
+    /// The network's operator does not serve this identity; the log says why.
+    Banned "banned" 403 "the operator of this network serves this identity no more",
     /// It exists, perhaps, but not for this identity.
     Forbidden "forbidden" 403 "not for this identity",
     /// Nothing has this name, or not for this identity.
@@ -102,12 +104,18 @@ codes! {
     BlobDigest "blob-digest" 422 "the bytes are not those that the digest names; start the upload again",
     /// Field values that contradict each other or a limit.
     Invalid "invalid" 422 "the request contradicts itself or a limit",
+    /// A component that was looked at before and is refused, invalid, or takes too long to compile.
+    ComponentRefused "component-refused" 422 "the component cannot be admitted",
+    /// A job of other versions of contract, numerics or gas than this network runs; `/v1/about` names its own.
+    Versions "versions" 422 "this network does not run the job's versions; submit it with the anneal that it names",
     /// More requests than an identity or address may send.
     RateLimited "rate-limited" 429 "too many requests; come again later",
     /// More bytes than an identity may keep.
     QuotaBytes "quota-bytes" 429 "no bytes are left in this identity's quota",
     /// More long polls or connections than there may be.
     Overloaded "overloaded" 503 "the coordinator is busy; come again later",
+    /// The coordinator's disk is nearly full; nothing was written.
+    DiskFull "disk-full" 507 "the coordinator's disk is nearly full; come again when its operator has made room",
     /// The store does not answer; nothing was changed or it is not known whether.
     Unavailable "unavailable" 503 "the coordinator cannot write at the moment; send it again",
     /// Another process leads and could not be reached.

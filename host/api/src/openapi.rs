@@ -1,4 +1,7 @@
-//! The OpenAPI 3.1 description, made from the table of requests and the types' JSON schemas.
+//! The OpenAPI 3.1 description, made from the table of requests and the types' JSON schemas. What is hashed and signed
+//! is in [`encodings`].
+
+mod encodings;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -65,11 +68,15 @@ pub fn openapi() -> Value {
         "info": {
             "title": "Anneal coordinator",
             "version": "1",
-            "description": "Requests are signed with Ed25519; `x-error-codes` lists every code of the service. \
-                            Codes with status 409 that are not listed are the market's reasons.",
+            "description": "Requests are signed with Ed25519; `x-encodings` says how they, receipts, commitments and the \
+                            log are encoded. `x-error-codes` lists every code of the service. Codes with status 409 \
+                            that are not listed are the market's reasons. A provider enrols, polls with its idle \
+                            devices, runs what it leases, sends a batch with its commitment, polls until it has the duty \
+                            to reveal, and sends a batch with receipt and nonce.",
         },
         "paths": paths,
         "components": { "schemas": generator.take_definitions(true), "securitySchemes": security() },
+        "x-encodings": encodings::encodings(),
         "x-error-codes": codes,
     });
     bound_integers(&mut document);
@@ -158,8 +165,8 @@ fn security() -> Value {
             "in": "header",
             "name": sign::SIGNATURE_HEADER,
             "description": format!(
-                "Ed25519 over coordinator, method, target, body digest, time, nonce and command; with the \
-                 headers {}, {}, {}, {} and, for commands, {}.",
+                "Ed25519 over the record `request` of `x-encodings`; with the headers {}, {}, {}, {} and, for \
+                 commands, {}.",
                 sign::IDENTITY_HEADER, sign::TIMESTAMP_HEADER, sign::NONCE_HEADER,
                 sign::BODY_DIGEST_HEADER, sign::COMMAND_HEADER,
             ),

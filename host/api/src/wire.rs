@@ -8,7 +8,7 @@ mod job;
 mod provider;
 mod receipt;
 
-pub use about::{About, Health, LimitsReport, ServiceVersions};
+pub use about::{About, Ban, Health, LimitsReport, ServiceVersions};
 pub use blob::{BlobPath, BlobQuery, MISSING_MAX, Missing, MissingQuery, UploadQuery, UploadState};
 pub use job::{
     AttemptState, AttemptView, Cancelled, FaultView, FindingView, JobEnd, JobListQuery, JobPath, JobQuery,

@@ -2,6 +2,7 @@
 
 #![expect(missing_docs, reason = "the words of a flattened field are those of its type")]
 
+mod coordinator;
 mod policy;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -11,6 +12,7 @@ use anneal_sandbox::confine::Layer;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+pub use coordinator::{BanArguments, CoordinatorArguments, Data, Keep, Serve};
 pub use policy::{Policy, Simulate};
 
 /// Verified training: jobs are WebAssembly components, and every device gives the same bits.
@@ -84,8 +86,8 @@ pub enum Command {
     Retry(OneJob),
     /// Download a job's weights, or the state after a segment, and the receipts.
     Fetch(Fetch),
-    /// Serve as a coordinator: match, verify, settle.
-    Coordinator(Serve),
+    /// Serve as a coordinator: match, verify, settle; and look after its data.
+    Coordinator(Box<CoordinatorArguments>),
     /// Run a whole network on this machine, with a liar in it.
     Demo(Demo),
     /// Ask what `anneal provide` must know: payout address, limits, coordinator; every answer is also a flag.
@@ -361,46 +363,6 @@ pub struct MakeGrant {
     /// For how many days.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=30))]
     pub days: u32,
-}
-
-/// `anneal coordinator`.
-#[derive(Clone, Debug, Args)]
-pub struct Serve {
-    /// Where it listens; beyond loopback only with a certificate.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4200")]
-    pub listen: SocketAddr,
-    /// Where its key, state and blobs are kept.
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
-    /// The state: `sqlite:PATH` or `postgres://user@host/database`, on another machine over TLS (`?sslrootcert=FILE`
-    /// for an authority of your own); a file in the folder where nothing is said.
-    #[arg(long, value_name = "URL")]
-    pub store: Option<String>,
-    /// The blobs: a folder or `s3://bucket/prefix`, with AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and
-    /// AWS_SECRET_ACCESS_KEY in the environment; in the folder where nothing is said.
-    #[arg(long, value_name = "PLACE")]
-    pub blobs: Option<String>,
-    /// A proxy that is believed where requests come from, by X-Forwarded-For or Forwarded: an address or a network
-    /// like 10.0.0.0/8; may be given several times.
-    #[arg(long = "trusted-proxy", value_name = "NETWORK")]
-    pub trusted_proxies: Vec<anneal_coordinator::Network>,
-    /// The market's rules where they are not the defaults, TOML; for a store that is new.
-    #[arg(long, value_name = "FILE")]
-    pub rules: Option<PathBuf>,
-    /// A provider that you vouch for, by its key: its word is enough beside others'. May be repeated; three or more
-    /// spare your trusted worker nearly all replays.
-    #[arg(long = "anchor", value_name = "KEY")]
-    pub anchors: Vec<Identity>,
-    /// A developer that you vouch for, by its key: what providers earn with its jobs counts towards their standing.
-    /// May be repeated.
-    #[arg(long = "developer", value_name = "KEY")]
-    pub developers: Vec<Identity>,
-    /// Certificate chain, PEM.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub certificate: Option<PathBuf>,
-    /// The certificate's private key, PEM.
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    pub key: Option<PathBuf>,
 }
 
 /// `anneal demo`.

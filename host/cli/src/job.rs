@@ -9,16 +9,15 @@ use std::{
 };
 
 use anneal_job::{
-    Digest, Entry, Manifest, PlanSpec, PlannedTask, Task, Versions,
+    Digest, Entry, Manifest, PlanSpec, PlannedTask, Task,
     report::{ErrorKind, InputReport, JobReport},
 };
 use anneal_sandbox::{
-    AttemptRequest, StopFlag, Trace,
+    AttemptRequest, StopFlag, Trace, VERSIONS,
     admission::{ComponentInfo, World},
     compile::{self, CompileError, CompileLimits},
     files,
 };
-use anneal_tensor::gas::GAS_VERSION;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
@@ -32,8 +31,6 @@ use crate::{
     terminal::Terminal,
 };
 
-/// What every task of this program is defined by.
-pub const VERSIONS: Versions = Versions { contract: [0, 1, 0], numerics: 1, gas: GAS_VERSION };
 /// The manifest that a directory has.
 const MANIFEST_NAME: &str = "job.toml";
 /// Wall-clock time of an attempt: gas is what bounds a job, this what bounds a machine that hangs.

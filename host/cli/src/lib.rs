@@ -149,10 +149,13 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Fetch(arguments) => on_host("fetch", arguments.job.output.json, |host, terminal| {
             fetch::fetch(&arguments, host, terminal)
         }),
-        Command::Coordinator(arguments) => on_host("coordinator", false, |host, terminal| {
-            journal::write();
-            coordinator::coordinator(&arguments, host, terminal)
-        }),
+        Command::Coordinator(arguments) => match arguments.keep {
+            None => on_host("coordinator", false, |host, terminal| {
+                journal::write();
+                coordinator::coordinator(&arguments.serve, host, terminal)
+            }),
+            Some(keep) => keep_coordinator(keep),
+        },
         Command::Demo(arguments) => {
             on_host("demo", arguments.output.json, |host, terminal| demo::demo(&arguments, host, terminal))
         }
@@ -214,6 +217,33 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Nvml => return anneal_sensors::serve_nvml(),
     };
     ExitCode::from(status)
+}
+
+fn keep_coordinator(keep: arguments::Keep) -> u8 {
+    use arguments::Keep;
+    use network::coordinator::keep;
+    match keep {
+        Keep::Check { data, output } => {
+            tell_both("coordinator check", output.json, |terminal| match Host::here() {
+                Ok(host) => keep::check(&data, &host, terminal),
+                Err(error) => (None, Some(Failure::host(error))),
+            })
+        }
+        Keep::Backup { data, out, output } => {
+            on_host("coordinator backup", output.json, |host, terminal| keep::backup(&data, &out, host, terminal))
+        }
+        Keep::Restore { from, folder, output } => {
+            on_host("coordinator restore", output.json, |host, terminal| {
+                keep::restore(&from, folder.as_deref(), host, terminal)
+            })
+        }
+        Keep::Ban(arguments) => on_host("coordinator ban", arguments.output.json, |host, terminal| {
+            keep::ban(&arguments, true, host, terminal)
+        }),
+        Keep::Unban(arguments) => on_host("coordinator unban", arguments.output.json, |host, terminal| {
+            keep::ban(&arguments, false, host, terminal)
+        }),
+    }
 }
 
 fn policy(command: arguments::Policy) -> u8 {

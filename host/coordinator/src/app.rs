@@ -14,12 +14,16 @@ use anneal_job::{Identity, Timestamp};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    admit::Admissions,
+    bans::Bans,
     blobs::{BlobError, Blobs, Uploads},
     config::Config,
+    disk::Disk,
     http::guard::{Caller, Guard},
     metrics::Metrics,
     places::Places,
     profile::Profiles,
+    replay::Orders,
     store::{Reader, StoreError},
     views::Ends,
     waiters::Waiters,
@@ -35,6 +39,12 @@ pub(crate) struct App {
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
     pub(crate) waiters: Waiters,
+    pub(crate) replays: Orders,
+    pub(crate) admissions: Admissions,
+    pub(crate) bans: Bans,
+    pub(crate) disk: Disk,
+    /// Why this process can never lead.
+    pub(crate) broken: watch::Sender<Option<String>>,
     pub(crate) guard: Guard,
     /// Connections to the leader, where that is another process.
     pub(crate) leader: Mutex<Option<(String, HttpClient)>>,

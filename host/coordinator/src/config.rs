@@ -1,9 +1,12 @@
 //! What a coordinator is set up with. Read from files and arguments by the command; here it is only data.
 
+mod duration;
+
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anneal_api::SecretKey;
 use anneal_job::{Credits, Identity, Versions};
+use serde::Deserialize;
 
 use crate::{blobs::BlobPlace, proxy::Network, store::StoreUrl};
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub grants: Grants,
     /// Whom the coordinator's operator vouches for.
     pub vouched: Vouched,
+    /// Whether a SQLite database is looked through, page by page and row by row, before this process leads on it.
+    pub check_at_start: bool,
     /// Rules of the market, for an empty store.
     pub parameters: anneal_market::Parameters,
 }
@@ -57,7 +62,8 @@ pub struct TlsFiles {
 }
 
 /// What newcomers get as long as there is no money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Grants {
     /// For a developer's jobs. Work for who was only granted funds counts as nobody's cover.
     pub developer: Credits,
@@ -73,7 +79,8 @@ pub struct Vouched {
 }
 
 /// What strangers may send, and what they get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Connections at once.
     pub connections_max: usize,
@@ -94,8 +101,10 @@ pub struct Limits {
     /// Of an identity.
     pub identity_large_bodies_max: usize,
     /// A request's headers must be there by then.
+    #[serde(deserialize_with = "duration::read")]
     pub header_time: Duration,
     /// A request's body must be there by then, however large.
+    #[serde(deserialize_with = "duration::read")]
     pub body_time: Duration,
     /// Requests per minute of an identity, and of an address without one. A network prefix may send ten times that.
     pub requests_per_minute: u32,
@@ -120,13 +129,27 @@ pub struct Limits {
     /// Unfinished uploads of all.
     pub uploads_max: usize,
     /// An unfinished upload that nobody goes on with is removed after this.
+    #[serde(deserialize_with = "duration::read")]
     pub upload_idle: Duration,
     /// A blob that no live job needs is removed after this.
+    #[serde(deserialize_with = "duration::read")]
     pub blob_retention: Duration,
+    /// Free bytes of the disk below which no upload is taken.
+    pub disk_reserve_bytes: u64,
     /// How long a stop waits for requests that are being answered.
+    #[serde(deserialize_with = "duration::read")]
     pub shutdown_time: Duration,
-    /// Replays at once.
-    pub replays_max: usize,
+    /// How long a component may take to compile before its job opens: less than any provider gives it.
+    #[serde(deserialize_with = "duration::read")]
+    pub admission_time: Duration,
+    /// Replays at once, beside one that takes none that have taken long.
+    pub replay_workers: usize,
+    /// A replay's first slice of time: one that takes longer begins anew with a longer one when it is its turn again.
+    #[serde(deserialize_with = "duration::read")]
+    pub replay_slice: Duration,
+    /// A replay's longest slice: one that takes longer has failed.
+    #[serde(deserialize_with = "duration::read")]
+    pub replay_time_max: Duration,
 }
 
 impl Default for Limits {
@@ -156,8 +179,12 @@ impl Default for Limits {
             uploads_max: 4_096,
             upload_idle: Duration::from_secs(10 * 60),
             blob_retention: Duration::from_secs(30 * 24 * 3600),
+            disk_reserve_bytes: 1 << 30,
             shutdown_time: Duration::from_secs(10),
-            replays_max: 1,
+            admission_time: Duration::from_secs(60),
+            replay_workers: 1,
+            replay_slice: Duration::from_secs(3 * 60),
+            replay_time_max: Duration::from_secs(2 * 3600),
         }
     }
 }

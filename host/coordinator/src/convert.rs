@@ -150,5 +150,6 @@ pub(crate) fn give_back_reason(reason: wire::GiveBackReason) -> GiveBackReason {
         wire::GiveBackReason::Policy => GiveBackReason::Policy,
         wire::GiveBackReason::Shutdown => GiveBackReason::Shutdown,
         wire::GiveBackReason::Blob => GiveBackReason::Blob,
+        wire::GiveBackReason::Versions => GiveBackReason::Versions,
     }
 }

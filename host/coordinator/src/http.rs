@@ -1,6 +1,7 @@
 //! HTTP: connections, guards, and a handler per request of the table in `anneal_api::endpoints`.
 
 mod about;
+mod bans;
 mod blobs;
 mod forward;
 mod grants;
@@ -53,6 +54,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = route::<ends::GetUpload, _, _>(router, blobs::upload);
     let router = route::<ends::PutBlob, _, _>(router, blobs::put);
     let router = route::<ends::GetBlob, _, _>(router, blobs::get);
+    let router = route::<ends::SetBan, _, _>(router, bans::set);
     let router = route::<ends::GetLog, _, _>(router, log::page);
     page::routes(router)
         .fallback(route::not_found)

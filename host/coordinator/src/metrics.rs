@@ -28,8 +28,6 @@ pub(crate) struct Metrics {
     pub(crate) events: AtomicU64,
     /// Rows in them.
     pub(crate) rows: AtomicU64,
-    /// Replays ordered and not answered.
-    pub(crate) replays_waiting: AtomicU64,
     /// Replays answered.
     pub(crate) replays: AtomicU64,
     /// Bytes of blobs received.
@@ -74,7 +72,6 @@ impl Metrics {
             line(name, "counter", counter.load(Relaxed));
         }
         line("connections", "gauge", self.connections.load(Relaxed));
-        line("replays_waiting", "gauge", self.replays_waiting.load(Relaxed));
         for (name, value) in gauges {
             line(name, "gauge", *value);
         }

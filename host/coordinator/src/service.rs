@@ -2,32 +2,37 @@
 
 use std::{
     collections::HashMap,
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock, Weak, atomic::Ordering::Relaxed, mpsc},
     thread::JoinHandle,
     time::Instant,
 };
 
-use anneal_market::ReplayOrder;
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    admit::{self, Admissions},
     app::App,
-    blobs::{BlobError, Blobs, UploadLimits, Uploads},
+    bans::Bans,
+    blobs::{BlobError, BlobPlace, Blobs, UploadLimits, Uploads},
     config::Config,
+    disk::Disk,
     http::{self, Server, TlsError, guard::Guard},
     metrics::Metrics,
     places,
     profile::Profiles,
-    replay::{self, Queue, Replayer},
+    queue::Lane,
+    replay::{self, Orders, Replayer},
     scrub,
-    store::{Epoch, Reader, StoreError, Transaction},
+    store::{Reader, StoreError, StoreUrl, Transaction},
     sweep,
     views::Ends,
     waiters::Waiters,
-    writer::{Listener, Notice, Role, Supervisor, clock},
+    writer::{Begun, LeadError, Listener, Notice, Role, Supervisor, clock},
 };
 
 /// Why a coordinator cannot start.
@@ -56,6 +61,18 @@ pub enum StartError {
     /// The blobs' places.
     #[error("the blobs' folder or storage cannot be used")]
     Blobs(#[from] BlobError),
+    /// Another process works in the folder for unfinished work.
+    #[error("another coordinator works in {0}; stop it, or give this one a folder of its own")]
+    InUse(PathBuf),
+    /// The folder for unfinished work.
+    #[error("{folder} cannot be used; check its rights and its disk")]
+    Scratch {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// No thread.
     #[error("the writer's thread cannot be started")]
     Thread(#[source] io::Error),
@@ -69,6 +86,8 @@ pub struct Coordinator {
     stop_writer: mpsc::Sender<()>,
     server: tokio::task::JoinHandle<()>,
     writer: JoinHandle<()>,
+    /// One process a folder, for as long as it lives.
+    _lock: File,
 }
 
 impl Coordinator {
@@ -82,6 +101,7 @@ impl Coordinator {
             return Err(StartError::PlainBeyondLoopback(config.listen));
         }
         let tls = config.tls.as_ref().map(http::acceptor).transpose()?;
+        let lock = lock(&config.scratch)?;
         let listen = config.listen;
         let listening = http::bind(listen).await;
         let listener = listening.map_err(|source| StartError::Listen { address: listen, source })?;
@@ -91,12 +111,7 @@ impl Coordinator {
         let app = app(config, store_url.clone(), stopping.clone())?;
         // A store that cannot be opened at all is the owner's to hear of at once.
         app.reader.read(|_| Ok(())).await?;
-        let queue = Arc::new(Queue::default());
-        let ear = Ear {
-            app: Arc::downgrade(&app),
-            queue: queue.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        };
+        let ear = Ear { app: Arc::downgrade(&app), runtime: tokio::runtime::Handle::current() };
         let supervisor = Supervisor {
             url: store_url,
             key: app.config.key.clone(),
@@ -105,27 +120,39 @@ impl Coordinator {
             vouched: app.config.vouched.clone(),
             listener: Arc::new(ear),
             role: app.role.clone(),
+            check: app.config.check_at_start,
         };
         let (stop_writer, writer_stopping) = mpsc::channel();
         let writer = std::thread::Builder::new()
             .name("anneal-writer".to_owned())
             .spawn(move || supervisor.run(&writer_stopping))
             .map_err(StartError::Thread)?;
-        for _ in 0..app.config.limits.replays_max {
-            tokio::spawn(replay::work(app.clone(), queue.clone(), replayer.clone(), stopping.clone()));
+        // One more, so that long replays never hold up the others.
+        let lanes = (0..app.config.limits.replay_workers).map(|_| Lane::All).chain([Lane::Short]);
+        for lane in lanes {
+            tokio::spawn(replay::work(app.clone(), lane, replayer.clone(), stopping.clone()));
         }
+        tokio::spawn(admit::work(app.clone(), replayer.clone(), stopping.clone()));
         tokio::spawn(sweep::work(app.clone(), stopping.clone()));
         tokio::spawn(sweep::work_uploads(app.clone(), stopping.clone()));
         tokio::spawn(scrub::work(app.clone(), stopping.clone()));
         let router = http::router(app.clone());
         let server = Server { listener, tls, app: app.clone(), router };
         let server = tokio::spawn(server.run(stopping));
-        Ok(Coordinator { address: bound, app, stop, stop_writer, server, writer })
+        Ok(Coordinator { address: bound, app, stop, stop_writer, server, writer, _lock: lock })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until it is clear that this process can never lead, and says why: its data is damaged, another key's, or
+    /// another process's. What it still answers then is nothing that anybody needs.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.app.broken.subscribe();
+        let reason = broken.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        reason.ok().flatten().unwrap_or_default()
     }
 
     /// Removes blobs that nobody needs, now. It does so by itself every ten minutes, too.
@@ -163,6 +190,31 @@ impl Coordinator {
     }
 }
 
+/// The folders whose disks fill up.
+fn disks(config: &Config) -> Vec<PathBuf> {
+    let state = match &config.store {
+        StoreUrl::Sqlite(path) => path.parent().map(Path::to_owned),
+        StoreUrl::Postgres(_) => None,
+    };
+    let blobs = match &config.blobs {
+        BlobPlace::Folder(folder) => Some(folder.clone()),
+        BlobPlace::S3 { .. } => None,
+    };
+    [Some(config.scratch.clone()), state, blobs].into_iter().flatten().collect()
+}
+
+/// Makes sure that no other process works in the folder.
+fn lock(scratch: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Scratch { folder: scratch.to_owned(), source };
+    std::fs::create_dir_all(scratch).map_err(failed)?;
+    let lock = File::create(scratch.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(scratch.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
 fn app(
     config: Config,
     store: Arc<crate::store::StoreUrl>,
@@ -189,6 +241,11 @@ fn app(
         blobs,
         uploads,
         waiters: Waiters::default(),
+        replays: Orders::default(),
+        admissions: Admissions::default(),
+        bans: Bans::default(),
+        disk: Disk::new(disks(&config), config.limits.disk_reserve_bytes),
+        broken: watch::Sender::new(None),
         guard,
         leader: Mutex::new(None),
         large_bodies,
@@ -208,7 +265,6 @@ fn app(
 /// Hears what was committed, and tells those who wait.
 struct Ear {
     app: Weak<App>,
-    queue: Arc<Queue>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -224,7 +280,8 @@ impl Listener for Ear {
                 Notice::Call(provider) => app.waiters.call(provider),
                 Notice::Job(job) => app.waiters.changed(job),
                 Notice::JobEnded(job) => app.waiters.forget(job),
-                Notice::Replay(order) => self.queue.add(*order),
+                Notice::Admit(waiting) => app.admissions.add(&waiting),
+                Notice::Replay(order) => app.replays.add(&order),
                 Notice::TellProvider(provider, message) => {
                     tracing::info!(%provider, message, "a provider must be told");
                 }
@@ -238,15 +295,22 @@ impl Listener for Ear {
                 }
             }
         }
-        app.metrics.replays_waiting.store(self.queue.waiting(), Relaxed);
     }
 
-    fn leads(&self, epoch: Epoch, replays: Vec<ReplayOrder>) {
+    fn leads(&self, begun: Begun) {
         let Some(app) = self.app.upgrade() else { return };
+        let Begun { epoch, replays, waiting, banned } = begun;
+        app.bans.replace(banned);
         app.waiters.begin(epoch.0);
-        self.queue.clear();
-        for order in replays {
-            self.queue.add(order);
+        app.replays.clear();
+        replays.iter().for_each(|order| app.replays.add(order));
+        app.admissions.clear();
+        waiting.iter().for_each(|job| app.admissions.add(job));
+    }
+
+    fn broken(&self, error: &LeadError) {
+        if let Some(app) = self.app.upgrade() {
+            app.broken.send_replace(Some(error.to_string()));
         }
     }
 }

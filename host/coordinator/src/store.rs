@@ -15,6 +15,7 @@ mod open;
 mod postgres;
 mod reader;
 mod schema;
+mod seal;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -81,6 +82,9 @@ pub trait Store: Send {
     /// Effects that are not done.
     fn outbox(&mut self) -> Result<Vec<OutboxItem>, StoreError>;
 
+    /// One of them.
+    fn outbox_item(&mut self, id: &str) -> Result<Option<OutboxItem>, StoreError>;
+
     /// Who keeps a blob, since when.
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError>;
 
@@ -89,6 +93,9 @@ pub trait Store: Send {
 
     /// Blobs kept, ascending by digest, after one: for the sweep.
     fn kept_blobs(&mut self, after: Option<Digest>, limit: u64) -> Result<Vec<KeptBlob>, StoreError>;
+
+    /// Looks at the database's own pages, where it can be asked to; says what is wrong with them.
+    fn damage(&mut self) -> Result<Vec<String>, StoreError>;
 
     /// Forgets the replies of commands older than this; at most some thousands at a time.
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError>;
@@ -220,6 +227,15 @@ pub enum StoreError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What lies there is not what was written: a disk forgets, a page was overwritten.
+    #[error(
+        "the database is damaged: {what}; stop the coordinator, look with `anneal coordinator check`, and restore the \
+         last backup"
+    )]
+    Damaged {
+        /// What.
+        what: String,
     },
     /// Something in it is not what was written.
     #[error("the database holds {what}, which no coordinator of this version wrote")]

@@ -139,6 +139,7 @@ pub(crate) fn job_state(job: &Job) -> JobState {
     };
     match (&job.end, &job.status) {
         (Some(end), _) => ended(end.kind),
+        (None, JobStatus::Admitting) => JobState::Admitting,
         (None, JobStatus::Running) => JobState::Running,
         (None, JobStatus::Paused { .. }) => JobState::Paused,
         (None, JobStatus::Ending { .. }) => JobState::Ending,
@@ -176,7 +177,7 @@ pub(crate) fn job(store: &mut dyn Store, id: JobId, viewer: &Viewer) -> Result<O
         (Some(end), _) => end.message.clone(),
         (None, JobStatus::Paused { message }) => Some(message.clone()),
         (None, JobStatus::Ending { message, .. }) => message.clone(),
-        (None, JobStatus::Running) => None,
+        (None, JobStatus::Admitting | JobStatus::Running) => None,
     };
     Ok(Some(JobView {
         summary: summarise(id, &submission, &job, ended),

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 pub(crate) use crate::clock::clock;
 pub(crate) use draft::{Notice, replay_name};
 pub use lead::LeadError;
-pub(crate) use lead::{Leading, Listener, Role, Supervisor};
+pub(crate) use lead::{Begun, Leading, Listener, Role, Supervisor};
 pub(crate) use turn::Turn;
 
 /// Turns that wait at most; more are told to come later.

@@ -116,6 +116,8 @@ pub enum FaultCode {
     /// The worker did not stand when its owner's limits said so, and was ended. It is to be tried again here, once
     /// they let it.
     Held,
+    /// The task is defined by other versions than this program runs.
+    Versions,
     /// A bug of ours.
     Internal,
 }

@@ -166,6 +166,13 @@ impl fmt::Display for Entry {
     }
 }
 
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Versions { contract: [major, minor, patch], numerics, gas } = self;
+        write!(f, "contract {major}.{minor}.{patch}, numerics {numerics} and gas {gas}")
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -143,6 +143,7 @@ impl Market {
             level: TraceLevel::None,
             other_backend: true,
             urgent: false,
+            developer: provider,
             ordered_at,
             attempts: vec![id],
         };

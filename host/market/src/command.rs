@@ -48,6 +48,22 @@ pub enum Command {
         /// What is to be run.
         spec: Box<JobSpec>,
     },
+    /// The same, where nobody has looked at the component yet: no task opens before [`Command::Admitted`].
+    SubmitUnadmitted {
+        /// Who pays.
+        developer: Identity,
+        /// As above.
+        nonce: u64,
+        /// What is to be run.
+        spec: Box<JobSpec>,
+    },
+    /// A component was looked at and compiled, or cannot be. From the service.
+    Admitted {
+        /// The component.
+        component: Digest,
+        /// Why it cannot be run.
+        refusal: Option<String>,
+    },
     /// What a job would cost at most; changes nothing.
     Quote {
         /// Who asks.
@@ -180,6 +196,20 @@ pub enum Command {
         /// Who.
         provider: Identity,
     },
+    /// An identity is served no more. From the network's operator.
+    Ban {
+        /// Who.
+        identity: Identity,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// It is served again. From the network's operator.
+    Unban {
+        /// Who.
+        identity: Identity,
+        /// Why, for the log.
+        reason: String,
+    },
     /// Time has passed. From the service, at least once a second.
     Tick,
     /// A new epoch of secret draws begins; the last one's secret is published when all its draws are final.
@@ -255,6 +285,8 @@ pub enum GiveBackReason {
     Shutdown,
     /// A blob could not be got.
     Blob,
+    /// The task is of versions that the device does not run, whatever was said of it.
+    Versions,
     /// The provider's heartbeats do not name it: it never heard of the lease, or has forgotten it.
     Lost,
     /// The provider no longer offers the device.

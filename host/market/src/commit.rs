@@ -189,7 +189,10 @@ impl Market {
         if !matches!(attempt.state, AttemptState::Leased | AttemptState::Superseded) {
             return Err(Rejection::LeaseEnded);
         }
-        self.take_back(id, reason);
+        match reason {
+            GiveBackReason::Versions => self.take_back_unrunnable(id),
+            _ => self.take_back(id, reason),
+        }
         Ok(Reply::Done)
     }
 

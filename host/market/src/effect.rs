@@ -3,7 +3,7 @@
 use anneal_job::{AttemptId, Digest, Identity, JobId, Metric, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceClass, JobEnd, Posting, ReplayId, StateRef, TraceLevel};
+use crate::{DeviceClass, JobEnd, Posting, ReplayId, StateRef, TraceLevel, Waiting};
 
 /// An instruction for the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,11 @@ pub enum Effect {
     /// Run this task on a trusted worker, and answer with [`crate::Command::ReplayAnswer`]. The blob of the
     /// state that comes out must be kept under its digest before the answer.
     Replay(Box<ReplayOrder>),
+    /// Look at a job's component, and answer with [`crate::Command::Admitted`].
+    Admit {
+        /// The job.
+        waiting: Waiting,
+    },
     /// Devices that wait for leases may ask again.
     Wake {
         /// Of this class; of every class where `None`.
@@ -101,6 +106,8 @@ pub struct ReplayOrder {
     pub other_backend: bool,
     /// For the worker's queue: somebody waits for a dispute, nobody for an audit.
     pub urgent: bool,
+    /// Whose job it is, or who appeals: trusted workers serve them in turn.
+    pub developer: Identity,
     /// When it was ordered.
     pub ordered_at: Timestamp,
     /// Whose attempts it judges: the worker need not know, the page shows it.

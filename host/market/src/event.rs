@@ -40,6 +40,10 @@ pub enum EventKind {
     ProviderPaused { provider: Identity, reason: PauseReason },
     /// A provider takes leases again.
     ProviderResumed { provider: Identity },
+    /// The network's operator serves an identity no more.
+    Banned { identity: Identity, reason: String },
+    /// It serves it again.
+    Unbanned { identity: Identity, reason: String },
     /// Funds or stake came from outside, or left.
     FundsSet { account: Account, credits: Credits },
     /// Whom the network's operator vouches for from here on.

@@ -52,6 +52,8 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum JobStatus {
+    /// Its component is being looked at: no task is open yet.
+    Admitting,
     /// Tasks are leased.
     Running,
     /// No new leases until the developer resumes it.
@@ -72,6 +74,7 @@ impl JobStatus {
     /// In a word.
     pub fn name(&self) -> &'static str {
         match self {
+            JobStatus::Admitting => "admitting",
             JobStatus::Running => "running",
             JobStatus::Paused { .. } => "paused",
             JobStatus::Ending { .. } => "ending",

@@ -21,8 +21,10 @@
 //! not on what has been: settled tasks and ended jobs leave memory with their last rows.
 
 mod account;
+mod admit;
 mod attempt;
 pub mod audit;
+mod ban;
 mod case;
 mod class;
 mod command;
@@ -58,9 +60,11 @@ mod submit;
 mod task;
 mod totals;
 mod verify;
+mod versions;
 pub mod view;
 
 pub use account::{Account, Posting};
+pub use admit::Waiting;
 pub use audit::{AuditReport, Discrepancy};
 pub use command::{Command, DeviceOffer, GiveBackReason, Nonce, OperatorMarks};
 pub use effect::{Effect, ReplayOrder};

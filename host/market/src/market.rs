@@ -149,6 +149,10 @@ impl Market {
                 self.register_device(provider, device, offer)
             }
             Command::Submit { developer, nonce, spec } => self.submit(developer, nonce, *spec),
+            Command::SubmitUnadmitted { developer, nonce, spec } => {
+                self.submit_unadmitted(developer, nonce, *spec)
+            }
+            Command::Admitted { component, refusal } => Ok(self.admitted(component, refusal.as_deref())),
             Command::Quote { spec, .. } => self.quote(&spec).map(|quote| Reply::Quoted { quote }),
             Command::Cancel { developer, job } => self.cancel(developer, job),
             Command::ResumeJob { developer, job } => self.resume_job(developer, job),
@@ -170,6 +174,8 @@ impl Market {
             }
             Command::PauseProvider { provider } => self.pause_provider(provider),
             Command::ResumeProvider { provider } => self.resume_provider(provider),
+            Command::Ban { identity, reason } => Ok(self.ban(identity, reason)),
+            Command::Unban { identity, reason } => Ok(self.unban(identity, reason)),
             Command::Tick => self.tick(),
             Command::BeginEpoch { secret } => self.begin_epoch(secret),
             Command::SetFunds { account, credits } => self.set_funds(account, credits),

@@ -45,6 +45,11 @@ pub enum ReplayOutcome {
         /// As the level says.
         trace: TraceReport,
     },
+    /// The worker does not run the task's versions: it says nothing about the task, and asking again is no use.
+    Cannot {
+        /// Which it runs instead.
+        message: String,
+    },
     /// The worker failed: it is asked again, and after three times the job is paused.
     Failed {
         /// What happened.

@@ -110,7 +110,7 @@ impl Market {
     pub(crate) fn resume_job(&mut self, who: Identity, id: JobId) -> Result<Reply, Rejection> {
         let job = self.jobs.get(&id).filter(|job| job.developer == who).ok_or(Rejection::UnknownJob)?;
         match job.status {
-            JobStatus::Running => return Ok(Reply::Done),
+            JobStatus::Admitting | JobStatus::Running => return Ok(Reply::Done),
             JobStatus::Paused { .. } => {}
             JobStatus::Ending { .. } => {
                 let (state, advice) = ("ending".to_owned(), "submit it again with another nonce".to_owned());
@@ -170,7 +170,7 @@ impl Market {
         }
         match &job.status {
             JobStatus::Running => self.open_tasks(id),
-            JobStatus::Paused { .. } | JobStatus::Ending { .. } => {}
+            JobStatus::Admitting | JobStatus::Paused { .. } | JobStatus::Ending { .. } => {}
         }
         let Some(job) = self.jobs.get(&id) else { return };
         let busy = self.live_tasks(id).any(|task| !self.is_ending(&Key::Task(task.key)));

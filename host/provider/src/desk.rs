@@ -265,7 +265,7 @@ impl Desk {
         known.blobs = Blobs::Unasked;
         if known.record.finished.is_some() {
             known.retry_at = later(now);
-            return true;
+            return failure != Failure::Versions;
         }
         match failure {
             Failure::Fault(_) if known.give_back.is_some() => false,
@@ -275,6 +275,10 @@ impl Desk {
             }
             Failure::Blob => {
                 known.give_back = Some(GiveBackReason::Blob);
+                false
+            }
+            Failure::Versions => {
+                known.give_back = Some(GiveBackReason::Versions);
                 false
             }
         }
@@ -448,6 +452,8 @@ pub enum Failure {
     Fault(HostFault),
     /// A blob could not be got.
     Blob,
+    /// The task is of versions that this program does not run.
+    Versions,
 }
 
 impl Attempt {
@@ -540,4 +546,4 @@ pub fn digests_of(lease: &Lease) -> impl Iterator<Item = Digest> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

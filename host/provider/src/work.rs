@@ -12,7 +12,7 @@ use std::{
 use anneal_api::wire::TraceLevel;
 use anneal_job::{Blob, Completed, Digest, FaultCode, HostFault, Outcome, ReceiptOutcome, Task, trace_root};
 use anneal_sandbox::{
-    AttemptRequest, Event, Machine, PaceHandle, StopFlag, Trace,
+    AttemptRequest, Event, Machine, PaceHandle, StopFlag, Trace, check_versions,
     compile::{self, CompileError, CompileLimits},
 };
 use sha2::{Digest as _, Sha256};
@@ -183,6 +183,8 @@ fn request(
     output: Option<PathBuf>,
     level: TraceLevel,
 ) -> Result<AttemptRequest, HostFault> {
+    // Before anything is read: what other versions call a component or a state may be damage here.
+    check_versions(work.task.versions)?;
     let trace = match level {
         TraceLevel::Commits => Trace::Steps,
         TraceLevel::Operations { step } => Trace::Operations { step },

@@ -14,7 +14,7 @@ use anneal_job::{Digest, Entry};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{files, wasi};
+use crate::{files, versions, wasi};
 
 /// Bytes of a component.
 pub const COMPONENT_BYTES_MAX: u64 = 16 << 20;
@@ -233,9 +233,12 @@ fn check_import(import: &str) -> Result<(), AdmissionError> {
         |reason: &str| Err(AdmissionError::Import { import: import.to_owned(), reason: reason.to_owned() });
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     if CONTRACT_INTERFACES.contains(&interface) {
-        return match version.starts_with("0.1.") {
+        let [major, minor, _] = versions::CONTRACT_VERSION;
+        return match versions::is_contract(version) {
             true => Ok(()),
-            false => refuse("but this host speaks version 0.1 of the contract; build against its SDK"),
+            false => refuse(&format!(
+                "but this host speaks version {major}.{minor} of the contract; build against its SDK"
+            )),
         };
     }
     if wasi::INTERFACES.contains(&interface) {

@@ -24,6 +24,7 @@ pub mod run;
 mod state;
 #[cfg(test)]
 mod testing;
+mod versions;
 mod wasi;
 pub mod worker;
 
@@ -47,4 +48,5 @@ pub use machine::{AttemptRequest, InProcessMachine, Machine};
 pub use pace::{PaceHandle, PaceReport};
 pub use run::{RunOptions, StopFlag, run_task};
 pub use state::{Inputs, MismatchError, NamedValue, State, StateError, check_task};
+pub use versions::{CONTRACT_VERSION, VERSIONS, check_versions};
 pub use worker::{BackendRequest, WorkerMachine};

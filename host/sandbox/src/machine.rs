@@ -17,6 +17,7 @@ use crate::{
     pace::PaceHandle,
     run::{RunOptions, StopFlag, run_task},
     state::{Inputs, State, check_task},
+    versions::check_versions,
 };
 
 /// Bytes of the inputs and of each state of an attempt.
@@ -90,6 +91,8 @@ impl InProcessMachine {
         request: &AttemptRequest,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, HostFault> {
+        // Other versions may write states otherwise: that is no damage.
+        check_versions(request.task.versions)?;
         let component = self.load(&request.component)?;
         let inputs = read_inputs(request.inputs.as_deref())?;
         let states = request.states.iter().map(|path| read_state(path)).collect::<Result<Vec<State>, _>>()?;

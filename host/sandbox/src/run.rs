@@ -30,6 +30,7 @@ use crate::{
     limits,
     pace::{Governor, PaceHandle, PaceReport},
     state::{Inputs, State},
+    versions::check_versions,
     wasi,
 };
 
@@ -63,7 +64,8 @@ const EVENTS_WAITING_MAX: usize = 1024;
 
 /// Runs a task. Where it completed, the state it returned is given too (empty for `evaluate`).
 ///
-/// The inputs and states must be those that the task names: see [`crate::check_task`].
+/// The inputs and states must be those that the task names: see [`crate::check_task`]. A task of other versions than
+/// this program's is refused with a code of its own.
 pub fn run_task(
     component: &CompiledComponent,
     task: &Task,
@@ -75,6 +77,10 @@ pub fn run_task(
 ) -> (Outcome, Option<State>) {
     let span = tracing::info_span!("attempt", task = %task.id(), entry = %task.entry);
     let _entered = span.enter();
+    if let Err(fault) = check_versions(task.versions) {
+        tracing::warn!(fault = fault.message, "not run");
+        return (Outcome::HostFault(fault), None);
+    }
     executor.forget();
     let (events, heard) = mpsc::sync_channel(EVENTS_WAITING_MAX);
     let governor = options.pace.map(|pace| Governor::new(pace, options.stop.clone()));

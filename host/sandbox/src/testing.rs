@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use anneal_job::{Digest, Entry, Limits, Place, Task, Versions};
-use anneal_tensor::{Executor, Reference, gas};
+use anneal_job::{Digest, Entry, Limits, Place, Task};
+use anneal_tensor::{Executor, Reference};
+
+use crate::VERSIONS;
 
 /// Types and imports of a guest of world `function`.
 const PREAMBLE: &str = r#"
@@ -147,7 +149,7 @@ pub(crate) fn task(component: &[u8], limits: Limits) -> Task {
         inputs: BTreeMap::new(),
         states: Vec::new(),
         limits,
-        versions: Versions { contract: [0, 1, 0], numerics: 1, gas: gas::GAS_VERSION },
+        versions: VERSIONS,
     }
 }
 

@@ -33,9 +33,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_job::{FailureCode, FaultCode, Limits, Outcome, Task};
+use anneal_job::{FailureCode, FaultCode, Limits, Outcome, Task, Versions};
 use anneal_sandbox::{
-    AttemptRequest, BackendRequest, Event, InProcessMachine, Machine, PaceHandle, StopFlag, Trace,
+    AttemptRequest, BackendRequest, Event, InProcessMachine, Machine, PaceHandle, StopFlag, Trace, VERSIONS,
     WorkerMachine,
     compile::{self, CompileError, CompileLimits},
     confine::{Confinement, GroupFolders},
@@ -46,12 +46,13 @@ use testing::{guest, reference, task};
 
 const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
 type Check = fn(&Scene);
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 19] = [
     ("a component is compiled once, by another process", compiled_once),
     ("code planted in the cache is compiled anew", planted),
     ("a refusal crosses the process", refused),
     ("a compiler that takes too long is given up", compiler_over_time),
     ("a worker gives what this process gives", worker_agrees),
+    ("a worker runs no task of other versions", other_versions),
     ("a guest's failure crosses the process", failure_crosses),
     ("a worker is stopped", stopped),
     ("a worker that hangs is killed", hanging),
@@ -335,6 +336,19 @@ fn worker_agrees(scene: &Scene) {
     let other = Task { states: vec![request.task.component], ..request.task.clone() };
     let request = AttemptRequest { task: other, ..request };
     check_fault(&mut machine("worker", "reference"), &request, FaultCode::Io, "names 1 states");
+}
+
+fn other_versions(scene: &Scene) {
+    let request = scene.request(&guest("(i32.const 0)", ""), Limits::DEFAULT);
+    let versions = Versions { numerics: VERSIONS.numerics + 1, ..VERSIONS };
+    // Its files may not be what this version calls files: the versions are looked at first.
+    let task = Task { versions, states: vec![request.task.component], ..request.task.clone() };
+    let request = AttemptRequest { task, states: vec!["/nowhere".into()], ..request };
+    let output = request.output.clone().expect("it was asked for");
+    for machine in [&mut machine("worker", "reference") as &mut dyn Machine, &mut InProcessMachine::new("here", reference())] {
+        check_fault(machine, &request, FaultCode::Versions, &versions.to_string());
+        assert!(!output.exists());
+    }
 }
 
 fn failure_crosses(scene: &Scene) {

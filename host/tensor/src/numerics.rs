@@ -21,6 +21,9 @@ mod scalar;
 pub mod threefry;
 pub mod trigonometric;
 
+/// The version of the canonical numerics: part of every task's identity. Changes whenever a bit of a result may.
+pub const NUMERICS_VERSION: u32 = 1;
+
 pub use canonical::{MAX, NotFinite, import, powi, sub};
 pub use element::{Lane, evaluate};
 pub use scalar::{Native, Scalar};

@@ -7,12 +7,12 @@ use crate::{
     LogPage, Nothing,
     endpoints::{
         Cancel, EnrolProvider, GetAbout, GetHealth, GetJob, GetLog, GetProvider, ListJobs, ListProviders,
-        LogQuery, PauseProvider, PollProvider, ProviderPath, Quotes, Resume, SendBatch, Submit,
+        LogQuery, PauseProvider, PollProvider, ProviderPath, Quotes, Resume, SendBatch, SetBan, Submit,
     },
     log::{LogError, LogSummary, LogVerifier},
     wire::sign_component,
     wire::{
-        About, Batch, BatchReply, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobSpec,
+        About, Ban, Batch, BatchReply, Cancelled, Enrol, Health, JobListQuery, JobPath, JobQuery, JobSpec,
         JobView, Jobs, Poll, PollReply, ProviderListQuery, ProviderPause, ProviderView, Providers, Quote,
         QuoteJob, SubmitJob, Submitted,
     },
@@ -103,6 +103,11 @@ impl Client {
     /// One provider.
     pub async fn provider(&self, identity: Identity) -> Result<ProviderView, ClientError> {
         self.call::<GetProvider>(&ProviderPath { identity }, &NOTHING, &NOTHING).await
+    }
+
+    /// Serves an identity no more, or again; for who has the coordinator's own key.
+    pub async fn set_ban(&self, ban: &Ban) -> Result<(), ClientError> {
+        self.call::<SetBan>(&NOTHING, &NOTHING, ban).await.map(|Nothing {}| ())
     }
 
     /// A page of the log, unchecked.

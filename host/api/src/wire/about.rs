@@ -47,6 +47,18 @@ pub struct LimitsReport {
     pub wait_ms_max: u64,
 }
 
+/// Whether an identity is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ban {
+    /// Who.
+    pub identity: Identity,
+    /// Whether it is not.
+    pub banned: bool,
+    /// Why: stands in the log, for everybody to read. At most 200 characters, no control characters.
+    pub reason: String,
+}
+
 /// How the network does; open to all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
@@ -70,4 +82,18 @@ pub struct Health {
     pub attempts_live: u64,
     /// Entries of the log.
     pub log_entries: u64,
+    /// Replays by trusted workers that are ordered and not answered; where this process does not lead, none.
+    pub replays_open: u64,
+    /// Of these, how many run.
+    pub replays_running: u64,
+    /// How long ago the oldest of them was ordered.
+    pub replays_oldest_seconds: u64,
+    /// How far this process' clock, which the network goes by, is ahead of the system's.
+    pub clock_ahead_ms: u64,
+    /// Free bytes of the fullest disk that it writes to.
+    pub disk_free_bytes: u64,
+    /// Jobs that wait for their components to be looked at.
+    pub admissions_waiting: u64,
+    /// How long the oldest of them has waited.
+    pub admissions_oldest_seconds: u64,
 }

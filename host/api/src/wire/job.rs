@@ -222,6 +222,8 @@ pub struct JobSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
+    /// Its component is looked at and compiled before any task opens.
+    Admitting,
     /// Its tasks are leased and judged.
     Running,
     /// Two operators' machines failed on one task, or the like; it says why.

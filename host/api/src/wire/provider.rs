@@ -345,6 +345,8 @@ pub enum GiveBackReason {
     Shutdown,
     /// A blob could not be got.
     Blob,
+    /// The task is of versions that it does not run; its device gets no lease until it is registered again.
+    Versions,
 }
 
 /// The trace that a duty asked for.

@@ -1,26 +1,34 @@
-//! `anneal coordinator`: the service, with its key, its store and a worker for replays.
+//! `anneal coordinator`: the service, with its key, its store and a worker for replays. What it is set up with is in
+//! `settings`; looking after its data in `keep`.
+
+pub mod keep;
+pub mod settings;
 
 use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
-    Config, Grants, Limits, Network, ReplayDone, ReplayRequest, Replayer, TlsFiles, Vouched,
-    blobs::BlobPlace, store::StoreUrl,
+    AdmitError, Config, ReplayDone, ReplayError, ReplayRequest, Replayer, TlsFiles, Vouched,
 };
-use anneal_job::ReceiptOutcome;
-use anneal_market::{Parameters, TraceLevel, TraceReport};
+use anneal_job::{FaultCode, HostFault, ReceiptOutcome};
+use anneal_market::{TraceLevel, TraceReport};
 use anneal_provider::{
     TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::{StopFlag, confine::Requirement};
-use anyhow::{Context, anyhow};
+use anneal_sandbox::{
+    StopFlag, VERSIONS,
+    compile::{self, CompileError, CompileLimits},
+    confine::Requirement,
+};
+use anyhow::anyhow;
 use serde::Serialize;
 
+use self::settings::Settings;
 use super::{key_in, serve};
 use crate::{
     arguments,
@@ -28,12 +36,8 @@ use crate::{
     failure::{Failure, Outcome},
     host::Host,
     interrupt,
-    job::VERSIONS,
     terminal::Terminal,
 };
-
-/// Wall-clock time of a replay.
-const REPLAY_TIME: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
 
 /// What a coordinator did.
 #[derive(Debug, Serialize)]
@@ -42,98 +46,60 @@ pub struct Served {
     pub address: String,
 }
 
-/// What a coordinator needs beside its rules.
-pub struct Place {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Certificate and key.
-    pub tls: Option<TlsFiles>,
-    /// Proxies that are believed where requests come from.
-    pub trusted_proxies: Vec<Network>,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Where its state is; a file in its folder where nothing is said.
-    pub store: Option<StoreUrl>,
-    /// Where blobs are; a folder in its folder where nothing is said.
-    pub blobs: Option<BlobPlace>,
-}
-
 /// Serves until it is stopped.
 ///
 /// # Errors
-/// Where it cannot start.
+/// Where it cannot start, or can never lead.
 pub fn coordinator(arguments: &arguments::Serve, host: &Host, terminal: &Terminal) -> Outcome<Served> {
-    let place = Place {
-        listen: arguments.listen,
-        tls: arguments
-            .certificate
-            .clone()
-            .zip(arguments.key.clone())
-            .map(|(certificate, key)| TlsFiles { certificate, key }),
-        trusted_proxies: arguments.trusted_proxies.clone(),
-        folder: arguments.folder.clone().unwrap_or_else(|| host.data.join("coordinator")),
-        store: arguments
-            .store
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .map_err(|error| anyhow!("--store: {error}"))?,
-        blobs: arguments
-            .blobs
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .map_err(|error| anyhow!("--blobs: {error}"))?
-            .map(|blobs: BlobPlace| blobs.with_settings(host.storage.clone())),
-    };
-    let tls = place.tls.is_some();
-    let rules = arguments.rules.as_deref().map(rules).transpose()?.unwrap_or_default();
+    let (folder, settings) = settings::of(&arguments.data, host)?;
+    let settings = settings.with(arguments)?;
+    let tls = settings.certificate.is_some();
     serve(async {
-        let vouched = Vouched {
-            anchors: arguments.anchors.iter().copied().collect(),
-            developers: arguments.developers.iter().copied().collect(),
-        };
-        let running = start(place, rules, vouched, host).await?;
+        let running = start(&folder, settings, host).await?;
         let scheme = if tls { "https" } else { "http" };
         let address = format!("{scheme}://{}", running.address());
         terminal.data(format!("listening on {address}"));
-        interrupt::asked_to_leave().await;
+        tokio::select! {
+            () = interrupt::asked_to_leave() => {}
+            reason = running.broken() => return Err(Failure::host(anyhow!("{reason}"))),
+        }
         terminal.note("stopping: requests that came are answered");
         running.stop().await;
         Ok(Served { address })
     })
 }
 
-/// The market's rules from a file: what it does not say is the default.
-fn rules(path: &Path) -> Outcome<Parameters> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(toml::from_str(&text).with_context(|| format!("{} is not a file of rules", path.display()))?)
-}
-
 /// Starts a coordinator whose replays run on this machine's CPU.
 pub(super) async fn start(
-    place: Place,
-    parameters: Parameters,
-    vouched: Vouched,
+    folder: &Path,
+    settings: Settings,
     host: &Host,
 ) -> Outcome<anneal_coordinator::Coordinator> {
-    let key: Arc<SecretKey> = key_in(&place.folder)?;
-    let folder = &place.folder;
+    let key: Arc<SecretKey> = key_in(folder)?;
+    let mut limits = settings.limits;
+    // None is what the file says where it says nothing.
+    if limits.replay_workers == 0 {
+        limits.replay_workers = half_of_the_cores();
+    }
     let config = Config {
-        listen: place.listen,
-        tls: place.tls,
-        trusted_proxies: place.trusted_proxies,
-        advertise: None,
+        listen: settings.listen,
+        tls: settings.certificate.clone().zip(settings.key.clone()).map(|(certificate, key)| TlsFiles {
+            certificate,
+            key,
+        }),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        advertise: settings.advertise.clone(),
         key,
-        store: place.store.unwrap_or_else(|| StoreUrl::Sqlite(folder.join("state.sqlite"))),
-        blobs: place.blobs.unwrap_or_else(|| BlobPlace::Folder(folder.join("stored"))),
+        store: settings.store_in(folder)?,
+        blobs: settings.blobs_in(folder, host)?,
         scratch: folder.join("scratch"),
         versions: VERSIONS,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        limits: Limits::default(),
-        grants: Grants::default(),
-        vouched,
-        parameters,
+        limits,
+        grants: settings.grants,
+        vouched: Vouched { anchors: settings.anchors, developers: settings.developers },
+        check_at_start: settings.check_at_start,
+        parameters: settings.rules,
     };
     // Whoever reaches it from elsewhere may submit a component.
     let requirement =
@@ -143,15 +109,34 @@ pub(super) async fn start(
     started.map_err(|error| Failure::host(anyhow!(error)))
 }
 
-/// Replays tasks on the CPU, each in a worker process with its limits, never in this one.
+/// Replays at once where nothing is said: providers on the same machine, and the service itself, need some, too.
+fn half_of_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+/// What a fault of this machine is to a replay.
+fn replay_error(fault: HostFault) -> ReplayError {
+    match fault.code {
+        FaultCode::Versions => ReplayError::Cannot(fault.message),
+        FaultCode::TimeOut => ReplayError::OutOfTime,
+        _ => ReplayError::Failed(fault.message),
+    }
+}
+
+/// Replays tasks on the CPU, and what is appealed on another backend, each in a worker process with its limits, never in this one.
 struct CpuReplayer {
     host: Host,
     requirement: Requirement,
 }
 
 impl Replayer for CpuReplayer {
-    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, String> {
-        let mut machine = self.host.worker_for(&Backend::cpu(None), self.requirement);
+    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
+        let backend = match request.other_backend {
+            false => Backend::cpu(None),
+            // Where there is no GPU, not even a program that plays one, the interpreter: slow, but another one.
+            true => Backend::gpus(&self.host).into_iter().next().unwrap_or_else(Backend::reference),
+        };
+        let mut machine = self.host.worker_for(&backend, self.requirement);
         let compiler = self.host.compiler_for(self.requirement);
         let files = TaskFiles {
             component: request.component.clone(),
@@ -159,19 +144,34 @@ impl Replayer for CpuReplayer {
             states: request.states.clone(),
         };
         let stop = StopFlag::default();
-        let work = Work { task: &request.task, files: &files, time: REPLAY_TIME, stop: &stop, pace: None };
+        let work = Work { task: &request.task, files: &files, time: request.time, stop: &stop, pace: None };
         let output = request.scratch.join("state.safetensors");
         let level = match request.level {
             TraceLevel::None | TraceLevel::Commits => wire::TraceLevel::Commits,
             TraceLevel::Operations { step } => wire::TraceLevel::Operations { step },
         };
         let attempted = work::attempt(&mut machine, &compiler, &work, &output, level, &mut |_| {});
-        let Attempted { outcome, trace_root, traced } = attempted.map_err(|fault| fault.message)?;
+        let Attempted { outcome, trace_root, traced } = attempted.map_err(replay_error)?;
         let trace = match request.level {
             TraceLevel::None => TraceReport::default(),
             _ => TraceReport { digests: traced.digests, names: traced.names },
         };
         let state = matches!(outcome, ReceiptOutcome::Completed { .. }).then_some(output);
         Ok(ReplayDone { outcome, trace_root, trace, state })
+    }
+
+    fn admit(&self, component: &Path, time: Duration) -> Result<(), AdmitError> {
+        let compiler = self.host.compiler_for(self.requirement);
+        let limits = CompileLimits { time, cpu: time, ..compiler.limits };
+        match compile::run(&compiler.command, component, &compiler.cache, limits) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error {
+                CompileError::Cache { .. } | CompileError::Confinement(_) | CompileError::Engine(_) => {
+                    AdmitError::Failed(error.to_string())
+                }
+                // A process that dies of a component is one that dies of it at every provider, too.
+                _ => AdmitError::Refused(error.to_string()),
+            }),
+        }
     }
 }

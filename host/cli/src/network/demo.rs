@@ -18,16 +18,15 @@ use anneal_api::{
     Client, ClientOptions, SecretKey,
     wire::{AttemptState, JobView, SubmitJob, TaskView},
 };
-use anneal_coordinator::Vouched;
 use anneal_job::{JobId, Price, Redundancy};
-use anneal_market::Parameters;
 use anneal_provider::{Agent, Device, Folder, StatusBoard, Wish};
 use anneal_sandbox::{Machine, confine::Requirement};
 use anyhow::{Context, anyhow};
 use tokio::{sync::watch as channel, task::JoinSet, time::sleep};
 
 use super::{
-    coordinator, failure, fetch, key_in, provide, spec, wait_for,
+    coordinator::{self, settings::Settings},
+    failure, fetch, key_in, provide, spec, wait_for,
     watch::{all_tasks, caught, watch_quietly},
 };
 use crate::{
@@ -104,24 +103,16 @@ async fn run(
     host: &Host,
     terminal: &Terminal,
 ) -> Outcome<JobView> {
-    let place = coordinator::Place {
-        listen: arguments.listen,
-        tls: None,
-        trusted_proxies: Vec::new(),
-        folder: folder.join("coordinator"),
-        store: None,
-        blobs: None,
-    };
     let cast = cast(host, seed);
     // Whose network it is vouches for its own two machines and its own jobs; the others must show what they are worth.
-    let mut vouched = Vouched::default();
+    let mut settings = Settings { listen: arguments.listen, ..Settings::default() };
     for honest in cast.iter().filter(|cast| cast.cheat.is_none()) {
         let folder = Folder::open(&folder.join(honest.name)).map_err(Failure::host)?;
-        vouched.anchors.insert(folder.key().map_err(Failure::host)?.identity());
+        settings.anchors.insert(folder.key().map_err(Failure::host)?.identity());
     }
     let key = key_in(&folder.join("developer"))?;
-    vouched.developers.insert(key.identity());
-    let running = coordinator::start(place, Parameters::default(), vouched, host).await?;
+    settings.developers.insert(key.identity());
+    let running = coordinator::start(&folder.join("coordinator"), settings, host).await?;
     let url = format!("http://{}", running.address());
     terminal.note(format!("coordinator {url}"));
     let (wish, wished) = channel::channel(Wish::Run);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anneal_api::{
     Client, ClientError,
-    wire::{Cancelled, JobListQuery, JobQuery, JobSummary, JobView, Quote, SubmitJob, Submitted},
+    wire::{Cancelled, JobListQuery, JobQuery, JobState, JobSummary, JobView, Quote, SubmitJob, Submitted},
 };
 use anneal_job::{JobId, report::ErrorKind, shown_name};
 use anyhow::anyhow;
@@ -56,7 +56,7 @@ pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<J
         terminal.note(format!("submitted {job}"));
         terminal.note(format!("watch it at {}", client.page_link(PAGE_TIME).expose()));
         if arguments.detach {
-            return client.job(job, &JobQuery::default()).await.map_err(failure);
+            return ended_early(admitted(&client, job).await?);
         }
         let view = watch::watch(&client, job, terminal).await?;
         if let (Some(out), Some(_)) = (&arguments.out, &view.end) {
@@ -68,6 +68,27 @@ pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<J
 
 /// Bytes of a job's name, of those that a coordinator takes.
 const NAME_BYTES_MAX: usize = 64;
+/// How long a coordinator may take to look at a component before the developer goes away.
+const ADMISSION_TIME: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// The job once its component was looked at, or as it is after a while.
+async fn admitted(client: &Client, job: JobId) -> Outcome<JobView> {
+    let begun = std::time::Instant::now();
+    let mut query = JobQuery { wait_ms: Some(10_000), ..JobQuery::default() };
+    loop {
+        let view = client.job(job, &query).await.map_err(failure)?;
+        if view.summary.state != JobState::Admitting || begun.elapsed() >= ADMISSION_TIME {
+            return Ok(view);
+        }
+        query.revision = Some(view.revision);
+    }
+}
+
+/// A job that has failed before it began is a failure; one that goes on is what was asked for.
+fn ended_early(view: JobView) -> Outcome<JobView> {
+    if view.summary.state == JobState::Failed { ended(view) } else { Ok(view) }
+}
+
 /// How long a link to the page is good.
 const PAGE_TIME: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
 
@@ -170,7 +191,6 @@ pub(super) async fn find(client: &Client, text: &str) -> Outcome<JobId> {
 
 /// A job that failed is the command's failure, too.
 fn ended(view: JobView) -> Outcome<JobView> {
-    use anneal_api::wire::JobState;
     match view.summary.state {
         JobState::Failed => {
             let reason = view.reason.clone().unwrap_or_else(|| "its guest failed".to_owned());

@@ -22,7 +22,7 @@ use anneal_provider::{
     Compiler, TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::{Machine, StopFlag, confine::Requirement, files};
+use anneal_sandbox::{Machine, StopFlag, check_versions, confine::Requirement, files};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
@@ -140,6 +140,8 @@ fn replayed(
         let client = Client::connect(options).await.map_err(failure)?;
         let job = find(&client, job).await?;
         let view = all_tasks(&client, job).await?;
+        // What this program does not run is not fetched either; it is no verdict that does not hold.
+        check_versions(spec_of(&view)?.versions).map_err(doctor::fault)?;
         let indices = fetch_all(&client, &view, chosen(&view, index)?, folder).await?;
         let own = view.summary.owner == client.identity();
         Ok((view, indices, own))

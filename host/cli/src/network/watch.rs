@@ -72,6 +72,7 @@ pub async fn all_tasks(client: &Client, job: JobId) -> Outcome<JobView> {
 /// A state in a word.
 pub fn state_name(state: JobState) -> &'static str {
     match state {
+        JobState::Admitting => "admitting",
         JobState::Running => "running",
         JobState::Paused => "paused",
         JobState::Ending => "ending",

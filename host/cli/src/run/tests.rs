@@ -96,3 +96,23 @@ fn the_last_state_has_a_fixed_name() {
         .collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }
+
+#[test]
+fn a_result_of_other_versions_is_not_gone_on_with() {
+    let place = tempfile::tempdir().expect("a directory");
+    let plan = PlanSpec::Train { segments: 3, workers: 1 };
+    let path = place.path().join("older");
+    run_in(&plan, &path, Fault::Dies(2), false);
+    let file = path.join("result.json");
+    let kept = std::fs::read(&file).expect("a report");
+    for (part, value) in [("numerics", 2.into()), ("gas", 2.into()), ("contract", serde_json::json!([0, 2, 0]))] {
+        let mut doctored: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
+        doctored["job"]["versions"][part] = value;
+        std::fs::write(&file, doctored.to_string()).expect("written");
+        let job = Job::of_plan(plan.clone());
+        let error = resume::resume(&path, &job, &Terminal::new(false)).expect_err("another version's");
+        assert!(error.to_string().contains("the version of contract, numerics or gas differs"), "{error}");
+        let out = OutDirectory::open(&path).expect("a directory");
+        assert!(out::is_unfinished(&out, &job.report).is_err(), "nor is it overwritten");
+    }
+}

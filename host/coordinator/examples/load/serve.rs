@@ -42,6 +42,7 @@ pub async fn serve(arguments: &[String]) {
         },
         grants: Grants::default(),
         vouched: Vouched::default(),
+        check_at_start: true,
         // Newcomers need not wait for somebody established: there is nobody.
         parameters: Parameters { pairing_patience: Span(0), ..Parameters::default() },
     };

@@ -18,6 +18,7 @@ use http::StatusCode;
 use super::route::{Ask, Outcome, json, with_type};
 use crate::{
     app::App,
+    clock::ahead_ms,
     writer::{Role, clock},
 };
 
@@ -74,10 +75,24 @@ async fn read_health(app: &Arc<App>) -> Result<Health, anneal_api::ErrorBody> {
             tasks_live: store.count_live("task/")?,
             attempts_live: store.count_live("attempt/")?,
             log_entries: store.log_end()?.map_or(0, |end| end.sequence),
+            ..Health::default()
         })
     });
     let health = health.await?;
-    Ok(Health { uptime_seconds: app.started.elapsed().as_secs(), ..health })
+    let replays = app.replays.standing();
+    let (admissions_waiting, admissions_oldest) = app.admissions.standing();
+    let age = |since: Option<anneal_job::Timestamp>| since.map_or(0, |since| clock().since(since).0 / 1000);
+    Ok(Health {
+        uptime_seconds: app.started.elapsed().as_secs(),
+        replays_open: replays.open,
+        replays_running: replays.running,
+        replays_oldest_seconds: age(replays.oldest),
+        clock_ahead_ms: ahead_ms(),
+        disk_free_bytes: app.disk.free(),
+        admissions_waiting,
+        admissions_oldest_seconds: age(admissions_oldest),
+        ..health
+    })
 }
 
 pub(super) async fn live(_: Arc<App>, _: Ask<GetLive>) -> Outcome {
@@ -108,6 +123,13 @@ pub(super) async fn metrics(app: Arc<App>, _: Ask<GetMetrics>) -> Outcome {
         ("tasks_live", health.tasks_live),
         ("attempts_live", health.attempts_live),
         ("log_entries", health.log_entries),
+        ("replays_open", health.replays_open),
+        ("replays_running", health.replays_running),
+        ("replays_oldest_seconds", health.replays_oldest_seconds),
+        ("clock_ahead_milliseconds", health.clock_ahead_ms),
+        ("disk_free_bytes", health.disk_free_bytes),
+        ("admissions_waiting", health.admissions_waiting),
+        ("admissions_oldest_seconds", health.admissions_oldest_seconds),
         ("polls_waiting", app.waiters.waiting()),
     ]);
     Ok(with_type(StatusCode::OK, "text/plain; version=0.0.4", text))

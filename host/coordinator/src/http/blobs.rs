@@ -58,6 +58,7 @@ pub(super) async fn put(app: Arc<App>, ask: Ask<PutBlob>) -> Outcome {
     let party = ask.caller.party();
     let blob = Blob { digest: ask.path.digest, bytes: ask.query.bytes };
     let identity = ask.caller.who()?;
+    app.disk.check(ask.bytes.len() as u64)?;
     match ask.query.attempt {
         Some(attempt) => put_state(&app, identity, party, attempt, blob, ask.query.offset, ask.bytes).await,
         None => put_own(&app, identity, party, blob, ask.query.offset, ask.bytes).await,

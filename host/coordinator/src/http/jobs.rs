@@ -16,6 +16,7 @@ use super::{
     route::{Ask, Outcome, busy, json, raw_json},
 };
 use crate::{
+    admit::{self, Known},
     app::App,
     convert,
     store::{Scan, StoreError},
@@ -30,6 +31,7 @@ const LIST_MAX: u64 = 100;
 
 pub(super) async fn quote(app: Arc<App>, ask: Ask<Quotes>) -> Outcome {
     let developer = ask.caller.who()?;
+    check_versions(&app, &ask.body.spec)?;
     let spec = Box::new(convert::spec(ask.body.spec));
     let quoted = app.turn(None, move |turn| match turn.apply(Command::Quote { developer, spec })? {
         Reply::Quoted { quote } => to_json(&convert::quote(quote)),
@@ -42,15 +44,21 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
     let developer = ask.caller.who()?;
     let key = ask.caller.key().ok_or_else(|| ErrorCode::SignatureMissing.because("a command needs an id"))?;
     check_name(&ask.body.name)?;
+    check_versions(&app, &ask.body.spec)?;
     check_signature(developer, &ask.body.spec)?;
     check_blobs(&app, developer, &ask.body.spec).await?;
+    let is_admitted = match admit::known(&app, ask.body.spec.component.digest).await? {
+        Known::Admitted => true,
+        Known::No => false,
+        Known::Refused(reason) => return Err(admit::refused(reason)),
+    };
     let grant = app.config.grants.developer;
     let (caller, job) = (ask.caller, ask.body);
     let submitted = app.turn_of(&caller, Some(key), move |turn| {
         if turn.market().developer(&developer).is_none() {
             welcome(turn, developer, &job, grant)?;
         }
-        submit_turn(turn, developer, job)
+        submit_turn(turn, developer, job, is_admitted)
     });
     submitted.await.map(raw_json)
 }
@@ -74,11 +82,20 @@ fn welcome(
     turn.apply(Command::Grant { owner: developer, credits: grant }).map(drop)
 }
 
-fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Result<Vec<u8>, ErrorBody> {
+fn submit_turn(
+    turn: &mut Turn<'_>,
+    developer: Identity,
+    job: SubmitJob,
+    is_admitted: bool,
+) -> Result<Vec<u8>, ErrorBody> {
     let SubmitJob { name, nonce, spec } = job;
     let (private, test) = (spec.private, spec.test);
     let spec = Box::new(convert::spec(spec));
-    match turn.apply(Command::Submit { developer, nonce, spec })? {
+    let command = match is_admitted {
+        true => Command::Submit { developer, nonce, spec },
+        false => Command::SubmitUnadmitted { developer, nonce, spec },
+    };
+    match turn.apply(command)? {
         Reply::Submitted { job, salt, quote } => {
             let quote = convert::quote(quote);
             let at = turn.now();
@@ -92,6 +109,13 @@ fn submit_turn(turn: &mut Turn<'_>, developer: Identity, job: SubmitJob) -> Resu
         }
         other => Err(unexpected(&other)),
     }
+}
+
+/// A job of other versions would wait for ever: nobody here could run it, nor judge who says that they did.
+fn check_versions(app: &App, spec: &JobSpec) -> Result<(), ErrorBody> {
+    let (theirs, ours) = (spec.versions, app.config.versions);
+    let detail = || format!("the job is defined by {theirs}, and this network runs {ours}");
+    if theirs == ours { Ok(()) } else { Err(ErrorCode::Versions.because(detail())) }
 }
 
 /// A component that is signed must be signed by who submits it: every provider would refuse the job.

@@ -92,6 +92,7 @@ async fn serve_one<E: Endpoint, R: Future<Output = Outcome>>(
     let (parts, body) = request.into_parts();
     let origin = forward::origin(app, &parts.headers, peer.0.ip())?;
     let caller = app.guard.admit(E::ACCESS, &parts, origin, clock())?;
+    app.bans.check(caller.identity)?;
     let place = app.answering.enter(answering_party(&caller, peer)).map_err(busy)?;
     let answering = async {
         let ask = understand::<E>(app, caller, params, &parts, body).await?;

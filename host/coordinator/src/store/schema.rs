@@ -3,7 +3,7 @@
 //! the order of its key.
 
 /// Kept in `setting`; another number is another program's database.
-pub(super) const SCHEMA_VERSION: i64 = 5;
+pub(super) const SCHEMA_VERSION: i64 = 6;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS kept_blob (
     PRIMARY KEY (blob, keeper)){by key};
 CREATE TABLE IF NOT EXISTS keeper (id {bytes} PRIMARY KEY, bytes BIGINT NOT NULL){by key};
 INSERT INTO leader (id, epoch, address, until_ms) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING;
-INSERT INTO setting (name, value) VALUES ('schema', 5) ON CONFLICT DO NOTHING;
+INSERT INTO setting (name, value) VALUES ('schema', 6) ON CONFLICT DO NOTHING;
 ";
 
 /// For SQLite, which compares texts byte by byte.

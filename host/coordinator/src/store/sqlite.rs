@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params,
 
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, RowKind, Scan, Store, StoreError,
-    Transaction, checkpoint::Checkpoints, digest, merged, schema, to_signed, to_unsigned,
+    Transaction, checkpoint::Checkpoints, digest, merged, schema, seal, to_signed, to_unsigned,
 };
 
 /// Prepared statements kept.
@@ -22,6 +22,8 @@ const STATEMENTS_MAX: usize = 64;
 const CHECKPOINT_PAGES: u32 = 32_000;
 /// KiB of the database in memory.
 const CACHE_KIB: i64 = 32 << 10;
+/// Damaged places that are named.
+const DAMAGE_MAX: u32 = 20;
 /// How long to wait for another connection's write.
 const BUSY_MS_MAX: u64 = 10_000;
 
@@ -64,6 +66,22 @@ impl SqliteStore {
             return Err(StoreError::Corrupt { what: format!("tables of version {version}") });
         }
         Ok(SqliteStore { connection, path: path.to_owned(), lock: None, checkpoints: None })
+    }
+
+    /// Copies all of it, as of one moment, to a file that is not there; others may write meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the file be written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let text = path.to_str().ok_or_else(|| failed("copying")("the file's name is no text"))?;
+        self.connection.execute("VACUUM INTO ?1", [text]).map(drop).map_err(failed("copying"))
+    }
+
+    /// Forgets a blob in a database that nobody leads on: a copy.
+    pub(crate) fn forget_blob(&mut self, blob: Digest) -> Result<(), StoreError> {
+        let database = self.connection.transaction().map_err(failed("beginning a transaction"))?;
+        blobs(&database, &[], &[blob]).map_err(failed("writing"))?;
+        database.commit().map_err(failed("committing"))
     }
 
     fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -139,7 +157,8 @@ impl Store for SqliteStore {
     }
 
     fn live_rows(&mut self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.all("SELECT key, value FROM live_item ORDER BY key", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        let sql = "SELECT key, value FROM live_item ORDER BY key";
+        seal::open_all(self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
     fn count_live(&mut self, prefix: &str) -> Result<u64, StoreError> {
@@ -154,7 +173,9 @@ impl Store for SqliteStore {
         let sql = "SELECT COALESCE((SELECT value FROM live_item WHERE key = ?1),
                                    (SELECT value FROM item WHERE key = ?1))";
         let mut statement = self.connection.prepare_cached(sql).map_err(failed("reading"))?;
-        statement.query_row([key], |row| row.get(0)).map_err(failed("reading"))
+        let sealed: Option<Vec<u8>> =
+            statement.query_row([key], |row| row.get(0)).map_err(failed("reading"))?;
+        sealed.map(|sealed| seal::open(key, sealed)).transpose()
     }
 
     fn rows(&mut self, scan: &Scan) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
@@ -173,7 +194,7 @@ impl Store for SqliteStore {
         })?;
         let (live, ended): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, live)| *live);
         let bare = |rows: Vec<((String, Vec<u8>), bool)>| rows.into_iter().map(|(row, _)| row).collect();
-        Ok(merged(scan, bare(ended), bare(live)))
+        seal::open_all(merged(scan, bare(ended), bare(live)))
     }
 
     fn commands(&mut self, ids: &[Digest]) -> Result<Vec<CommandRecord>, StoreError> {
@@ -185,6 +206,7 @@ impl Store for SqliteStore {
             })?;
             for (content, reply, at) in rows {
                 let (content, at) = (digest(&content, "command")?, Timestamp(to_unsigned(at)));
+                let reply = seal::open(&id.to_string(), reply)?;
                 found.push(CommandRecord { id: *id, content, reply, at });
             }
         }
@@ -227,9 +249,16 @@ impl Store for SqliteStore {
     }
 
     fn outbox(&mut self) -> Result<Vec<OutboxItem>, StoreError> {
-        self.all("SELECT id, payload FROM outbox ORDER BY id", [], |row| {
-            Ok(OutboxItem { id: row.get(0)?, payload: row.get(1)? })
-        })
+        let items =
+            self.all("SELECT id, payload FROM outbox ORDER BY id", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let items = seal::open_all(items)?.into_iter();
+        Ok(items.map(|(id, payload)| OutboxItem { id, payload }).collect())
+    }
+
+    fn outbox_item(&mut self, id: &str) -> Result<Option<OutboxItem>, StoreError> {
+        let sql = "SELECT id, payload FROM outbox WHERE id = ?1";
+        let items = seal::open_all(self.all(sql, [id], |row| Ok((row.get(0)?, row.get(1)?)))?)?;
+        Ok(items.into_iter().next().map(|(id, payload)| OutboxItem { id, payload }))
     }
 
     fn blob_keepers(&mut self, blob: Digest) -> Result<Vec<KeptBlob>, StoreError> {
@@ -250,6 +279,25 @@ impl Store for SqliteStore {
         self.all(sql, named_params! { ":after": after, ":limit": to_signed(limit) }, kept_blob)
     }
 
+    fn damage(&mut self) -> Result<Vec<String>, StoreError> {
+        let sql = format!("PRAGMA integrity_check({DAMAGE_MAX})");
+        let found: Vec<String> = self.all(&sql, [], |row| row.get(0))?;
+        let mut found: Vec<String> = found.into_iter().filter(|line| line != "ok").collect();
+        // Replies are read by those alone whose commands come again: the rows that nothing else looks at.
+        let mut replies = self.connection.prepare("SELECT id, reply FROM command").map_err(failed("reading"))?;
+        let mut rows = replies.query([]).map_err(failed("reading"))?;
+        while let Some(row) = rows.next().map_err(failed("reading"))? {
+            let (id, reply): (Vec<u8>, Vec<u8>) =
+                row.get(0).and_then(|id| Ok((id, row.get(1)?))).map_err(failed("reading"))?;
+            let opened = digest(&id, "command").and_then(|id| seal::open(&id.to_string(), reply));
+            found.extend(opened.err().map(|error| error.to_string()));
+            if found.len() >= DAMAGE_MAX as usize {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM command WHERE id IN
                    (SELECT id FROM command WHERE at_ms < ?1 ORDER BY at_ms LIMIT 5000)";
@@ -263,6 +311,7 @@ fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rus
     let mut sql =
         database.prepare_cached("INSERT INTO command (id, content, reply, at_ms) VALUES (?1, ?2, ?3, ?4)")?;
     for CommandRecord { id, content, reply, at } in commands {
+        let reply = seal::seal(&id.to_string(), reply);
         sql.execute(params![id.as_bytes(), content.as_bytes(), reply, to_signed(at.0)])?;
     }
     let mut sql = database
@@ -283,7 +332,7 @@ fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rus
             delete_live.execute([key])?;
         }
         let sql = if *kind == RowKind::Live { &mut write_live } else { &mut write_ended };
-        sql.execute(params![key, value])?;
+        sql.execute(params![key, seal::seal(key, value)])?;
     }
     for key in deleted {
         delete_live.execute([key])?;
@@ -291,7 +340,7 @@ fn write(database: &rusqlite::Transaction<'_>, transaction: &Transaction) -> rus
     blobs(database, kept, forgotten)?;
     for OutboxItem { id, payload } in outbox {
         let sql = "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-        database.prepare_cached(sql)?.execute(params![id, payload])?;
+        database.prepare_cached(sql)?.execute(params![id, seal::seal(id, payload)])?;
     }
     for id in done {
         database.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;

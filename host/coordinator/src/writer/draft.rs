@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_api::{LogEntry, LogHead, SecretKey};
 use anneal_job::{Digest, Identity, JobId, Timestamp};
-use anneal_market::{Applied, DeviceClass, Effect, Event, Key, Market, ReplayOrder, row};
+use anneal_market::{Applied, DeviceClass, Effect, Event, Key, Market, ReplayOrder, Waiting, row};
 
 use crate::store::{CommandRecord, KeptBlob, LogEnd, OutboxItem, Row, RowKind, Transaction};
 
@@ -44,6 +44,8 @@ pub(crate) enum Notice {
     Job(JobId),
     /// It will not change any more, as far as anybody waits for that.
     JobEnded(JobId),
+    /// A job waits for its component.
+    Admit(Waiting),
     /// A replay is to be done.
     Replay(Box<ReplayOrder>),
     /// A job no longer needs a state.
@@ -82,6 +84,7 @@ impl Draft {
             Effect::Wake { class, slots } => Notice::Wake { class, slots },
             Effect::Call { provider } => Notice::Call(provider),
             Effect::DropBlob { job, blob, .. } => Notice::Drop { job, blob },
+            Effect::Admit { waiting } => Notice::Admit(waiting),
             Effect::TellProvider { provider, message } => Notice::TellProvider(provider, message),
             Effect::JobEnded { job, .. } => {
                 self.jobs_ended.insert(job);

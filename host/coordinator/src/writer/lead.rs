@@ -2,31 +2,46 @@
 //! failure. On PostgreSQL also waiting while another process leads.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
 use anneal_api::{SecretKey, log::genesis};
-use anneal_job::Timestamp;
-use anneal_market::{Key, Market, Parameters, ReplayOrder};
+use anneal_job::{Identity, Timestamp};
+use anneal_market::{Key, Market, Parameters, ReplayOrder, Waiting};
 use thiserror::Error;
 
 use super::{Ended, Notice, WriterHandle, draft::Draft, group::cause};
-use crate::Vouched;
-use crate::clock::{clock, not_before};
-use crate::store::{Epoch, LogEnd, Store, StoreError, StoreUrl, Transaction};
+use crate::{
+    Vouched, bans,
+    check::{self, IDENTITY_ROW},
+    clock::{clock, not_before},
+    store::{Epoch, LogEnd, Store, StoreError, StoreUrl, Transaction},
+};
 
 /// How long to wait before trying again to lead, or to reach the store.
 const RETRY: Duration = Duration::from_millis(500);
-/// The row that says whose log this is.
-const IDENTITY_ROW: &str = "service/identity";
 
 /// Hears what was committed.
 pub(crate) trait Listener: Send + Sync {
     /// A group was committed.
     fn committed(&self, transaction: &Transaction, notices: Vec<Notice>);
-    /// This process leads from now on; these replays are not done.
-    fn leads(&self, epoch: Epoch, replays: Vec<ReplayOrder>);
+    /// This process leads from now on.
+    fn leads(&self, begun: Begun);
+    /// This process can never lead, for this reason.
+    fn broken(&self, error: &LeadError);
+}
+
+/// What whoever begins to lead finds.
+pub(crate) struct Begun {
+    pub(crate) epoch: Epoch,
+    /// Replays that are not done.
+    pub(crate) replays: Vec<ReplayOrder>,
+    /// Jobs that wait for their components.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Who is not served, and why.
+    pub(crate) banned: BTreeMap<Identity, String>,
 }
 
 /// A leader at work.
@@ -80,9 +95,26 @@ pub enum LeadError {
         /// Whose key it is.
         ours: String,
     },
+    /// The database is not what was written.
+    #[error(
+        "the database is damaged: {}; nothing was changed: look with `anneal coordinator check`, and restore the last \
+         backup", .0.join("; ")
+    )]
+    Damaged(Vec<String>),
     /// A row is not the market's.
     #[error("the data cannot be loaded: {0}")]
     Load(String),
+}
+
+impl LeadError {
+    /// Whether trying again gives nothing else.
+    fn is_final(&self) -> bool {
+        match self {
+            LeadError::OtherKey { .. } | LeadError::Damaged(_) | LeadError::Load(_) => true,
+            LeadError::Store(StoreError::Damaged { .. } | StoreError::Corrupt { .. }) => true,
+            LeadError::Store(_) => false,
+        }
+    }
 }
 
 /// Leads whenever it can.
@@ -94,17 +126,30 @@ pub(crate) struct Supervisor {
     pub(crate) vouched: Vouched,
     pub(crate) listener: Arc<dyn Listener>,
     pub(crate) role: Arc<RwLock<Role>>,
+    /// Whether a database of this machine is looked through before it is led on.
+    pub(crate) check: bool,
 }
 
+/// Who ends and who begins on one folder may meet: so often another one is waited for.
+const MEETINGS_MAX: u32 = 4;
+
 impl Supervisor {
-    /// Leads and follows until `stopping` says so. The first failure to open is the caller's to hear of.
+    /// Leads and follows until `stopping` says so. The first failure to open is the caller's to hear of. Where trying
+    /// again gives nothing else, it ends, and says so.
     pub(crate) fn run(&self, stopping: &Receiver<()>) {
-        let mut epoch = None;
+        let (mut epoch, mut meetings) = (None, 0);
         loop {
             match self.once(&mut epoch, stopping) {
                 Ok(Ended::Stopped) => return,
                 Ok(ended) => tracing::warn!(?ended, "no longer leading"),
-                Err(error) => tracing::error!(%error, cause = %cause(&error), "cannot lead"),
+                Err(error) => {
+                    tracing::error!(%error, cause = %cause(&error), "cannot lead");
+                    meetings += u32::from(matches!(error, LeadError::Store(StoreError::InUse(_))));
+                    if error.is_final() || meetings > MEETINGS_MAX {
+                        self.set_role(Role::Waiting);
+                        return self.listener.broken(&error);
+                    }
+                }
             }
             self.set_role(Role::Waiting);
             if stopping.recv_timeout(RETRY).is_ok() {
@@ -127,20 +172,38 @@ impl Supervisor {
                 return Ok(Ended::Stopped);
             }
         };
+        self.look_through(store.as_mut(), epoch.is_none())?;
         *epoch = Some(leadership.epoch);
         let renewal = leadership.renew_every.map(|every| Renewal { every, next: Instant::now() + every });
         let mut leading = self.load(store, leadership.epoch, renewal)?;
         let replays = leading.replays()?;
         tracing::info!(epoch = leadership.epoch.0, log_entries = leading.end.sequence, "leading");
         let (handle, receiver) = WriterHandle::new();
-        self.set_role(Role::Leading(handle, leadership.epoch));
-        self.listener.leads(leadership.epoch, replays);
+        self.set_role(Role::Leading(handle.clone(), leadership.epoch));
+        // Who stopped it before it led has not found its writer.
+        if stopping.try_recv().is_ok() {
+            handle.stop();
+        }
+        let waiting = leading.market.waiting().collect();
+        let banned = bans::read(leading.store.as_mut())?;
+        self.listener.leads(Begun { epoch: leadership.epoch, replays, waiting, banned });
         let ended = leading.work(&receiver);
         if ended == Ended::Stopped {
             self.set_role(Role::Waiting);
             leading.store.resign(leading.epoch)?;
         }
         Ok(ended)
+    }
+
+    /// Before this process leads for the first time: what a disk has damaged is found now, and not by a reader.
+    fn look_through(&self, store: &mut dyn Store, is_first: bool) -> Result<(), LeadError> {
+        if !self.check || !is_first || !matches!(*self.url, StoreUrl::Sqlite(_)) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let found = check::state(store, self.key.identity());
+        tracing::info!(rows = found.rows, entries = found.entries, seconds = begun.elapsed().as_secs_f64(), "looked through");
+        if found.problems.is_empty() { Ok(()) } else { Err(LeadError::Damaged(found.problems)) }
     }
 
     /// Loads what is live; an empty store gets its first rows and events.

@@ -7,11 +7,12 @@ use std::{
 };
 
 use anneal_api::{
-    Client, ClientOptions, SecretKey,
-    wire::{JobQuery, JobSpec, JobView, SubmitJob},
+    Client, ClientError, ClientOptions, SecretKey,
+    wire::{JobQuery, JobSpec, JobState, JobView, SubmitJob},
 };
 use anneal_coordinator::{
-    Config, Coordinator, Grants, Limits, ReplayDone, ReplayRequest, Replayer, Vouched, blobs::BlobPlace,
+    AdmitError, Config, Coordinator, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer,
+    Vouched, blobs::BlobPlace,
     store::StoreUrl,
 };
 use anneal_job::{
@@ -60,6 +61,7 @@ impl Site {
             limits: Limits { shutdown_time: Duration::from_secs(5), ..Limits::default() },
             grants: Grants::default(),
             vouched: Vouched::default(),
+            check_at_start: true,
             // Newcomers need not wait for somebody established: there is nobody.
             parameters: Parameters { pairing_patience: Span(0), ..Parameters::default() },
         }
@@ -146,14 +148,34 @@ impl Job {
 
     /// Uploads its files.
     pub async fn upload(&self, client: &Client) {
-        client.upload_missing(&self.files, &mut |_, _| {}).await.expect("uploaded");
+        self.try_upload(client).await.expect("uploaded");
     }
 
-    /// Uploads and submits it.
+    /// The same, where it may be refused.
+    pub async fn try_upload(&self, client: &Client) -> Result<(), ClientError> {
+        client.upload_missing(&self.files, &mut |_, _| {}).await
+    }
+
+    /// Uploads and submits it, and waits until its component has been looked at.
     pub async fn submit(&self, client: &Client) -> JobId {
         self.upload(client).await;
         let job = SubmitJob { name: "a job".to_owned(), nonce: 1, spec: self.spec.clone() };
-        client.submit(&job).await.expect("submitted").job
+        let id = client.submit(&job).await.expect("submitted").job;
+        admitted(client, id).await;
+        id
+    }
+}
+
+/// Watches a job until its component has been looked at.
+pub async fn admitted(client: &Client, job: JobId) -> JobView {
+    let mut revision = None;
+    loop {
+        let query = JobQuery { revision, wait_ms: Some(10_000), ..JobQuery::default() };
+        let view = client.job(job, &query).await.expect("the job");
+        if view.summary.state != JobState::Admitting {
+            return view;
+        }
+        revision = Some(view.revision);
     }
 }
 
@@ -226,12 +248,12 @@ pub fn from_commits(task: &Task, commits: Vec<Digest>) -> Truth {
 pub struct Oracle;
 
 impl Replayer for Oracle {
-    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, String> {
-        let component = std::fs::read(&request.component).map_err(|error| error.to_string())?;
+    fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
+        let component = std::fs::read(&request.component).map_err(|error| ReplayError::Failed(error.to_string()))?;
         assert_eq!(Digest::of(&component), request.task.component, "the component is the task's");
         let truth = truth(&request.task);
         let path = request.scratch.join("state");
-        std::fs::write(&path, &truth.state).map_err(|error| error.to_string())?;
+        std::fs::write(&path, &truth.state).map_err(|error| ReplayError::Failed(error.to_string()))?;
         let trace = match request.level {
             TraceLevel::None => TraceReport::default(),
             TraceLevel::Commits => TraceReport { digests: truth.commits.clone(), names: Vec::new() },
@@ -242,5 +264,9 @@ impl Replayer for Oracle {
         };
         let trace_root = trace_root(&truth.commits);
         Ok(ReplayDone { outcome: truth.outcome, trace_root, trace, state: Some(path) })
+    }
+
+    fn admit(&self, _: &Path, _: Duration) -> Result<(), AdmitError> {
+        Ok(())
     }
 }

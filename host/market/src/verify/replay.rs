@@ -22,7 +22,7 @@ impl Market {
         task.replay_next += 1;
         task.replays.insert(number, purpose);
         let (states, phase) = (task.states.clone(), task.phase);
-        let Some(spec) = self.specs.get(&key.job) else { return };
+        let Some((spec, job)) = self.specs.get(&key.job).zip(self.jobs.get(&key.job)) else { return };
         let order = ReplayOrder {
             replay: ReplayId { task: key, number, appeal: None },
             other_backend: false,
@@ -35,6 +35,7 @@ impl Market {
                 PendingReplay::Operations { step, .. } => TraceLevel::Operations { step },
             },
             urgent: phase == Phase::Replaying,
+            developer: job.developer,
             ordered_at,
             attempts,
         };
@@ -58,13 +59,16 @@ impl Market {
             (PendingReplay::Outcome, ReplayOutcome::Done { outcome, trace_root, trace }) => {
                 self.add_truth(id.task, outcome, trace_root, trace.digests, salt);
             }
+            (PendingReplay::Outcome, ReplayOutcome::Cannot { message }) => {
+                self.replay_impossible(id.task, &message);
+            }
             (PendingReplay::Outcome, ReplayOutcome::Failed { message }) => {
                 self.replay_failed(id.task, &message);
             }
             (PendingReplay::Operations { attempt, .. }, ReplayOutcome::Done { trace, .. }) => {
                 self.operations_replayed(id.task, attempt, trace);
             }
-            (PendingReplay::Operations { attempt, .. }, ReplayOutcome::Failed { .. }) => {
+            (PendingReplay::Operations { attempt, .. }, ReplayOutcome::Cannot { .. } | ReplayOutcome::Failed { .. }) => {
                 self.operations_replayed(id.task, attempt, TraceReport::default());
             }
         }

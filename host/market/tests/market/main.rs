@@ -3,6 +3,7 @@
 #[path = "../../simulation/simulation.rs"]
 mod simulation;
 
+mod admit;
 mod desk;
 mod histories;
 mod jobs;
@@ -12,3 +13,4 @@ mod networks;
 mod offers;
 mod standing;
 mod verdicts;
+mod versions;

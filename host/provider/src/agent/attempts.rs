@@ -7,7 +7,7 @@ use anneal_api::{
     wire::{Lease, PollReply, SignedReceipt, TraceLevel},
 };
 use anneal_job::{AttemptId, Blob, Digest, FaultCode, HostFault, Receipt, Timestamp};
-use anneal_sandbox::{Event, StopFlag};
+use anneal_sandbox::{Event, StopFlag, VERSIONS, check_versions};
 
 use super::{Heard, Running, Shared, chain};
 use crate::{
@@ -103,7 +103,7 @@ impl Shared {
     }
 
     async fn attempted(self: &Arc<Self>, lease: &Lease, stop: StopFlag) -> Result<Attempted, Failure> {
-        check(lease).map_err(Failure::Fault)?;
+        check(lease)?;
         match self.attempted_once(lease, stop.clone()).await {
             // What the disk has damaged is no fault of the task's, nor of anybody's who gave it to us.
             Err(Failure::Fault(fault)) if fault.code == FaultCode::Io && self.mend(lease).await => {
@@ -139,6 +139,7 @@ impl Shared {
         level: TraceLevel,
         stop: StopFlag,
     ) -> Result<Traced, Failure> {
+        check(&lease)?;
         self.board.line(format!("tracing {} for a dispute", describe(&lease)));
         self.at_work(&lease, true);
         let traced = async {
@@ -285,14 +286,22 @@ impl Shared {
     }
 }
 
-/// A lease that contradicts itself is not run: its receipt would be held against us.
-fn check(lease: &Lease) -> Result<(), HostFault> {
+/// A lease that contradicts itself is not run: its receipt would be held against us. Nor is one of versions that this
+/// program does not run, whatever its coordinator says: the result would be another one's.
+fn check(lease: &Lease) -> Result<(), Failure> {
     let task = &lease.task;
+    check_versions(task.versions).map_err(|fault| {
+        tracing::warn!(attempt = %lease.attempt, fault = fault.message, "the lease is given back");
+        Failure::Versions
+    })?;
     let same = task.id() == lease.task_id
         && task.component == lease.component.digest
         && task.states.iter().eq(lease.states.iter().map(|state| &state.state))
         && task.inputs.is_empty() == lease.inputs_blob.is_none();
-    if same { Ok(()) } else { Err(internal("the lease names another task than the one it describes")) }
+    if same {
+        return Ok(());
+    }
+    Err(Failure::Fault(internal("the lease names another task than the one it describes")))
 }
 
 pub(super) fn describe(lease: &Lease) -> String {
@@ -309,9 +318,63 @@ fn why(failure: &Failure) -> String {
     match failure {
         Failure::Fault(fault) => fault.message.clone(),
         Failure::Blob => "its files could not be fetched".to_owned(),
+        Failure::Versions => format!("it is of other versions than {VERSIONS}; update anneal"),
     }
 }
 
 fn internal(message: impl Into<String>) -> HostFault {
     HostFault { code: FaultCode::Internal, message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use anneal_job::{Outcome, Versions};
+    use anneal_sandbox::{AttemptRequest, Machine, compile::CompileLimits};
+
+    use super::*;
+    use crate::{Compiler, desk::tests::lease};
+
+    /// A machine that must not be asked.
+    struct Never;
+
+    impl Machine for Never {
+        fn name(&self) -> &str {
+            "never"
+        }
+
+        fn attempt(&mut self, _: &AttemptRequest, _: &mut dyn anneal_sandbox::Observer) -> Outcome {
+            panic!("a task of other versions was run")
+        }
+    }
+
+    #[test]
+    fn a_lease_of_other_versions_is_refused_before_anything_is_done() {
+        let known = lease(1, 0);
+        assert_eq!(check(&known), Ok(()));
+        for versions in [
+            Versions { contract: [0, 2, 0], ..VERSIONS },
+            Versions { numerics: VERSIONS.numerics + 1, ..VERSIONS },
+            Versions { gas: VERSIONS.gas + 1, ..VERSIONS },
+        ] {
+            let mut doctored = lease(1, 0);
+            doctored.task.versions = versions;
+            doctored.task_id = doctored.task.id();
+            assert_eq!(check(&doctored), Err(Failure::Versions));
+            let files = TaskFiles { component: "/nowhere".into(), inputs: None, states: Vec::new() };
+            let stop = StopFlag::default();
+            let time = TIME_MIN;
+            let work = Work { task: &doctored.task, files: &files, time, stop: &stop, pace: None };
+            let compiler =
+                Compiler { command: Vec::new(), cache: "/nowhere".into(), limits: CompileLimits::DEFAULT };
+            let output = std::path::Path::new("/nowhere");
+            let level = TraceLevel::Commits;
+            let ran = work::attempt(&mut Never, &compiler, &work, output, level, &mut |_| {});
+            assert_eq!(ran.expect_err("not run").code, FaultCode::Versions);
+            let traced = work::trace(&mut Never, &compiler, &work, level);
+            assert_eq!(traced.expect_err("not run").code, FaultCode::Versions);
+        }
+        let mut other = known;
+        other.task.job_seed += 1;
+        assert!(matches!(check(&other), Err(Failure::Fault(_))), "it names another task");
+    }
 }

@@ -8,16 +8,17 @@ use anneal_api::{
     wire::{BatchReply, HeartbeatReply, ItemReply, SignedReceipt},
 };
 use anneal_job::{
-    Completed, Entry, FaultCode, Limits, Price, Receipt, ReceiptOutcome, Span, Task, Versions,
-    plan::place_alone, result_digest,
+    Completed, Entry, FaultCode, Limits, Price, Receipt, ReceiptOutcome, Span, Task, plan::place_alone,
+    result_digest,
 };
+use anneal_sandbox::VERSIONS;
 use proptest::prelude::*;
 
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-fn lease(number: u8, device: u32) -> Lease {
+pub(crate) fn lease(number: u8, device: u32) -> Lease {
     let component = Digest::of(b"component");
     let task = Task {
         component,
@@ -28,7 +29,7 @@ fn lease(number: u8, device: u32) -> Lease {
         inputs: BTreeMap::new(),
         states: Vec::new(),
         limits: Limits::DEFAULT,
-        versions: Versions { contract: [0, 1, 0], numerics: 1, gas: 1 },
+        versions: VERSIONS,
     };
     Lease {
         attempt: AttemptId(Digest::of(&[number])),
@@ -182,6 +183,25 @@ fn what_was_stopped_is_no_fault() {
     assert_eq!((batch.faults.len(), batch.given_back.len()), (0, 1));
     desk.answered(&batch, &accept(&batch), NOW);
     assert!(!desk.failed(attempt, fault(), NOW), "nobody knows it any more");
+}
+
+#[test]
+fn a_lease_of_other_versions_is_given_back_and_is_no_fault() {
+    let mut desk = Desk::new([0], Vec::new(), NOW);
+    desk.polled(reply(vec![lease(1, 0)], Vec::new()), NOW);
+    desk.actions(NOW);
+    let attempt = lease(1, 0).attempt;
+    assert!(!desk.failed(attempt, Failure::Versions, NOW));
+    let batch = desk.batch(NOW).expect("a lease given back");
+    assert_eq!(batch.given_back, [GiveBackItem { attempt, reason: GiveBackReason::Versions }]);
+    assert!(batch.faults.is_empty() && batch.commits.is_empty());
+    // One that was finished before an update cannot be traced after it: no fault either.
+    let key = SecretKey::generate().expect("random bytes");
+    let old = lease(2, 0);
+    desk.polled(reply(vec![old.clone()], Vec::new()), NOW);
+    desk.actions(NOW);
+    desk.ran(old.attempt, finished(&key, &old));
+    assert!(!desk.failed(old.attempt, Failure::Versions, NOW));
 }
 
 #[test]

@@ -4,8 +4,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anneal_job::{Digest, Entry, Limits, Place, Task, Versions};
-use anneal_tensor::{DType, Elements, Reference, Shape, Value, gas};
+use anneal_job::{Digest, Entry, Limits, Place, Task};
+use anneal_tensor::{DType, Elements, Reference, Shape, Value};
 
 use super::{
     bindings::{
@@ -13,7 +13,7 @@ use super::{
     },
     *,
 };
-use crate::state::NamedValue;
+use crate::{VERSIONS, state::NamedValue};
 
 type Handle = Resource<Tensor>;
 
@@ -176,7 +176,7 @@ fn task() -> Task {
         inputs: BTreeMap::new(),
         states: Vec::new(),
         limits: Limits { tensor_bytes: 1 << 30, handles: 200, ..Limits::DEFAULT },
-        versions: Versions { contract: [0, 1, 0], numerics: 1, gas: gas::GAS_VERSION },
+        versions: VERSIONS,
     }
 }
 

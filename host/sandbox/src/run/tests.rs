@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anneal_job::{FailureCode, FaultCode, Limits, Outcome};
+use anneal_job::{FailureCode, FaultCode, Limits, Outcome, Versions};
 use anneal_tensor::Pace;
 
 use super::*;
 use crate::{
+    VERSIONS,
     compile::in_process,
     testing::{Guest, guest, reference, task},
 };
@@ -115,6 +116,40 @@ fn time_that_is_held_does_not_run() {
     assert!(matches!(&outcome, Outcome::HostFault(fault) if fault.code == FaultCode::TimeOut), "{outcome:?}");
     let last = last.expect("it says how it was held");
     assert!(last.held_ms > 200 && last.busy_ms >= 99 && last.holds == 1, "{last:?}");
+}
+
+/// A task with each part of its versions changed, one after the other.
+fn doctored(component: &[u8]) -> Vec<Task> {
+    let with = |versions| Task { versions, ..task(component, Limits::DEFAULT) };
+    let Versions { contract: [major, minor, patch], numerics, gas } = VERSIONS;
+    let mut doctored: Vec<Task> = [[major + 1, minor, patch], [major, minor + 1, patch], [major, minor, patch + 1]]
+        .map(|contract| with(Versions { contract, ..VERSIONS }))
+        .into();
+    doctored.push(with(Versions { numerics: numerics + 1, ..VERSIONS }));
+    doctored.push(with(Versions { numerics: numerics - 1, ..VERSIONS }));
+    doctored.push(with(Versions { gas: gas + 1, ..VERSIONS }));
+    doctored
+}
+
+#[test]
+fn a_task_of_other_versions_is_not_run() {
+    let component = guest(OK, "");
+    let (compiled, _info) = in_process(&component).expect("the test's guest compiles");
+    for task in doctored(&component) {
+        let mut heard = Vec::new();
+        let mut observer = |event| heard.push(event);
+        let (inputs, options) = (Inputs::default(), RunOptions::default());
+        let (outcome, state) =
+            run_task(&compiled, &task, &inputs, Vec::new(), &mut reference(), &mut observer, options);
+        match outcome {
+            Outcome::HostFault(fault) => {
+                assert_eq!(fault.code, FaultCode::Versions);
+                assert!(fault.message.contains(&task.versions.to_string()), "{}", fault.message);
+            }
+            other => panic!("{other:?} of {}", task.versions),
+        }
+        assert!(state.is_none() && heard.is_empty());
+    }
 }
 
 #[test]

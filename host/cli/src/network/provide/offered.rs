@@ -11,7 +11,7 @@ use anneal_api::wire::DeviceOffer;
 use anneal_job::{Price, Versions, report::DeviceReport};
 use anneal_policy::policy::Shares;
 use anneal_provider::{Device, warden::DeviceName};
-use anneal_sandbox::{confine::Requirement, files};
+use anneal_sandbox::{VERSIONS, confine::Requirement, files};
 use anneal_sensors::{DeviceKind, GpuIdentity, PciAddress, SensedDevice};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -22,7 +22,6 @@ use crate::{
     devices::Tested,
     failure::{Failure, Outcome},
     host::Host,
-    job::VERSIONS,
     network::settings::Settings,
     terminal::Terminal,
 };

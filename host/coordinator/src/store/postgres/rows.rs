@@ -5,7 +5,7 @@ use anneal_job::{Digest, Identity, Timestamp};
 use tokio_postgres::{Client, Transaction as Database, types::ToSql};
 
 use super::failed;
-use crate::store::{Epoch, KeptBlob, Row, RowKind, StoreError, Transaction, digest, to_signed, to_unsigned};
+use crate::store::{Epoch, KeptBlob, Row, RowKind, StoreError, Transaction, digest, seal, to_signed, to_unsigned};
 
 pub(super) async fn commit(client: &mut Client, ours: Epoch, all: &Transaction) -> Result<(), StoreError> {
     let database = client.transaction().await.map_err(failed("beginning a transaction"))?;
@@ -42,7 +42,8 @@ async fn commands(database: &Database<'_>, all: &Transaction) -> Result<(), toki
     }
     let ids: Vec<&[u8]> = all.commands.iter().map(|command| &command.id.as_bytes()[..]).collect();
     let contents: Vec<&[u8]> = all.commands.iter().map(|command| &command.content.as_bytes()[..]).collect();
-    let replies: Vec<&[u8]> = all.commands.iter().map(|command| &command.reply[..]).collect();
+    let replies = all.commands.iter().map(|command| seal::seal(&command.id.to_string(), &command.reply));
+    let replies: Vec<Vec<u8>> = replies.collect();
     let times: Vec<i64> = all.commands.iter().map(|command| to_signed(command.at.0)).collect();
     let sql = "INSERT INTO command (id, content, reply, at_ms)
                SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[])";
@@ -79,7 +80,7 @@ async fn rows(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_po
             continue;
         }
         let keys: Vec<&str> = rows.iter().map(|row| &row.key[..]).collect();
-        let values: Vec<&[u8]> = rows.iter().map(|row| &row.value[..]).collect();
+        let values: Vec<Vec<u8>> = rows.iter().map(|row| seal::seal(&row.key, &row.value)).collect();
         let sql = format!(
             "INSERT INTO {table} (key, value) SELECT * FROM unnest($1::text[], $2::bytea[])
              ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -117,7 +118,8 @@ async fn blobs(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_p
 async fn outbox(database: &Database<'_>, all: &Transaction) -> Result<(), tokio_postgres::Error> {
     if !all.outbox.is_empty() {
         let ids: Vec<&str> = all.outbox.iter().map(|item| &item.id[..]).collect();
-        let payloads: Vec<&[u8]> = all.outbox.iter().map(|item| &item.payload[..]).collect();
+        let payloads: Vec<Vec<u8>> =
+            all.outbox.iter().map(|item| seal::seal(&item.id, &item.payload)).collect();
         let sql = "INSERT INTO outbox (id, payload) SELECT * FROM unnest($1::text[], $2::bytea[])
                    ON CONFLICT DO NOTHING";
         run(database, sql, &[&ids, &payloads]).await?;
