@@ -17,6 +17,7 @@ pub mod governor;
 mod gradient;
 mod graph;
 pub mod limits;
+mod meter;
 mod node;
 pub mod numerics;
 mod op;
@@ -33,7 +34,8 @@ pub use error::{CallError, CallErrorCode, Exhausted, RecordError};
 pub use executor::{DeviceInfo, Executor, ExecutorError};
 pub use governor::{Duty, Gate, Pace};
 pub use graph::{AdamwOptions, Graph, Pool2dOptions, Recorded, SgdOptions};
-pub use node::{Meter, Tensor, reachable};
+pub use meter::Meter;
+pub use node::{Tensor, reachable};
 pub use op::{
     AdamwScalars, Conv2dAttributes, ElementOp, Op, ReduceKind, SgdScalars, ViewOp, WindowAttributes,
 };

@@ -3,12 +3,9 @@
 //!
 //! This happens at every step of a training, so it is linear and looks at each node once.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hasher},
-};
+use std::collections::HashMap;
 
-use crate::{ElementOp, Op, ReduceKind, Tensor, Value, ViewOp};
+use crate::{ElementOp, Op, ReduceKind, Tensor, Value, ViewOp, node::SequenceState};
 
 /// What a run of a plan is given.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +41,13 @@ impl<'a> Recording<'a> {
         let mut position: HashMap<u64, usize, SequenceState> =
             HashMap::with_capacity_and_hasher(256, SequenceState);
         let mut nodes: Vec<&Tensor> = Vec::with_capacity(256);
-        let mut stack: Vec<&Tensor> = targets.iter().collect();
-        while let Some(tensor) = stack.pop() {
-            if position.insert(tensor.sequence(), 0).is_none() {
-                nodes.push(tensor);
-                if tensor.value().is_none() {
-                    stack.extend(tensor.inputs());
-                }
+        nodes.extend(targets.iter().filter(|tensor| position.insert(tensor.sequence(), 0).is_none()));
+        let mut next = 0;
+        while let Some(&tensor) = nodes.get(next) {
+            next += 1;
+            if tensor.value().is_none() {
+                let new = |input: &&Tensor| position.insert(input.sequence(), 0).is_none();
+                nodes.extend(tensor.inputs().iter().filter(new));
             }
         }
         nodes.sort_unstable_by_key(|tensor| tensor.sequence());
@@ -227,36 +224,5 @@ fn scalars(op: &Op, words: &mut Vec<u32>) {
             words.extend(s.words())
         }
         _ => {}
-    }
-}
-
-/// Hashes sequence numbers: they are distinct and count up, so one multiplication spreads them.
-#[derive(Clone, Copy, Default)]
-struct SequenceState;
-
-struct SequenceHasher(u64);
-
-impl BuildHasher for SequenceState {
-    type Hasher = SequenceHasher;
-
-    fn build_hasher(&self) -> SequenceHasher {
-        SequenceHasher(0)
-    }
-}
-
-impl Hasher for SequenceHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, sequence: u64) {
-        let product = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ product >> 32;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

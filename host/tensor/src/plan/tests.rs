@@ -192,9 +192,12 @@ fn a_group_is_named() {
     let z = g.neg(&y).unwrap();
     let sum = g.sum(&z, &[0], false).unwrap();
     let (plan, _) = Plan::build(&[z, sum, x]);
-    assert_eq!(plan.group_of(0), "2 operations are computed in one pass: exp and neg");
-    assert_eq!(plan.group_of(1), "sum is computed in a pass of its own");
-    assert_eq!(plan.group_of(2), "the value was given, nothing is computed");
+    let expected = [
+        "2 operations are computed in one pass: exp and neg",
+        "sum is computed in a pass of its own",
+        "the value was given, nothing is computed",
+    ];
+    assert_eq!(plan.groups(), expected);
 }
 
 /// From an output index to the input index it shows.
