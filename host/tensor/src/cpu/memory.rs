@@ -219,3 +219,25 @@ fn resize(elements: &mut Elements, count: usize) {
         Elements::U16(elements) => elements.resize(count, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_keeps_no_more_than_it_may() {
+        let mut pool = Pool::default();
+        for at in 0..5000 {
+            pool.put(Elements::F32(vec![0.0; at % 200]));
+        }
+        assert_eq!(pool.free.len(), POOL_BUFFERS_MAX);
+        for _ in 0..5 {
+            pool.put(Elements::U8(vec![0; 100 << 20]));
+        }
+        assert!(pool.bytes <= POOL_BYTES_MAX, "{}", pool.bytes);
+        assert_eq!(pool.bytes, pool.free.iter().map(bytes).sum::<usize>());
+        let taken = pool.take(&SlotInfo { dtype: DType::U8, elements: 90 << 20 });
+        assert_eq!(taken.len(), 90 << 20);
+        assert_eq!(pool.bytes, pool.free.iter().map(bytes).sum::<usize>());
+    }
+}

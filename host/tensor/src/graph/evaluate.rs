@@ -81,3 +81,135 @@ impl Graph {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Conv2dAttributes, DType, Exhausted, Graph, Meter, RecordError, Reference, Tensor, gas, limits};
+
+    fn graph() -> Graph {
+        Graph::new(1, Meter::new(1 << 40))
+    }
+
+    fn chain(graph: &mut Graph, length: usize) -> Tensor {
+        let mut last = graph.full(DType::F32, &[], -1.0).expect("small");
+        for _ in 0..length {
+            last = graph.neg(&last).expect("small");
+        }
+        last
+    }
+
+    /// The gas of evaluating the tensors one after the other.
+    fn evaluations(graph: &mut Graph, tensors: &[Tensor]) -> Vec<u64> {
+        graph.meter().take_gas();
+        let mut costs = Vec::new();
+        for tensor in tensors {
+            let tensor = std::slice::from_ref(tensor);
+            graph.charge_evaluation(tensor).expect("there is gas");
+            graph.evaluate(tensor, &mut Reference::new()).expect("it does not fail");
+            costs.push(graph.meter().take_gas());
+        }
+        costs
+    }
+
+    #[test]
+    fn what_is_computed_again_is_paid_again_and_what_is_kept_is_not() {
+        let graph = &mut graph();
+        let last = chain(graph, 1000);
+        let views: Vec<Tensor> = (0..3).map(|_| graph.detach(&last).expect("small")).collect();
+        let asked = [views[0].clone(), views[1].clone(), views[1].clone(), last, views[2].clone()];
+        let costs = evaluations(graph, &asked);
+        let walk = 1000 * (gas::WALKED + gas::WALKED_INPUT);
+        assert!((walk..2 * walk).contains(&costs[0]), "{costs:?}");
+        // All of it but its own detach is computed for the second time, and for the third.
+        let again = 1000 * gas::OPERATION;
+        assert!((again + walk..2 * again).contains(&costs[1]), "{costs:?}");
+        assert_eq!(costs[2], 0, "it is kept");
+        assert!((again + walk..2 * again).contains(&costs[3]), "{costs:?}");
+        assert!(costs[4] < 20_000, "the last of the chain is kept, nothing before it is looked at: {costs:?}");
+    }
+
+    #[test]
+    fn gas_does_not_depend_on_what_a_trace_computed() {
+        let record = |graph: &mut Graph| {
+            let last = chain(graph, 50);
+            let views = [(); 2].map(|()| graph.detach(&last).expect("small"));
+            [&views[..], &[last]].concat()
+        };
+        let (plain, traced) = (&mut graph(), &mut graph());
+        let expected = record(plain);
+        let targets = record(traced);
+        let all = crate::reachable(&targets);
+        traced.evaluate(&all, &mut Reference::new()).expect("it does not fail");
+        assert!(all.iter().all(|node| node.value().is_some()));
+        assert_eq!(evaluations(traced, &targets), evaluations(plain, &expected));
+    }
+
+    #[test]
+    fn nothing_is_evaluated_without_gas() {
+        let graph = &mut Graph::new(1, Meter::with_gas(1 << 30, 1_500_000));
+        let last = chain(graph, 1000);
+        let views = [(); 2].map(|()| graph.detach(&last).expect("small"));
+        let commit = |graph: &mut Graph, view: &Tensor| {
+            graph.commit(std::slice::from_ref(view), &mut Reference::new()).expect("the machine works")
+        };
+        commit(graph, &views[0]).expect("it was paid for");
+        let refused = commit(graph, &views[1]).expect_err("it is computed for the second time");
+        assert_eq!(refused, RecordError::Exhausted(Exhausted::Gas { limit: 1_500_000 }));
+        assert!(views[1].value().is_none());
+    }
+
+    #[test]
+    fn a_gradient_pays_for_the_history_it_looks_at() {
+        let graph = &mut graph();
+        let (last, other) = (chain(graph, 1000), chain(graph, 0));
+        graph.meter().take_gas();
+        graph.gradients(&last, &[&other]).expect("it is zeros");
+        let cost = graph.meter().take_gas();
+        assert!(cost >= 1000 * (gas::WALKED + gas::WALKED_INPUT), "{cost}");
+        graph.gradients(&other, &vec![&other; 5000]).expect("it is ones");
+        let cost = graph.meter().take_gas();
+        assert!(cost >= 5000 * gas::LISTED, "{cost}");
+    }
+
+    #[test]
+    fn a_record_without_elements_counts_and_is_given_back() {
+        let graph = &mut Graph::new(1, Meter::new(1 << 20));
+        let nothing = graph.full(DType::F32, &[0], 0.0).expect("it fits");
+        let mut last = nothing.clone();
+        let ended = loop {
+            match graph.neg(&last) {
+                Ok(next) => last = next,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(ended, RecordError::Exhausted(Exhausted::TensorBytes { .. })), "{ended}");
+        let count = graph.meter().tensors_live();
+        assert!(count <= (1 << 20) / limits::RECORD_BYTES, "{count}");
+        drop((nothing, last));
+        assert_eq!((graph.meter().tensors_live(), graph.meter().bytes_live()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_made_on_the_way_is_paid_for_and_counted() {
+        let graph = &mut graph();
+        let [image, weight] =
+            [[1, 1, 1, 1], [1, 1, 1, 1]].map(|sizes| graph.full(DType::F32, &sizes, 1.0).expect("small"));
+        let attributes =
+            Conv2dAttributes { stride: [8000; 2], padding: [8000; 2], dilation: [1; 2], groups: 1 };
+        let before = graph.meter().bytes_live();
+        graph.meter().take_gas();
+        let small = graph.conv2d(&image, &weight, attributes).expect("it has nine elements");
+        let padded = 4 * 16_001 * 16_001;
+        assert_eq!(small.bytes(), 36);
+        assert!(graph.meter().bytes_live() - before >= padded);
+        assert!(graph.meter().take_gas() >= 2 * padded / gas::UNITS_PER_GAS);
+        // One window over the whole image: its gradient sums as many terms for each pixel as there are pixels.
+        let image = graph.full(DType::F32, &[1, 1, 500, 500], 1.0).expect("small");
+        let options = crate::Pool2dOptions { kernel: [500; 2], stride: [500; 2], padding: [0; 2] };
+        let pooled = graph.max_pool2d(&image, options).expect("one window");
+        let loss = graph.sum(&pooled, &[], false).expect("a number");
+        graph.meter().take_gas();
+        graph.gradients(&loss, &[&image]).expect("it has one");
+        assert!(graph.meter().take_gas() >= 500 * 500 * 500 * 500 / gas::UNITS_PER_GAS);
+    }
+}

@@ -73,6 +73,11 @@ impl PlanCache {
         }
     }
 
+    /// Words of the keys that are kept.
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
     /// How many plans were built: a step that should reuse one must not raise it.
     pub fn built(&self) -> u64 {
         self.built

@@ -62,6 +62,17 @@ pub enum Group {
     Step(usize),
 }
 
+#[cfg(test)]
+thread_local! {
+    static LOOKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many edges were looked at on this thread: a pass over a graph is to look at each a few times.
+#[cfg(test)]
+pub fn looked() -> u64 {
+    LOOKED.get()
+}
+
 /// The state of grouping.
 pub struct Groups<'a, 'b> {
     drafts: &'b [Draft<'a>],
@@ -157,13 +168,20 @@ impl<'a, 'b> Groups<'a, 'b> {
 
     /// The node may be in one map with what it reads, and is on its level.
     fn is_joined(&self, node: usize, input: usize) -> bool {
+        #[cfg(test)]
+        LOOKED.set(LOOKED.get() + 1);
         !inlined(self.drafts, node, input)
             && joins(self.drafts, node, input)
             && self.level[node] == self.level[self.drafts[input].base]
     }
 
     fn is_stored(&self, node: usize, piece: &[usize]) -> bool {
-        self.external[node] || self.joined[node].iter().any(|user| !piece.contains(user))
+        let is_outside = |user: &usize| {
+            #[cfg(test)]
+            LOOKED.set(LOOKED.get() + 1);
+            !piece.contains(user)
+        };
+        self.external[node] || self.joined[node].iter().any(is_outside)
     }
 
     /// Cuts a group into runs that keep the limits, each as long as possible.
