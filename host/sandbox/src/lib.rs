@@ -41,7 +41,7 @@ pub mod fuzzing {
 
     pub use crate::host::calls::{
         allocator::Counting,
-        cost::{Cost, measure},
+        cost::{Worst, measure},
         decode,
     };
 }

@@ -17,6 +17,9 @@ pub const WALKED_INPUT: u64 = 10;
 pub const LISTED: u64 = 200;
 /// An evaluation that computes anything.
 pub const EVALUATION: u64 = 10_000;
+/// Each operation of an evaluation whose structure is none of the task's last [`crate::limits::STRUCTURES_MAX`]: a
+/// backend plans it, and compiles kernels for it.
+pub const PLANNED: u64 = 10_000;
 
 /// The gas of recording an operation that reads `read_bytes`, writes `written_bytes` and does `work` element
 /// operations.

@@ -20,6 +20,8 @@ pub(crate) use linear::{check_terms, check_workspace, conv2d_shape};
 pub(crate) use movement::window_shape;
 pub use optimise::{AdamwOptions, SgdOptions};
 
+use evaluate::Structures;
+
 use crate::{
     CallErrorCode, DType, Exhausted, Meter, Op, RecordError, Shape, Tensor, Value, gas, limits, node::Stage,
 };
@@ -33,6 +35,7 @@ pub struct Graph {
     sequence: u64,
     step_nodes: usize,
     label: Option<&'static str>,
+    structures: Structures,
 }
 
 /// What recording gives.
@@ -41,7 +44,7 @@ pub type Recorded<T = Tensor> = Result<T, RecordError>;
 impl Graph {
     /// A recorder for a task with this seed (rule 10) that charges this meter.
     pub fn new(seed: u64, meter: Arc<Meter>) -> Graph {
-        Graph { meter, seed, sequence: 0, step_nodes: 0, label: None }
+        Graph { meter, seed, sequence: 0, step_nodes: 0, label: None, structures: Structures::default() }
     }
 
     /// The meter.

@@ -135,7 +135,8 @@ impl Tensor {
 /// before consumers, in ascending sequence.
 pub fn reachable(targets: &[Tensor]) -> Vec<Tensor> {
     let mut seen = SequenceSet::default();
-    let mut nodes: Vec<Tensor> = targets.iter().filter(|tensor| seen.insert(tensor.sequence())).cloned().collect();
+    let mut nodes: Vec<Tensor> =
+        targets.iter().filter(|tensor| seen.insert(tensor.sequence())).cloned().collect();
     let mut next = 0;
     while let Some(tensor) = nodes.get(next).cloned() {
         next += 1;

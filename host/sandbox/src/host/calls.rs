@@ -431,9 +431,11 @@ mod tests {
         if !alone("host::calls::tests::what_calls_cost_the_host_is_counted_or_paid_for") {
             return;
         }
-        let check = |calls: &[Call], rounds: usize| {
-            let costs = cost::measure(calls, rounds, Box::new(Reference::new()), Some(cost::Bounds::CONTRACT));
-            costs.map(drop).unwrap_or_else(|error| panic!("{error}"));
+        let mut worst = cost::Worst::default();
+        let mut check = |calls: &[Call], rounds: usize| {
+            let costs =
+                cost::measure(calls, rounds, Box::new(Reference::new()), Some(cost::Bounds::CONTRACT));
+            worst.add(&costs.unwrap_or_else(|error| panic!("{error}")));
         };
         for function in 0..FUNCTIONS as u8 {
             for length in 0..LENGTHS.len() as u8 {
@@ -449,6 +451,7 @@ mod tests {
             let bytes = vec(any::<u8>(), 0..1500).new_tree(&mut runner).expect("bytes are drawn").current();
             check(&decode(&bytes), 10);
         }
+        println!("{worst}");
     }
 
     /// What a record and a handle count is more than they take, for the largest operations that there are.

@@ -152,8 +152,7 @@ impl wit::Host for Host {
     fn concat(&mut self, xs: Vec<Handle>, axis: u32) -> Answer {
         if xs.len() > limits::CONCAT_INPUTS_MAX {
             self.charge(gas::LISTED * xs.len() as u64)?;
-            let message =
-                format!("{} tensors were given, 1 to {} fit", xs.len(), limits::CONCAT_INPUTS_MAX);
+            let message = format!("{} tensors were given, 1 to {} fit", xs.len(), limits::CONCAT_INPUTS_MAX);
             return Err(RecordError::call(CallErrorCode::Argument, "concat", message).into());
         }
         let xs = self.all(&xs)?;

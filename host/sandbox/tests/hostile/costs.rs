@@ -62,12 +62,8 @@ fn histories() -> Vec<Hostile> {
         let step = format!("{} {COMMIT}", times(60_000, NEXT));
         body(&format!("{first} (loop $steps {step} (br $steps)) (unreachable)"))
     };
-    let large = Limits {
-        gas: 1_000_000_000_000,
-        memory_bytes: 4 << 20,
-        tensor_bytes: 1 << 30,
-        handles: 10_000_000,
-    };
+    let large =
+        Limits { gas: 1_000_000_000_000, memory_bytes: 4 << 20, tensor_bytes: 1 << 30, handles: 10_000_000 };
     let hoard = body(&format!("(loop $l {FULL} (br $l)) (unreachable)"));
     let small = |limits: Limits| Limits { gas: large.gas, ..limits };
     let of = |name, component, code, words, limits| Hostile {
@@ -110,7 +106,8 @@ fn histories() -> Vec<Hostile> {
 fn walks() -> Vec<Hostile> {
     let chain = format!("{FULL} {}", times(5000, NEXT));
     let kept = format!("{chain} (i32.store (i32.const 3000) {HANDLE})");
-    let gradient = "(call $gradients (i32.load (i32.const 3000)) (i32.const 3004) (i32.const 1) (i32.const 2048))
+    let gradient =
+        "(call $gradients (i32.load (i32.const 3000)) (i32.const 3004) (i32.const 1) (i32.const 2048))
         (call $drop (i32.load (i32.load (i32.const 2052))))";
     let other = format!("{kept} {FULL} (i32.store (i32.const 3004) {HANDLE})");
     let read = "(call $reshape (i32.load (i32.const 3000)) (i32.const 0) (i32.const 0) (i32.const 2048))
@@ -136,16 +133,12 @@ fn walks() -> Vec<Hostile> {
             ),
         )
     };
-    let limits = Limits {
-        gas: 2_000_000_000_000,
-        memory_bytes: 64 << 20,
-        tensor_bytes: 1 << 30,
-        handles: 10_000_000,
-    };
+    let limits =
+        Limits { gas: 2_000_000_000_000, memory_bytes: 64 << 20, tensor_bytes: 1 << 30, handles: 10_000_000 };
     vec![
         paid("gradients through one history", &other, 60, gradient).gas(20_000_000),
-        paid("one result read again and again", &kept, 4, read).gas(20_000_000),
-        paid("one result committed again and again", &kept, 4, commit).gas(20_000_000),
+        paid("one result read again and again", &kept, 5, read).gas(75_000_000),
+        paid("one result committed again and again", &kept, 5, commit).gas(75_000_000),
         Hostile {
             limits,
             ..Hostile::new("a gradient for two million handles", body(&one_call(2_000_000)), End::Harmless)

@@ -71,7 +71,14 @@ impl Hostile {
 /// All of them, each ended as it must.
 pub fn all_end_as_they_must(scene: &Scene) {
     let mut guests = binaries::guests();
-    for more in [runs::guests(), abi::guests(), handles::guests(), contract::guests(), wasi::guests(), costs::guests()] {
+    for more in [
+        runs::guests(),
+        abi::guests(),
+        handles::guests(),
+        contract::guests(),
+        wasi::guests(),
+        costs::guests(),
+    ] {
         guests.extend(more);
     }
     assert!(guests.len() >= 60, "{} hostile guests", guests.len());

@@ -4,11 +4,31 @@
 //! kept is computed again for the next, and paid for again. What is kept by this count is what the guest asked
 //! for, never what an executor or a trace happens to keep.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::{Graph, Recorded};
 use crate::{
-    Executor, ExecutorError, Exhausted, Tensor, gas,
-    node::{SequenceSet, Stage},
+    Executor, ExecutorError, Exhausted, Tensor, gas, limits,
+    node::{SequenceSet, SequenceState, Stage},
+    plan::StructureHasher,
 };
+
+/// The structures that a task evaluated last, the newest last.
+#[derive(Debug, Default)]
+pub(super) struct Structures(VecDeque<u64>);
+
+impl Structures {
+    /// Makes this one the newest; whether it was known.
+    fn use_one(&mut self, structure: u64) -> bool {
+        let known = self.0.iter().rposition(|&known| known == structure);
+        known.and_then(|at| self.0.remove(at));
+        if self.0.len() >= limits::STRUCTURES_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(structure);
+        known.is_some()
+    }
+}
 
 impl Graph {
     /// Charges what evaluating the tensors costs beyond their recording. To be asked before they are evaluated.
@@ -16,27 +36,40 @@ impl Graph {
     /// # Errors
     /// Where the gas is used up: nothing is to be evaluated.
     pub fn charge_evaluation(&mut self, tensors: &[Tensor]) -> Result<(), Exhausted> {
-        let is_new = |tensor: &&Tensor| tensor.stage() != Stage::Kept;
-        let mut seen = SequenceSet::default();
-        let mut waiting: Vec<&Tensor> =
-            tensors.iter().filter(is_new).filter(|tensor| seen.insert(tensor.sequence())).collect();
-        if waiting.is_empty() {
+        let mut places: HashMap<u64, u64, SequenceState> = HashMap::default();
+        let mut nodes: Vec<&Tensor> = Vec::new();
+        for tensor in tensors.iter().filter(|tensor| tensor.stage() != Stage::Kept) {
+            place(tensor, &mut places, &mut nodes);
+        }
+        if nodes.is_empty() {
             return Ok(());
         }
         // Executors look through what is alive for what they may use again.
         self.meter.charge_gas(gas::EVALUATION + self.meter.tensors_live())?;
-        while let Some(node) = waiting.pop() {
+        let mut structure = StructureHasher::new(nodes.len());
+        let (mut next, mut computed) = (0, 0);
+        while let Some(&node) = nodes.get(next) {
+            next += 1;
+            let is_kept = node.stage() == Stage::Kept;
+            structure.add(node, is_kept);
+            if is_kept {
+                continue;
+            }
+            computed += 1;
             self.meter.charge_gas(gas::walked(node))?;
             if node.stage() == Stage::Computed {
                 let inputs: Vec<&Tensor> = node.inputs().iter().collect();
                 self.meter.charge_gas(gas::computed(node.op(), &inputs, node.shape(), node.dtype()))?;
             }
             node.set_stage(Stage::Computed);
-            waiting.extend(
-                node.inputs().iter().filter(is_new).filter(|input| seen.insert(input.sequence())),
-            );
+            for input in node.inputs() {
+                structure.add_input(place(input, &mut places, &mut nodes));
+            }
         }
         tensors.iter().for_each(|tensor| tensor.set_stage(Stage::Kept));
+        if !self.structures.use_one(structure.finish()) {
+            self.meter.charge_gas(gas::PLANNED * computed)?;
+        }
         Ok(())
     }
 
@@ -82,9 +115,23 @@ impl Graph {
     }
 }
 
+/// Where a tensor is among the nodes, the last where it was not there.
+fn place<'a>(
+    tensor: &'a Tensor,
+    places: &mut HashMap<u64, u64, SequenceState>,
+    nodes: &mut Vec<&'a Tensor>,
+) -> u64 {
+    *places.entry(tensor.sequence()).or_insert_with(|| {
+        nodes.push(tensor);
+        nodes.len() as u64 - 1
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::{Conv2dAttributes, DType, Exhausted, Graph, Meter, RecordError, Reference, Tensor, gas, limits};
+    use crate::{
+        Conv2dAttributes, DType, Exhausted, Graph, Meter, RecordError, Reference, Tensor, gas, limits,
+    };
 
     fn graph() -> Graph {
         Graph::new(1, Meter::new(1 << 40))
@@ -119,13 +166,20 @@ mod tests {
         let asked = [views[0].clone(), views[1].clone(), views[1].clone(), last, views[2].clone()];
         let costs = evaluations(graph, &asked);
         let walk = 1000 * (gas::WALKED + gas::WALKED_INPUT);
-        assert!((walk..2 * walk).contains(&costs[0]), "{costs:?}");
+        let planned = 1000 * gas::PLANNED;
+        assert!((planned + walk..planned + 2 * walk).contains(&costs[0]), "{costs:?}");
         // All of it but its own detach is computed for the second time, and for the third.
         let again = 1000 * gas::OPERATION;
         assert!((again + walk..2 * again).contains(&costs[1]), "{costs:?}");
         assert_eq!(costs[2], 0, "it is kept");
-        assert!((again + walk..2 * again).contains(&costs[3]), "{costs:?}");
-        assert!(costs[4] < 20_000, "the last of the chain is kept, nothing before it is looked at: {costs:?}");
+        assert!(
+            (planned + again + walk..planned + 2 * again).contains(&costs[3]),
+            "another structure: {costs:?}"
+        );
+        assert!(
+            costs[4] < 30_000,
+            "the last of the chain is kept, nothing before it is looked at: {costs:?}"
+        );
     }
 
     #[test]
@@ -144,9 +198,36 @@ mod tests {
         assert_eq!(evaluations(traced, &targets), evaluations(plain, &expected));
     }
 
+    /// As a training does: new leaves and scalars at each step, the same operations.
+    #[test]
+    fn a_structure_is_paid_for_once() {
+        let graph = &mut graph();
+        let mut step = |length: u32, rate: f64| {
+            let x = graph.from_bytes(DType::F32, &[2], &[0; 8]).expect("small");
+            let rate = graph.full(DType::F32, &[], rate).expect("a number");
+            let mut y = graph.mul(&x, &rate).expect("they fit");
+            for _ in 0..length {
+                y = graph.exp(&y).expect("small");
+            }
+            evaluations(graph, &[y])[0]
+        };
+        let first = step(10, 0.5);
+        assert!(first >= 12 * gas::PLANNED, "{first}");
+        assert!(step(10, 0.25) < gas::EVALUATION + 12 * 200 + 100);
+        // In turn with as many as are remembered, and with one more.
+        for length in 11..10 + limits::STRUCTURES_MAX as u32 {
+            assert!(step(length, 0.5) > first);
+        }
+        assert!(step(10, 0.5) < first / 2);
+        for length in 100..100 + limits::STRUCTURES_MAX as u32 {
+            step(length, 0.5);
+        }
+        assert!(step(10, 0.5) >= first);
+    }
+
     #[test]
     fn nothing_is_evaluated_without_gas() {
-        let graph = &mut Graph::new(1, Meter::with_gas(1 << 30, 1_500_000));
+        let graph = &mut Graph::new(1, Meter::with_gas(1 << 30, 12_000_000));
         let last = chain(graph, 1000);
         let views = [(); 2].map(|()| graph.detach(&last).expect("small"));
         let commit = |graph: &mut Graph, view: &Tensor| {
@@ -154,7 +235,7 @@ mod tests {
         };
         commit(graph, &views[0]).expect("it was paid for");
         let refused = commit(graph, &views[1]).expect_err("it is computed for the second time");
-        assert_eq!(refused, RecordError::Exhausted(Exhausted::Gas { limit: 1_500_000 }));
+        assert_eq!(refused, RecordError::Exhausted(Exhausted::Gas { limit: 12_000_000 }));
         assert!(views[1].value().is_none());
     }
 

@@ -102,6 +102,49 @@ impl<'a> Recording<'a> {
     }
 }
 
+/// A structure as a number: what its key says, mixed. Gas depends on it, so it is the same on every machine, and a
+/// change of it is one of the gas version.
+pub struct StructureHasher {
+    hash: u64,
+    words: Vec<u64>,
+}
+
+impl StructureHasher {
+    /// For an evaluation of so many targets.
+    pub fn new(targets: usize) -> StructureHasher {
+        StructureHasher { hash: targets as u64, words: Vec::with_capacity(32) }
+    }
+
+    /// The next node; it is an argument where it is given.
+    pub fn add(&mut self, tensor: &Tensor, is_given: bool) {
+        let tag = if is_given { 0 } else { tag(tensor.op()) };
+        self.mix(tag << 16 | (tensor.dtype() as u64) << 8 | tensor.shape().rank() as u64);
+        tensor.shape().iter().for_each(|&size| self.mix(size as u64));
+        if !is_given {
+            let mut words = std::mem::take(&mut self.words);
+            attributes(tensor.op(), &mut words);
+            words.drain(..).for_each(|word| self.mix(word));
+            self.words = words;
+            self.mix(tensor.inputs().len() as u64);
+        }
+    }
+
+    /// An input of the node that was added last, by its place.
+    pub fn add_input(&mut self, place: u64) {
+        self.mix(place);
+    }
+
+    /// The number.
+    pub fn finish(self) -> u64 {
+        self.hash
+    }
+
+    fn mix(&mut self, word: u64) {
+        let mixed = (self.hash ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.hash = mixed.rotate_left(29) ^ mixed >> 32;
+    }
+}
+
 /// Distinct for each kind of operation; 0 is a valued node.
 fn tag(op: &Op) -> u64 {
     match op {

@@ -100,18 +100,18 @@ impl Cost<'_> {
         let bytes_max = CALL_BYTES + bounds.bytes_per_gas * paid;
         let allocations_max = CALL_ALLOCATIONS + bounds.allocations_per_1000_gas * paid / 1000;
         if self.bytes > bytes_max || self.allocations > allocations_max {
-            return Err(format!("{self}: over {bytes_max} bytes or {allocations_max} allocations for {paid} gas"));
+            return Err(format!(
+                "{self}: over {bytes_max} bytes or {allocations_max} allocations for {paid} gas"
+            ));
         }
         Ok(())
     }
 
-    /// Bytes for one gas.
-    pub fn bytes_per_gas(&self) -> f64 {
+    fn bytes_per_gas(&self) -> f64 {
         self.bytes as f64 / self.gas.max(1) as f64
     }
 
-    /// Nanoseconds for one gas.
-    pub fn nanoseconds_per_gas(&self) -> f64 {
+    fn nanoseconds_per_gas(&self) -> f64 {
         self.time.as_nanos() as f64 / self.gas.max(1) as f64
     }
 }
@@ -120,5 +120,37 @@ impl fmt::Display for Cost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cost { call, gas, bytes, allocations, time } = self;
         write!(f, "{bytes} bytes, {allocations} allocations and {time:?} for {gas} gas by {call:?}")
+    }
+}
+
+/// The worst calls so far, for a person to read.
+#[derive(Debug, Default)]
+pub struct Worst {
+    bytes: (f64, String),
+    time: (f64, String),
+}
+
+impl Worst {
+    /// Looks at these; whether any is worse than all before.
+    pub fn add(&mut self, costs: &[Cost<'_>]) -> bool {
+        let mut is_worse = false;
+        for cost in costs {
+            let measures =
+                [(&mut self.bytes, cost.bytes_per_gas()), (&mut self.time, cost.nanoseconds_per_gas())];
+            for (worst, measure) in measures {
+                if measure > worst.0 {
+                    *worst = (measure, cost.to_string());
+                    is_worse = true;
+                }
+            }
+        }
+        is_worse
+    }
+}
+
+impl fmt::Display for Worst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:.1} bytes a gas: {}", self.bytes.0, self.bytes.1)?;
+        write!(f, "{:.1} ns a gas: {}", self.time.0, self.time.1)
     }
 }
