@@ -26,7 +26,7 @@ pub const CALL_GAS: u64 = 1000;
 /// Gas of a call that only looks at a handle: its shape, its dtype, its drop.
 pub const LOOK_GAS: u64 = 100;
 /// Gas of each index of `data.rows`: a look-up anywhere in an input.
-pub const ROW_GAS: u64 = 16;
+pub const ROW_GAS: u64 = 4;
 /// Bytes of a guest's text in an error about it.
 pub const QUOTE_BYTES_MAX: usize = 256;
 /// Names of inputs in an error.

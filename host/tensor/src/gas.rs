@@ -21,6 +21,9 @@ pub const EVALUATION: u64 = 10_000;
 /// backend plans it, and compiles kernels for it.
 pub const PLANNED: u64 = 10_000;
 
+/// Element operations of each matrix product, of however few elements, that an operation is made of.
+pub const MATRIX: u64 = 2048;
+
 /// The gas of recording an operation that reads `read_bytes`, writes `written_bytes` and does `work` element
 /// operations.
 pub fn operation(read_bytes: u64, written_bytes: u64, work: u64) -> u64 {
@@ -65,16 +68,21 @@ pub fn work(op: &Op, inputs: &[&Shape], output: &Shape) -> u64 {
         Op::MatMul { transpose_a, .. } => {
             let a = inputs[0];
             let k = if *transpose_a { a[a.rank() - 2] } else { a[a.rank() - 1] };
-            2 * n * k as u64
+            let matrices: usize = output[..output.rank() - 2].iter().product();
+            2 * n * k as u64 + MATRIX * matrices as u64
         }
-        Op::Conv2d(_) => 2 * n * inputs[1][1..].iter().product::<usize>() as u64,
+        Op::Conv2d(attributes) => {
+            let matrices = MATRIX * (output[0] * attributes.groups) as u64;
+            2 * n * inputs[1][1..].iter().product::<usize>() as u64 + matrices
+        }
         Op::Conv2dInputGradient(attributes) => {
             let weight = inputs[1];
-            2 * n * (weight[0] / attributes.groups * weight[2] * weight[3]) as u64
+            let matrices = MATRIX * (output[0] * attributes.groups) as u64;
+            2 * n * (weight[0] / attributes.groups * weight[2] * weight[3]) as u64 + matrices
         }
-        Op::Conv2dWeightGradient(_) => {
+        Op::Conv2dWeightGradient(attributes) => {
             let dy = inputs[1];
-            2 * n * (dy[0] * dy[2] * dy[3]) as u64
+            2 * n * (dy[0] * dy[2] * dy[3]) as u64 + MATRIX * attributes.groups as u64
         }
         Op::ScatterAdd { .. } => input(2),
     }

@@ -20,7 +20,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let costs = measure(&calls, 3, Box::new(executor), None).expect("all of it holds");
     let mut worst = WORST.lock().expect("nothing panicked before");
     let worst = worst.get_or_insert_default();
-    if worst.add(&costs) {
+    if worst.add(&costs, calls.len()) {
         println!("{worst}");
     }
 });

@@ -93,8 +93,9 @@ pub fn play(calls: &[Call]) -> Result<(), String> {
 }
 
 impl Played {
-    /// Makes a call as the contract's binding would, and gives its gas.
-    fn step(&mut self, call: &Call) -> Result<u64, String> {
+    /// Makes a call as the contract's binding would; gives its gas, and whether it would end the run.
+    fn step(&mut self, call: &Call) -> Result<(u64, bool), String> {
+        let mut ends = false;
         match self.make(call) {
             Ok(()) => {}
             Err(refusal @ Refusal::Call(_)) => {
@@ -109,11 +110,12 @@ impl Played {
                 if !error.is::<Ending>() {
                     return Err(format!("{call:?} ends the run with {error}"));
                 }
+                ends = true;
             }
         }
         let gas = self.host.graph.meter().take_gas();
         self.pending = self.pending.saturating_add(gas);
-        Ok(gas)
+        Ok((gas, ends))
     }
 
     /// Of what the guest gave back, it tries the newest again.
@@ -435,7 +437,7 @@ mod tests {
         let mut check = |calls: &[Call], rounds: usize| {
             let costs =
                 cost::measure(calls, rounds, Box::new(Reference::new()), Some(cost::Bounds::CONTRACT));
-            worst.add(&costs.unwrap_or_else(|error| panic!("{error}")));
+            worst.add(&costs.unwrap_or_else(|error| panic!("{error}")), calls.len());
         };
         for function in 0..FUNCTIONS as u8 {
             for length in 0..LENGTHS.len() as u8 {

@@ -185,7 +185,7 @@ fn lists() -> Vec<Hostile> {
         ),
         named(
             "rows of an input that is not there",
-            2,
+            8,
             "(call $rows (i32.const 1024) (i32.const 4) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
         ),
         named(

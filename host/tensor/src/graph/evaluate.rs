@@ -36,8 +36,8 @@ impl Graph {
     /// # Errors
     /// Where the gas is used up: nothing is to be evaluated.
     pub fn charge_evaluation(&mut self, tensors: &[Tensor]) -> Result<(), Exhausted> {
-        let mut places: HashMap<u64, u64, SequenceState> = HashMap::default();
-        let mut nodes: Vec<&Tensor> = Vec::new();
+        let mut places = HashMap::with_capacity_and_hasher(256, SequenceState);
+        let mut nodes: Vec<&Tensor> = Vec::with_capacity(256);
         for tensor in tensors.iter().filter(|tensor| tensor.stage() != Stage::Kept) {
             place(tensor, &mut places, &mut nodes);
         }
