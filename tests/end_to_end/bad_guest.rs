@@ -59,6 +59,9 @@ fn bombs_end_at_their_limits() {
         Deed("handle-bomb", "handles", "limits.handles"),
         Deed("never-commits", "step-nodes", "commit"),
         Deed("broadcast-bomb", "tensor-memory", ""),
+        Deed("history-without-bytes", "tensor-memory", "limits.tensor-memory"),
+        Deed("long-walks", "gas", "limits.gas"),
+        Deed("computed-again", "gas", "limits.gas"),
     ] {
         check(&deed);
     }

@@ -129,7 +129,7 @@ impl Executor for Faulty {
         self.cpu.read(value)
     }
 
-    fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
-        self.cpu.group_of(targets, target)
+    fn groups_of(&mut self, targets: &[Tensor]) -> Vec<String> {
+        self.cpu.groups_of(targets)
     }
 }

@@ -120,7 +120,7 @@ impl Host {
         Compiler { command: self.compiler(), cache: self.cache.clone(), limits }
     }
 
-    /// A worker for strangers' components: with a limit of memory, and what of the confinement is insisted on.
+    /// A worker for strangers' components: with what of the confinement is insisted on.
     pub fn worker_for(&self, backend: &Backend, requirement: Requirement) -> WorkerMachine {
         let confinement = Confinement::new(requirement);
         WorkerMachine { confinement, ..self.worker(backend, Some(worker_memory_bytes())) }
@@ -171,9 +171,10 @@ impl Host {
         serde_json::from_slice(&output.stdout).context("a driver wrote where it should not")
     }
 
-    /// A machine that makes each attempt in a process of its own.
+    /// A machine that makes each attempt in a process of its own, within the memory that a stranger's gets: what
+    /// runs here runs there.
     pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
-        Box::new(self.worker(backend, None))
+        Box::new(self.worker(backend, Some(worker_memory_bytes())))
     }
 
     /// The same, with so many bytes of memory. It is confined as well as this machine can: the component is

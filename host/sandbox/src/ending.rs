@@ -149,7 +149,7 @@ impl From<Exhausted> for Ending {
     fn from(exhausted: Exhausted) -> Ending {
         let code = match exhausted {
             Exhausted::TensorBytes { .. } => FailureCode::TensorMemory,
-            Exhausted::StepNodes { .. } => FailureCode::StepNodes,
+            Exhausted::StepNodes { .. } | Exhausted::LiveTensors { .. } => FailureCode::StepNodes,
             Exhausted::Gas { .. } => FailureCode::Gas,
         };
         Ending::failure(code, exhausted.to_string())

@@ -17,7 +17,10 @@ mod trace;
 use std::sync::mpsc::SyncSender;
 
 use anneal_job::{FailureCode, Limits, Task};
-use anneal_tensor::{CallErrorCode, Executor, ExecutorError, Exhausted, Graph, Meter, RecordError, Tensor};
+use anneal_tensor::{
+    CallErrorCode, Executor, ExecutorError, Exhausted, Graph, Meter, RecordError, Tensor, gas,
+    limits::{HANDLE_BYTES, RANK_MAX},
+};
 use wasmtime::{
     CallHook, StoreContextMut,
     component::{Resource, ResourceTable, ResourceTableError},
@@ -49,6 +52,8 @@ pub(crate) struct Host {
     pub table: ResourceTable,
     /// How many of them are tensors.
     pub tensors: u32,
+    /// Handles of WASI's resources.
+    pub others: usize,
     /// The task.
     pub task: Task,
     /// The job's inputs.
@@ -94,14 +99,15 @@ pub enum Refusal {
 impl Host {
     pub(crate) fn new(parts: HostParts) -> Host {
         let HostParts { task, inputs, states, executor, events, clock, trace } = parts;
-        let Limits { memory_bytes, tensor_bytes, handles, .. } = task.limits;
+        let Limits { gas, memory_bytes, tensor_bytes, handles } = task.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX) + limits::OTHER_HANDLES_MAX);
         Host {
-            graph: Graph::new(task.seed(), Meter::new(tensor_bytes)),
+            graph: Graph::new(task.seed(), Meter::with_gas(tensor_bytes, gas)),
             executor,
             table,
             tensors: 0,
+            others: 0,
             inputs,
             states: states.into_iter().map(Some).collect(),
             steps: 0,
@@ -115,9 +121,25 @@ impl Host {
         }
     }
 
-    /// Charges gas that is not an operation's.
-    pub(crate) fn charge(&self, gas: u64) {
-        self.graph.meter().charge_gas(gas);
+    /// Charges gas that is not an operation's, before the work that it is for.
+    pub(crate) fn charge(&self, gas: u64) -> Result<(), Ending> {
+        Ok(self.graph.meter().charge_gas(gas)?)
+    }
+
+    /// Charges a call that is given so many bytes of lists and texts: they were copied out of the guest.
+    pub(crate) fn charge_call(&self, bytes: usize) -> Result<(), Ending> {
+        self.charge(limits::CALL_GAS + gas::moved(bytes as u64))
+    }
+
+    /// Sizes and axes as the engine counts them. A list that is longer than any shape is refused before it is
+    /// copied or quoted.
+    pub(crate) fn sizes(&self, operation: &'static str, words: &[u32]) -> Result<Vec<usize>, Refusal> {
+        self.charge(gas::moved(size_of_val(words) as u64))?;
+        if words.len() > RANK_MAX {
+            let message = format!("a list of {} sizes or axes; the rank is at most {RANK_MAX}", words.len());
+            return Err(RecordError::call(CallErrorCode::Limit, operation, message).into());
+        }
+        Ok(words.iter().map(|&word| size(word)).collect())
     }
 
     /// The guest may hold so many tensors more. Asked before the work where a list comes in and as many go out: a
@@ -137,6 +159,7 @@ impl Host {
     /// A handle for the guest.
     pub(crate) fn hand_out(&mut self, tensor: Tensor) -> Result<Resource<Tensor>, Refusal> {
         self.check_room(1)?;
+        self.graph.meter().hold(HANDLE_BYTES)?;
         let handle = self.table.push(tensor)?;
         self.tensors += 1;
         Ok(handle)
@@ -160,6 +183,7 @@ impl Host {
     /// The tensor behind a handle that the guest gives up.
     pub(crate) fn take_back(&mut self, handle: Resource<Tensor>) -> Result<Tensor, Ending> {
         let tensor = self.table.delete(handle)?;
+        self.graph.meter().release(HANDLE_BYTES);
         self.tensors = self.tensors.saturating_sub(1);
         Ok(tensor)
     }
@@ -176,8 +200,15 @@ impl Host {
             CallHook::ReturningFromHost => *calls_out = calls_out.saturating_sub(1),
             CallHook::CallingWasm | CallHook::ReturningFromWasm => return Ok(()),
         }
-        if *calls_out > 0 {
-            return Ok(());
+        match (*calls_out, hook) {
+            // What is left is known to the call, so that it does no work that nobody pays for.
+            (1, CallHook::CallingHost) => {
+                let left = store.get_fuel()?;
+                store.data().graph.meter().leave_gas(left);
+                return Ok(());
+            }
+            (0, _) => {}
+            _ => return Ok(()),
         }
         let gas = store.data().graph.meter().take_gas();
         if gas == 0 {
@@ -218,6 +249,12 @@ impl From<RecordError> for Refusal {
     }
 }
 
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Refusal {
+        Ending::from(exhausted).into()
+    }
+}
+
 impl From<ExecutorError> for Refusal {
     fn from(error: ExecutorError) -> Refusal {
         Ending::from(error).into()
@@ -248,11 +285,6 @@ impl From<Refusal> for wasmtime::Error {
             Refusal::End(error) => error,
         }
     }
-}
-
-/// Sizes and axes as the engine counts them.
-pub(crate) fn sizes(words: &[u32]) -> Vec<usize> {
-    words.iter().map(|&word| size(word)).collect()
 }
 
 /// A size as the engine counts it.

@@ -40,7 +40,18 @@ pub mod fuzzing {
         let played = crate::host::calls::play(&crate::host::calls::decode(bytes));
         assert!(played.is_ok(), "{played:?}");
     }
+
+    pub use crate::host::calls::{
+        allocator::Counting,
+        cost::{Worst, measure},
+        decode,
+    };
 }
+
+/// Unit tests count what they hold.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: host::calls::allocator::Counting = host::calls::allocator::Counting;
 
 pub use compile::CompiledComponent;
 pub use event::{Event, Observer, Panic, Trace, TracedOperation, TracedStep, TracedTensor};

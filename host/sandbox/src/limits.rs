@@ -21,7 +21,15 @@ pub const DATA_BYTES_MAX: u32 = 4 << 20;
 pub const ERROR_BYTES_MAX: usize = 4 << 10;
 /// Random bytes of one call of WASI.
 pub const RANDOM_BYTES_MAX: u64 = 1 << 20;
-/// Gas of a call that computes nothing.
+/// Gas of a call that computes nothing, and of one that is refused.
 pub const CALL_GAS: u64 = 1000;
+/// Gas of a call that only looks at a handle: its shape, its dtype, its drop.
+pub const LOOK_GAS: u64 = 100;
+/// Gas of each index of `data.rows`: a look-up anywhere in an input.
+pub const ROW_GAS: u64 = 4;
+/// Bytes of a guest's text in an error about it.
+pub const QUOTE_BYTES_MAX: usize = 256;
+/// Names of inputs in an error.
+pub const QUOTE_NAMES_MAX: usize = 16;
 /// Native stack of the thread a guest runs on: the guest's own, and room for the host's functions.
 pub const THREAD_STACK_BYTES: usize = 8 << 20;

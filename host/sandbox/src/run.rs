@@ -266,8 +266,8 @@ fn instantiate_and_call(
     let returned = entry::call(store, &instance).map_err(at(Phase::Call))?;
     let fuel = store.get_fuel().map_err(at(Phase::Call))?;
     let host = store.data_mut();
-    let gas = host.task.limits.gas.saturating_sub(fuel);
-    let finished = finish(host, returned, gas);
+    host.graph.meter().leave_gas(fuel);
+    let finished = finish(host, returned, fuel);
     let finished =
         float_mode::check("the computing of what the guest returned").map_err(Ending::from).and(finished);
     finished.map_err(|ending| (ending.into(), Phase::Call))
@@ -282,8 +282,8 @@ pub(crate) fn linker(component: &CompiledComponent) -> wasmtime::Result<Linker<H
     Ok(linker)
 }
 
-/// What the guest returned becomes a result.
-fn finish(host: &mut Host, returned: entry::Returned, gas: u64) -> Result<(Completed, State), Ending> {
+/// What the guest returned becomes a result, with the gas that is left to it.
+fn finish(host: &mut Host, returned: entry::Returned, fuel: u64) -> Result<(Completed, State), Ending> {
     for (name, value) in returned.metrics {
         host.reports.metric(name, 0, value)?;
     }
@@ -291,6 +291,8 @@ fn finish(host: &mut Host, returned: entry::Returned, gas: u64) -> Result<(Compl
     let metrics = std::mem::take(&mut host.reports.metrics);
     let state_digest = state.digest();
     let result = result_digest(state_digest, &metrics);
+    let left = fuel.saturating_sub(host.graph.meter().take_gas());
+    let gas = host.task.limits.gas.saturating_sub(left);
     Ok((Completed { result, state: state_digest, metrics, gas, steps: host.steps }, state))
 }
 

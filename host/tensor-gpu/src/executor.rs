@@ -13,7 +13,7 @@ use std::{
 use anneal_tensor::{
     DType, DeviceInfo, Elements, Executor, ExecutorError, Gate, Storage, Tensor, Value,
     governor::PIECE_MAX,
-    plan::{Arguments, PLANS_MAX, Plan, PlanCache},
+    plan::{Arguments, Plan, PlanCache},
 };
 
 use crate::{
@@ -219,10 +219,8 @@ impl GpuExecutor {
         if let Some((_, lowered)) = self.lowered.get(&address) {
             return Arc::clone(lowered);
         }
-        if self.lowered.len() >= PLANS_MAX {
-            // A plan that only this map holds was dropped from the cache of plans.
-            self.lowered.retain(|_, (plan, _)| Arc::strong_count(plan) > 1);
-        }
+        // A plan that only this map holds was dropped from the cache of plans.
+        self.lowered.retain(|_, (plan, _)| Arc::strong_count(plan) > 1);
         let tuning = self.tuning;
         let lowered: Arc<[Lowered]> =
             plan.steps.iter().map(|step| kernel::lower(&step.kind, &plan.slots, tuning)).collect();
@@ -504,8 +502,8 @@ impl Executor for GpuExecutor {
         self.gpu.pool().clear();
     }
 
-    fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
-        self.plans.plan(targets).0.group_of(target)
+    fn groups_of(&mut self, targets: &[Tensor]) -> Vec<String> {
+        self.plans.plan(targets).0.groups()
     }
 
     fn govern(&mut self, gate: Option<Arc<dyn Gate>>) {

@@ -131,8 +131,8 @@ impl Executor for Cpu {
         value.elements().cloned().ok_or(ExecutorError::ForeignValue("the CPU"))
     }
 
-    fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
-        self.plans.plan(targets).0.group_of(target)
+    fn groups_of(&mut self, targets: &[Tensor]) -> Vec<String> {
+        self.plans.plan(targets).0.groups()
     }
 
     fn govern(&mut self, gate: Option<Arc<dyn Gate>>) {

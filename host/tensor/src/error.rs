@@ -66,6 +66,15 @@ pub enum Exhausted {
         /// The limit.
         limit: usize,
     },
+    /// Tensors that are alive, over all commits.
+    #[error(
+        "more than {limit} tensors would be alive with the history that they need: drop handles, and commit \
+         everything that lives on at the end of each step"
+    )]
+    LiveTensors {
+        /// The limit.
+        limit: u64,
+    },
     /// Gas.
     #[error("the task used more than its {limit} gas: raise limits.gas in job.toml, or do less")]
     Gas {

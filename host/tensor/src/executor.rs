@@ -36,10 +36,10 @@ pub trait Executor: Send {
     /// stay whole. The default has nothing to forget.
     fn forget(&mut self) {}
 
-    /// A sentence naming the operations that are computed together with this target in a plan for
-    /// `targets`: what a developer is told when a difference vanishes once every operation is looked at.
-    fn group_of(&mut self, targets: &[Tensor], target: usize) -> String {
-        targets[target].op().name().to_owned()
+    /// Of each target, a sentence naming the operations that are computed together with it in a plan for all of
+    /// them: what a developer is told when a difference vanishes once every operation is looked at.
+    fn groups_of(&mut self, targets: &[Tensor]) -> Vec<String> {
+        targets.iter().map(|target| target.op().name().to_owned()).collect()
     }
 
     /// From now on passes this gate between any two pieces of work, none of which is planned to take longer

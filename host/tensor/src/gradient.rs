@@ -10,7 +10,10 @@ mod movement;
 
 use std::collections::HashMap;
 
-use crate::{CallErrorCode, DType, Graph, Op, RecordError, Recorded, ReduceKind, Shape, Tensor};
+use crate::{
+    CallErrorCode, DType, Exhausted, Graph, Op, RecordError, Recorded, ReduceKind, Shape, Tensor, gas,
+    node::{SequenceSet, SequenceState},
+};
 
 impl Graph {
     /// The gradient of `loss` (f32, one element) with respect to each of `wrt`, f32 and shaped as the tensor;
@@ -35,7 +38,7 @@ impl Graph {
             let message = format!("with respect to a {} tensor; only floats have gradients", tensor.dtype());
             return Err(RecordError::call(CallErrorCode::DType, "gradients", message));
         }
-        self.labelled("gradients", |graph| Backward::new(loss, wrt).run(graph, loss, wrt))
+        self.labelled("gradients", |graph| Backward::new(graph, loss, wrt)?.run(graph, loss, wrt))
     }
 }
 
@@ -44,34 +47,31 @@ struct Backward {
     /// The nodes on a way from `wrt` to the loss, descending by sequence.
     way: Vec<Tensor>,
     /// What the loss's change is per change of a node, by sequence: the sum of what consumers gave so far.
-    gradients: HashMap<u64, Tensor>,
-    /// Whether a node is on the way, by sequence.
-    on_way: HashMap<u64, bool>,
+    gradients: HashMap<u64, Tensor, SequenceState>,
+    /// Those of the way, by sequence.
+    on_way: SequenceSet,
     /// The nodes asked for, by sequence.
-    asked: Vec<u64>,
+    asked: SequenceSet,
 }
 
 impl Backward {
-    fn new(loss: &Tensor, wrt: &[&Tensor]) -> Backward {
-        let asked: Vec<u64> = wrt.iter().map(|tensor| tensor.sequence()).collect();
-        let mut on_way: HashMap<u64, bool> = HashMap::new();
+    fn new(graph: &Graph, loss: &Tensor, wrt: &[&Tensor]) -> Result<Backward, Exhausted> {
+        graph.meter().charge_gas(gas::LISTED.saturating_mul(wrt.len() as u64))?;
+        let asked: SequenceSet = wrt.iter().map(|tensor| tensor.sequence()).collect();
+        let mut on_way = SequenceSet::default();
         let mut way = Vec::new();
         // Inputs have lower sequences than consumers, so ascending order sees inputs first.
-        for node in history(loss) {
-            let depends = asked.contains(&node.sequence())
-                || (!is_constant(&node)
-                    && node
-                        .inputs()
-                        .iter()
-                        .any(|input| on_way.get(&input.sequence()).copied().unwrap_or(false)));
-            let on = depends && is_float(&node);
-            on_way.insert(node.sequence(), on);
-            if on {
-                way.push(node);
+        for node in history(graph, loss)? {
+            let flows = |input: &Tensor| on_way.contains(&input.sequence());
+            let depends =
+                asked.contains(&node.sequence()) || (!is_constant(node) && node.inputs().iter().any(flows));
+            if depends && is_float(node) {
+                on_way.insert(node.sequence());
+                way.push(node.clone());
             }
         }
         way.reverse();
-        Backward { way, gradients: HashMap::new(), on_way, asked }
+        Ok(Backward { way, gradients: HashMap::default(), on_way, asked })
     }
 
     fn run(mut self, graph: &mut Graph, loss: &Tensor, wrt: &[&Tensor]) -> Recorded<Vec<Tensor>> {
@@ -93,7 +93,7 @@ impl Backward {
 
     /// The node at this input needs a gradient.
     fn wants(&self, node: &Tensor, input: usize) -> bool {
-        self.on_way.get(&node.inputs()[input].sequence()).copied().unwrap_or(false)
+        self.on_way.contains(&node.inputs()[input].sequence())
     }
 
     /// Adds a contribution to a node's gradient, after those that came before (rule 7's order).
@@ -186,20 +186,18 @@ fn sum_to(graph: &mut Graph, x: &Tensor, shape: &Shape) -> Recorded {
 }
 
 /// The loss and everything it was computed from, ascending by sequence. Values do not cut history; commit
-/// does.
-fn history(loss: &Tensor) -> Vec<Tensor> {
-    let mut seen = HashMap::new();
-    let mut stack = vec![loss.clone()];
-    while let Some(tensor) = stack.pop() {
-        if seen.contains_key(&tensor.sequence()) {
-            continue;
-        }
-        stack.extend(tensor.inputs().iter().cloned());
-        seen.insert(tensor.sequence(), tensor);
+/// does. Each is charged before it is looked at.
+fn history<'a>(graph: &Graph, loss: &'a Tensor) -> Result<Vec<&'a Tensor>, Exhausted> {
+    let mut seen = SequenceSet::from_iter([loss.sequence()]);
+    let mut nodes = vec![loss];
+    let mut next = 0;
+    while let Some(&node) = nodes.get(next) {
+        next += 1;
+        graph.meter().charge_gas(gas::walked(node))?;
+        nodes.extend(node.inputs().iter().filter(|input| seen.insert(input.sequence())));
     }
-    let mut nodes: Vec<Tensor> = seen.into_values().collect();
-    nodes.sort_by_key(Tensor::sequence);
-    nodes
+    nodes.sort_unstable_by_key(|node| node.sequence());
+    Ok(nodes)
 }
 
 fn is_float(tensor: &Tensor) -> bool {

@@ -7,6 +7,7 @@
 mod composite;
 mod create;
 mod elementwise;
+mod evaluate;
 mod index;
 mod linear;
 mod movement;
@@ -19,9 +20,10 @@ pub(crate) use linear::{check_terms, check_workspace, conv2d_shape};
 pub(crate) use movement::window_shape;
 pub use optimise::{AdamwOptions, SgdOptions};
 
+use evaluate::Structures;
+
 use crate::{
-    CallErrorCode, DType, Executor, ExecutorError, Exhausted, Meter, Op, RecordError, Shape, Tensor, Value,
-    gas, limits,
+    CallErrorCode, DType, Exhausted, Meter, Op, RecordError, Shape, Tensor, Value, gas, limits, node::Stage,
 };
 
 pub use composite::Pool2dOptions;
@@ -33,6 +35,7 @@ pub struct Graph {
     sequence: u64,
     step_nodes: usize,
     label: Option<&'static str>,
+    structures: Structures,
 }
 
 /// What recording gives.
@@ -41,7 +44,7 @@ pub type Recorded<T = Tensor> = Result<T, RecordError>;
 impl Graph {
     /// A recorder for a task with this seed (rule 10) that charges this meter.
     pub fn new(seed: u64, meter: Arc<Meter>) -> Graph {
-        Graph { meter, seed, sequence: 0, step_nodes: 0, label: None }
+        Graph { meter, seed, sequence: 0, step_nodes: 0, label: None, structures: Structures::default() }
     }
 
     /// The meter.
@@ -62,48 +65,8 @@ impl Graph {
         check_size("import", &value.shape, value.dtype)?;
         let tensor = self.node("leaf", Op::Leaf, Vec::new(), value.shape, value.dtype)?;
         tensor.set_value(value);
+        tensor.set_stage(Stage::Kept);
         Ok(tensor)
-    }
-
-    /// Evaluates the tensors now, keeping each value in its node. History stays.
-    ///
-    /// # Errors
-    /// Only the machine's.
-    pub fn evaluate(&mut self, tensors: &[Tensor], executor: &mut dyn Executor) -> Result<(), ExecutorError> {
-        let mut waiting: Vec<Tensor> = Vec::new();
-        for tensor in tensors {
-            if tensor.value().is_none() && !waiting.iter().any(|other| other.same(tensor)) {
-                waiting.push(tensor.clone());
-            }
-        }
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let values = executor.evaluate(&waiting)?;
-        for (tensor, value) in waiting.iter().zip(values) {
-            tensor.set_value(value);
-        }
-        Ok(())
-    }
-
-    /// The step boundary: evaluates the tensors and returns leaves with their values and no history.
-    ///
-    /// # Errors
-    /// The machine's, or the task's bytes are used up.
-    pub fn commit(
-        &mut self,
-        tensors: &[Tensor],
-        executor: &mut dyn Executor,
-    ) -> Result<Recorded<Vec<Tensor>>, ExecutorError> {
-        self.evaluate(tensors, executor)?;
-        self.step_nodes = 0;
-        Ok(tensors
-            .iter()
-            .map(|tensor| {
-                let value = tensor.value().expect("evaluate leaves a value in every target");
-                self.leaf(value.clone())
-            })
-            .collect())
     }
 
     /// Records an operation: charges it and counts it. Its arguments were checked by the caller; only the
@@ -111,11 +74,7 @@ impl Graph {
     pub(crate) fn record(&mut self, op: Op, inputs: &[&Tensor], shape: Shape, dtype: DType) -> Recorded {
         let label = self.label.unwrap_or(op.name());
         check_size(label, &shape, dtype)?;
-        let shapes: Vec<&Shape> = inputs.iter().map(|input| input.shape()).collect();
-        let work = gas::work(&op, &shapes, &shape);
-        let read = inputs.iter().map(|input| input.bytes() as u64).sum();
-        let written = (shape.elements() * dtype.byte_size()) as u64;
-        self.meter.charge_gas(gas::operation(read, written, work));
+        self.meter.charge_gas(gas::computed(&op, inputs, &shape, dtype))?;
         let inputs = inputs.iter().map(|&input| input.clone()).collect();
         Ok(self.node(label, op, inputs, shape, dtype)?)
     }

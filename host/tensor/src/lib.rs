@@ -18,6 +18,7 @@ pub mod governor;
 mod gradient;
 mod graph;
 pub mod limits;
+mod meter;
 mod node;
 pub mod numerics;
 mod op;
@@ -35,7 +36,8 @@ pub use executor::{DeviceInfo, Executor, ExecutorError};
 pub use float_mode::{FloatMode, WrongMode};
 pub use governor::{Duty, Gate, Pace};
 pub use graph::{AdamwOptions, Graph, Pool2dOptions, Recorded, SgdOptions};
-pub use node::{Meter, Tensor, reachable};
+pub use meter::Meter;
+pub use node::{Tensor, reachable};
 pub use op::{
     AdamwScalars, Conv2dAttributes, ElementOp, Op, ReduceKind, SgdScalars, ViewOp, WindowAttributes,
 };

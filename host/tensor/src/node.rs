@@ -1,17 +1,19 @@
-//! Recorded tensors: nodes that hold their inputs, and the meter that counts what they cost.
+//! Recorded tensors: nodes that hold their inputs.
 //!
 //! A node lives as long as a handle or another node needs it, so the meter's count of bytes is the count of
 //! what is reachable, the same on every machine. Nothing is computed here.
 
 use std::{
+    collections::HashSet,
     fmt,
+    hash::{BuildHasher, Hasher},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
-use crate::{DType, Exhausted, Op, Shape, Value};
+use crate::{DType, Exhausted, Meter, Op, Shape, Value, gas, limits};
 
 /// A handle to a recorded tensor. Cloning shares it.
 #[derive(Clone)]
@@ -25,64 +27,22 @@ struct Node {
     shape: Shape,
     dtype: DType,
     value: OnceLock<Value>,
+    stage: AtomicU8,
+    /// What it counts against the task's bytes.
+    held: u64,
     meter: Arc<Meter>,
 }
 
-/// Counts what a task uses: gas and the bytes of live tensors.
-#[derive(Debug)]
-pub struct Meter {
-    gas_pending: AtomicU64,
-    bytes_live: AtomicU64,
-    bytes_peak: AtomicU64,
-    bytes_max: u64,
-}
-
-impl Meter {
-    /// A meter that allows this many bytes of live tensors.
-    pub fn new(bytes_max: u64) -> Arc<Meter> {
-        Arc::new(Meter {
-            gas_pending: AtomicU64::new(0),
-            bytes_live: AtomicU64::new(0),
-            bytes_peak: AtomicU64::new(0),
-            bytes_max,
-        })
-    }
-
-    /// Charges gas, to be collected with [`Meter::take_gas`].
-    pub fn charge_gas(&self, gas: u64) {
-        let pending = self.gas_pending.load(Ordering::Relaxed);
-        self.gas_pending.store(pending.saturating_add(gas), Ordering::Relaxed);
-    }
-
-    /// The gas charged since the last call. Whoever meters the task subtracts it from its budget before the
-    /// guest goes on.
-    pub fn take_gas(&self) -> u64 {
-        self.gas_pending.swap(0, Ordering::Relaxed)
-    }
-
-    /// Bytes of live tensors.
-    pub fn bytes_live(&self) -> u64 {
-        self.bytes_live.load(Ordering::Relaxed)
-    }
-
-    /// The most bytes that were live at once.
-    pub fn bytes_peak(&self) -> u64 {
-        self.bytes_peak.load(Ordering::Relaxed)
-    }
-
-    fn hold(&self, bytes: u64) -> Result<(), Exhausted> {
-        let needed = self.bytes_live().saturating_add(bytes);
-        if needed > self.bytes_max {
-            return Err(Exhausted::TensorBytes { needed, limit: self.bytes_max });
-        }
-        self.bytes_live.store(needed, Ordering::Relaxed);
-        self.bytes_peak.fetch_max(needed, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn release(&self, bytes: u64) {
-        self.bytes_live.fetch_sub(bytes, Ordering::Relaxed);
-    }
+/// How far a tensor has come by what the guest asked for. Gas follows from it, so it is no question of what an
+/// executor keeps, or of what was traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Recorded.
+    Recorded,
+    /// Computed on the way to another, and not kept: the next who needs it computes it again.
+    Computed,
+    /// Its value is kept.
+    Kept,
 }
 
 impl Tensor {
@@ -96,18 +56,14 @@ impl Tensor {
         shape: Shape,
         dtype: DType,
     ) -> Result<Tensor, Exhausted> {
-        meter.hold(bytes_of(&shape, dtype))?;
-        let value = OnceLock::new();
-        Ok(Tensor(Arc::new(Node {
-            sequence,
-            op,
-            label,
-            inputs,
-            shape,
-            dtype,
-            value,
-            meter: Arc::clone(meter),
-        })))
+        let shapes: Vec<&Shape> = inputs.iter().map(Tensor::shape).collect();
+        let held = bytes_of(&shape, dtype)
+            .saturating_add(gas::workspace(&op, &shapes, &shape))
+            .saturating_add(limits::RECORD_BYTES + limits::RECORD_INPUT_BYTES * inputs.len() as u64);
+        meter.add_tensor(held)?;
+        let (value, stage) = (OnceLock::new(), AtomicU8::new(Stage::Recorded as u8));
+        let meter = Arc::clone(meter);
+        Ok(Tensor(Arc::new(Node { sequence, op, label, inputs, shape, dtype, value, stage, held, meter })))
     }
 
     /// A number that grows with every recorded node of a task.
@@ -157,6 +113,18 @@ impl Tensor {
         let _first_stays = self.0.value.set(value);
     }
 
+    pub(crate) fn stage(&self) -> Stage {
+        match self.0.stage.load(Ordering::Relaxed) {
+            0 => Stage::Recorded,
+            1 => Stage::Computed,
+            _ => Stage::Kept,
+        }
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.0.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
     /// Both are handles to one node.
     pub fn same(&self, other: &Tensor) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -166,15 +134,17 @@ impl Tensor {
 /// Every node that the targets need and that has no value yet, and the valued nodes they start from, inputs
 /// before consumers, in ascending sequence.
 pub fn reachable(targets: &[Tensor]) -> Vec<Tensor> {
-    let mut seen = std::collections::HashMap::new();
-    let mut stack: Vec<&Tensor> = targets.iter().collect();
-    while let Some(tensor) = stack.pop() {
-        if seen.insert(tensor.sequence(), tensor).is_none() && tensor.value().is_none() {
-            stack.extend(tensor.inputs());
+    let mut seen = SequenceSet::default();
+    let mut nodes: Vec<Tensor> =
+        targets.iter().filter(|tensor| seen.insert(tensor.sequence())).cloned().collect();
+    let mut next = 0;
+    while let Some(tensor) = nodes.get(next).cloned() {
+        next += 1;
+        if tensor.value().is_none() {
+            nodes.extend(tensor.inputs().iter().filter(|input| seen.insert(input.sequence())).cloned());
         }
     }
-    let mut nodes: Vec<Tensor> = seen.into_values().cloned().collect();
-    nodes.sort_by_key(Tensor::sequence);
+    nodes.sort_unstable_by_key(Tensor::sequence);
     nodes
 }
 
@@ -184,7 +154,7 @@ fn bytes_of(shape: &Shape, dtype: DType) -> u64 {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.meter.release(bytes_of(&self.shape, self.dtype));
+        self.meter.remove_tensor(self.held);
         // A history may be tens of thousands of nodes deep: take it apart in a loop, not by recursion.
         let mut waiting = std::mem::take(&mut self.inputs);
         while let Some(Tensor(node)) = waiting.pop() {
@@ -198,5 +168,39 @@ impl Drop for Node {
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{} {} {} {}", self.sequence(), self.op().name(), self.dtype(), self.shape())
+    }
+}
+
+/// Sequence numbers that were seen.
+pub(crate) type SequenceSet = HashSet<u64, SequenceState>;
+
+/// Hashes sequence numbers: they are distinct and count up, so one multiplication spreads them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SequenceState;
+
+pub(crate) struct SequenceHasher(u64);
+
+impl BuildHasher for SequenceState {
+    type Hasher = SequenceHasher;
+
+    fn build_hasher(&self) -> SequenceHasher {
+        SequenceHasher(0)
+    }
+}
+
+impl Hasher for SequenceHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, sequence: u64) {
+        let product = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

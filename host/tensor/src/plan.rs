@@ -17,6 +17,7 @@ mod walk;
 pub use cache::{PLANS_MAX, PlanCache};
 pub use group::{MAP_BUFFERS_MAX, MAP_INSTRUCTIONS_MAX};
 pub use structure::Arguments;
+pub(crate) use structure::StructureHasher;
 
 use crate::{DType, ElementOp, ReduceKind};
 

@@ -63,10 +63,10 @@ async fn send(client: &Client, attempt: AttemptId) -> Outcome<()> {
     }
 }
 
-fn describe(cases: &[CaseView], now: Timestamp) -> String {
+fn describe(cases: &[CaseView], now: Timestamp) -> Vec<String> {
     let wait = |left: anneal_job::Span| left.to_string();
     if cases.is_empty() {
-        return "no fault of this provider waits for a decision".to_owned();
+        return vec!["no fault of this provider waits for a decision".to_owned()];
     }
     let rows = cases.iter().map(|case| {
         let state = if case.appealed { "another backend decides" } else { "can be appealed" };

@@ -1,13 +1,13 @@
 //! Who knows digest and size of a private blob has nothing of it: at no door does naming count as having.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anneal_api::{
     Client, Nothing,
     endpoints::{GetUpload, PutBlob},
     wire::{BlobPath, BlobQuery, Duty, JobQuery, Poll, UploadQuery},
 };
-use anneal_coordinator::{Config, ReplayDone, ReplayRequest, Replayer, Vouched};
+use anneal_coordinator::{AdmitError, Config, ReplayDone, ReplayError, ReplayRequest, Replayer, Vouched};
 use anneal_job::{AttemptId, Blob, Digest, PlanSpec, Redundancy};
 
 use anneal_market::Parameters;
@@ -21,8 +21,12 @@ use crate::{
 struct Idle;
 
 impl Replayer for Idle {
-    fn replay(&self, _: &ReplayRequest) -> Result<ReplayDone, String> {
-        Err("it has no time".to_owned())
+    fn replay(&self, _: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
+        Err(ReplayError::Failed("it has no time".to_owned()))
+    }
+
+    fn admit(&self, _: &Path, _: Duration) -> Result<(), AdmitError> {
+        Ok(())
     }
 }
 

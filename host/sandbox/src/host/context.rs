@@ -7,7 +7,7 @@ use crate::{limits, state::State};
 
 impl context::Host for Host {
     fn open_state(&mut self, worker: u32) -> Result<Vec<context::NamedTensor>, Refusal> {
-        self.charge(limits::CALL_GAS);
+        self.charge(limits::CALL_GAS)?;
         if self.task.entry != Entry::Merge {
             let message = format!("open-state: {} has no states to open; only merge has", self.task.entry);
             return Err(not_found(message));
@@ -28,6 +28,7 @@ impl context::Host for Host {
 impl Host {
     /// Handles for the tensors of a state, each a leaf where the executor works best.
     pub(crate) fn open(&mut self, state: &State) -> Result<Vec<context::NamedTensor>, Refusal> {
+        self.charge(limits::CALL_GAS * state.tensors().len() as u64)?;
         let tensors = state.tensors().iter();
         tensors
             .map(|tensor| {

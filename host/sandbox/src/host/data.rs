@@ -3,44 +3,47 @@
 use anneal_tensor::{CallErrorCode, DType, Elements, RecordError, Shape, Tensor, Value, gas};
 use wasmtime::component::Resource;
 
-use super::{Host, Refusal, bindings::data, bindings::tensors as wit, size, word};
+use super::{Host, Refusal, bindings::data, bindings::tensors as wit, shown, size, word};
 use crate::limits;
 
 impl data::Host for Host {
     fn inputs(&mut self) -> wasmtime::Result<Vec<data::InputInfo>> {
-        self.charge(limits::CALL_GAS);
+        self.charge(limits::CALL_GAS + gas::LISTED * self.inputs.iter().len() as u64)?;
         Ok(self.inputs.iter().map(|(name, value)| info(name, value)).collect())
     }
 
     fn info(&mut self, name: String) -> Result<data::InputInfo, Refusal> {
-        self.charge(limits::CALL_GAS);
+        self.charge_call(name.len())?;
         let value = self.input("info", &name)?;
         Ok(info(&name, value))
     }
 
     fn rows(&mut self, name: String, indices: Vec<u32>) -> Result<Resource<Tensor>, Refusal> {
+        self.charge_call(name.len())?;
+        self.charge(limits::ROW_GAS * indices.len() as u64)?;
         let value = self.input("rows", &name)?.clone();
         let shape = rows_shape(&name, &value.shape, &indices)?;
         let bytes = (shape.elements() * value.dtype.byte_size()) as u64;
-        self.charge(gas::operation(0, bytes, 0));
         check_bytes("rows", bytes)?;
+        self.charge(gas::moved(bytes))?;
         let elements = rows(host_elements(&value), value.shape[1..].iter().product(), &indices);
         let leaf = self.graph.leaf(Value::host(value.dtype, shape, elements))?;
         self.hand_out(leaf)
     }
 
     fn whole(&mut self, name: String) -> Result<Resource<Tensor>, Refusal> {
+        self.charge_call(name.len())?;
         let value = self.input("whole", &name)?.clone();
         let bytes = (value.shape.elements() * value.dtype.byte_size()) as u64;
-        self.charge(gas::operation(0, bytes, 0));
         check_bytes("whole", bytes)?;
+        self.charge(gas::moved(bytes))?;
         let value = self.executor.place(value)?;
         let leaf = self.graph.leaf(value)?;
         self.hand_out(leaf)
     }
 
     fn bytes(&mut self, name: String, offset: u64, length: u32) -> Result<Vec<u8>, Refusal> {
-        self.charge(limits::CALL_GAS);
+        self.charge_call(name.len())?;
         let value = self.input("bytes", &name)?;
         if length > limits::DATA_BYTES_MAX {
             let message =
@@ -54,21 +57,23 @@ impl data::Host for Host {
                 format!("{length} bytes from {offset} of the input \"{name}\", which has {total} bytes");
             return Err(refuse(CallErrorCode::Argument, "bytes", message));
         };
-        let part = part(host_elements(value), value.dtype, start, end as usize);
-        self.charge(u64::from(length));
-        Ok(part)
+        self.charge(u64::from(length))?;
+        Ok(part(host_elements(value), value.dtype, start, end as usize))
     }
 }
 
 impl Host {
     fn input(&self, operation: &'static str, name: &str) -> Result<&Value, Refusal> {
         self.inputs.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.inputs.iter().map(|(name, _)| name).collect();
+            let name = shown(name, limits::QUOTE_BYTES_MAX);
+            let names: Vec<&str> =
+                self.inputs.iter().map(|(name, _)| name).take(limits::QUOTE_NAMES_MAX).collect();
+            let more = if names.len() < self.inputs.iter().len() { ", …" } else { "" };
             let message = match names[..] {
                 [] => format!(
                     "there is no input \"{name}\"; the job has none: name it in job.toml under [inputs]"
                 ),
-                _ => format!("there is no input \"{name}\"; the job has {}", names.join(", ")),
+                _ => format!("there is no input \"{name}\"; the job has {}{more}", names.join(", ")),
             };
             refuse(CallErrorCode::NotFound, operation, message)
         })

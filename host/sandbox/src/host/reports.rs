@@ -57,10 +57,10 @@ impl Reports {
 
     /// A line for the developer, from the guest or about it.
     pub(crate) fn log(&mut self, message: &str) {
-        let line = shown(message, limits::LOG_LINE_BYTES_MAX);
         if self.log_bytes >= limits::LOG_BYTES_MAX {
             return;
         }
+        let line = shown(message, limits::LOG_LINE_BYTES_MAX);
         self.log_bytes += line.len() + 1;
         self.send(Event::Log { line });
         if self.log_bytes >= limits::LOG_BYTES_MAX {
@@ -132,25 +132,25 @@ impl Throttle {
 
 impl report::Host for Host {
     fn progress(&mut self, done: u64, total: u64) -> wasmtime::Result<()> {
-        self.charge(limits::CALL_GAS);
+        self.charge(limits::CALL_GAS)?;
         let event = self.reports.progress.pass(Event::Progress { done, total });
         event.into_iter().for_each(|event| self.reports.send(event));
         Ok(())
     }
 
     fn metric(&mut self, name: String, step: u64, value: f64) -> wasmtime::Result<()> {
-        self.charge(limits::CALL_GAS);
+        self.charge_call(name.len())?;
         Ok(self.reports.metric(name, step, value)?)
     }
 
     fn log(&mut self, message: String) -> wasmtime::Result<()> {
-        self.charge(limits::CALL_GAS + message.len() as u64);
+        self.charge(limits::CALL_GAS + message.len() as u64)?;
         self.reports.log(&message);
         Ok(())
     }
 
     fn panic(&mut self, message: String, file: String, line: u32, column: u32) -> wasmtime::Result<()> {
-        self.charge(limits::CALL_GAS);
+        self.charge_call(message.len() + file.len())?;
         if self.reports.panic.is_none() {
             let message = shown(&message, limits::LOG_LINE_BYTES_MAX);
             let panic =

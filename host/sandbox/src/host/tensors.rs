@@ -3,12 +3,15 @@
 
 use anneal_tensor::{
     AdamwOptions, CallErrorCode, Conv2dAttributes, DType, Pool2dOptions, RecordError, SgdOptions, Tensor,
-    limits,
+    gas, limits,
 };
 use wasmtime::component::Resource;
 
-use super::{Host, Refusal, bindings::tensors as wit, size, sizes, word};
-use crate::{limits::CALL_GAS, state};
+use super::{Host, Refusal, bindings::tensors as wit, size, word};
+use crate::{
+    limits::{CALL_GAS, LOOK_GAS},
+    state,
+};
 
 type Handle = Resource<Tensor>;
 type Answer = Result<Handle, Refusal>;
@@ -37,7 +40,8 @@ macro_rules! recorded_with {
 macro_rules! reductions {
     ($($name:ident)*) => {
         $(fn $name(&mut self, x: Handle, axes: Vec<u32>, keep: bool) -> Answer {
-            let recorded = self.graph.$name(self.table.get(&x)?, &sizes(&axes), keep)?;
+            let axes = self.sizes(stringify!($name), &axes)?;
+            let recorded = self.graph.$name(self.table.get(&x)?, &axes, keep)?;
             self.hand_out(recorded)
         })*
     };
@@ -45,16 +49,18 @@ macro_rules! reductions {
 
 impl wit::HostTensor for Host {
     fn shape(&mut self, x: Handle) -> wasmtime::Result<Vec<u32>> {
+        self.charge(LOOK_GAS)?;
         Ok(self.tensor(&x)?.shape().iter().map(|&size| word(size)).collect())
     }
 
     fn dtype(&mut self, x: Handle) -> wasmtime::Result<wit::Dtype> {
+        self.charge(LOOK_GAS)?;
         Ok(super::data::dtype(self.tensor(&x)?.dtype()))
     }
 
     fn read(&mut self, x: Handle) -> Result<Vec<u8>, Refusal> {
         let x = self.tensor(&x)?.clone();
-        self.charge(CALL_GAS + x.bytes() as u64);
+        self.charge(CALL_GAS)?;
         if x.bytes() > limits::READ_BYTES_MAX {
             let message = format!(
                 "{} {} holds {} bytes; at most {} are read at once: slice it",
@@ -65,6 +71,7 @@ impl wit::HostTensor for Host {
             );
             return Err(RecordError::call(CallErrorCode::Limit, "read", message).into());
         }
+        self.charge(x.bytes() as u64)?;
         let elements = self.elements(&x)?;
         if let Some(at) = state::saturated(x.dtype(), &elements) {
             let message = format!(
@@ -80,6 +87,7 @@ impl wit::HostTensor for Host {
     }
 
     fn drop(&mut self, x: Handle) -> wasmtime::Result<()> {
+        self.charge(LOOK_GAS)?;
         self.take_back(x)?;
         Ok(())
     }
@@ -88,70 +96,91 @@ impl wit::HostTensor for Host {
 impl wit::Host for Host {
     fn convert_error(&mut self, refusal: Refusal) -> wasmtime::Result<wit::Error> {
         match refusal {
-            Refusal::Call(error) => Ok(error),
+            Refusal::Call(error) => {
+                self.charge_call(error.message.len())?;
+                Ok(error)
+            }
             Refusal::End(end) => Err(end),
         }
     }
 
     fn from_bytes(&mut self, dtype: wit::Dtype, shape: Vec<u32>, bytes: Vec<u8>) -> Answer {
-        let recorded = self.graph.from_bytes(engine_dtype(dtype), &sizes(&shape), &bytes)?;
+        // They were copied before they are checked.
+        self.charge(gas::moved(bytes.len() as u64))?;
+        let shape = self.sizes("from_bytes", &shape)?;
+        let recorded = self.graph.from_bytes(engine_dtype(dtype), &shape, &bytes)?;
         self.hand_out(recorded)
     }
 
     fn full(&mut self, dtype: wit::Dtype, shape: Vec<u32>, value: f64) -> Answer {
-        let recorded = self.graph.full(engine_dtype(dtype), &sizes(&shape), value)?;
+        let shape = self.sizes("full", &shape)?;
+        let recorded = self.graph.full(engine_dtype(dtype), &shape, value)?;
         self.hand_out(recorded)
     }
 
     fn iota(&mut self, shape: Vec<u32>) -> Answer {
-        let recorded = self.graph.iota(&sizes(&shape))?;
+        let shape = self.sizes("iota", &shape)?;
+        let recorded = self.graph.iota(&shape)?;
         self.hand_out(recorded)
     }
 
     fn uniform(&mut self, shape: Vec<u32>, stream: u64) -> Answer {
-        let recorded = self.graph.uniform(&sizes(&shape), stream)?;
+        let shape = self.sizes("uniform", &shape)?;
+        let recorded = self.graph.uniform(&shape, stream)?;
         self.hand_out(recorded)
     }
 
     fn normal(&mut self, shape: Vec<u32>, stream: u64) -> Answer {
-        let recorded = self.graph.normal(&sizes(&shape), stream)?;
+        let shape = self.sizes("normal", &shape)?;
+        let recorded = self.graph.normal(&shape, stream)?;
         self.hand_out(recorded)
     }
 
     fn slice(&mut self, x: Handle, starts: Vec<u32>, ends: Vec<u32>, steps: Vec<u32>) -> Answer {
-        let (starts, ends, steps) = (sizes(&starts), sizes(&ends), sizes(&steps));
+        let [starts, ends, steps] = [starts, ends, steps].map(|list| self.sizes("slice", &list));
+        let (starts, ends, steps) = (starts?, ends?, steps?);
         let recorded = self.graph.slice(self.table.get(&x)?, &starts, &ends, &steps)?;
         self.hand_out(recorded)
     }
 
     fn pad(&mut self, x: Handle, low: Vec<u32>, high: Vec<u32>, value: f64) -> Answer {
-        let recorded = self.graph.pad(self.table.get(&x)?, &sizes(&low), &sizes(&high), value)?;
+        let (low, high) = (self.sizes("pad", &low)?, self.sizes("pad", &high)?);
+        let recorded = self.graph.pad(self.table.get(&x)?, &low, &high, value)?;
         self.hand_out(recorded)
     }
 
     fn concat(&mut self, xs: Vec<Handle>, axis: u32) -> Answer {
+        if xs.len() > limits::CONCAT_INPUTS_MAX {
+            self.charge(gas::LISTED * xs.len() as u64)?;
+            let message = format!("{} tensors were given, 1 to {} fit", xs.len(), limits::CONCAT_INPUTS_MAX);
+            return Err(RecordError::call(CallErrorCode::Argument, "concat", message).into());
+        }
         let xs = self.all(&xs)?;
         let recorded = self.graph.concat(&xs.iter().collect::<Vec<_>>(), size(axis))?;
         self.hand_out(recorded)
     }
 
     fn reshape(&mut self, x: Handle, shape: Vec<u32>) -> Answer {
-        let recorded = self.graph.reshape(self.table.get(&x)?, &sizes(&shape))?;
+        let shape = self.sizes("reshape", &shape)?;
+        let recorded = self.graph.reshape(self.table.get(&x)?, &shape)?;
         self.hand_out(recorded)
     }
 
     fn permute(&mut self, x: Handle, axes: Vec<u32>) -> Answer {
-        let recorded = self.graph.permute(self.table.get(&x)?, &sizes(&axes))?;
+        let axes = self.sizes("permute", &axes)?;
+        let recorded = self.graph.permute(self.table.get(&x)?, &axes)?;
         self.hand_out(recorded)
     }
 
     fn broadcast_to(&mut self, x: Handle, shape: Vec<u32>) -> Answer {
-        let recorded = self.graph.broadcast_to(self.table.get(&x)?, &sizes(&shape))?;
+        let shape = self.sizes("broadcast_to", &shape)?;
+        let recorded = self.graph.broadcast_to(self.table.get(&x)?, &shape)?;
         self.hand_out(recorded)
     }
 
     fn flip(&mut self, x: Handle, axes: Vec<u32>) -> Answer {
-        let recorded = self.graph.flip(self.table.get(&x)?, &sizes(&axes))?;
+        let axes = self.sizes("flip", &axes)?;
+        let recorded = self.graph.flip(self.table.get(&x)?, &axes)?;
         self.hand_out(recorded)
     }
 
@@ -271,7 +300,7 @@ impl wit::Host for Host {
     }
 
     fn commit(&mut self, xs: Vec<Handle>) -> wasmtime::Result<Vec<Handle>> {
-        self.charge(CALL_GAS + 10 * xs.len() as u64);
+        self.charge(CALL_GAS + gas::LISTED * xs.len() as u64)?;
         self.check_room(xs.len())?;
         let xs = self.all(&xs)?;
         let committed = self.commit_traced(&xs)?;

@@ -3,7 +3,10 @@
 //! Tracing asks for more values than the guest did; it changes no bit unless a backend is broken, which is
 //! what it is for.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use anneal_tensor::{Elements, Op, Tensor, Value, reachable};
 
@@ -49,6 +52,7 @@ impl Host {
     }
 
     fn evaluate(&mut self, tensors: &[Tensor]) -> Result<(), Ending> {
+        self.graph.charge_evaluation(tensors)?;
         self.clock.pass()?;
         if self.traces_operations() {
             self.trace_operations(tensors)?;
@@ -84,13 +88,12 @@ impl Host {
         if !self.traces_operations() {
             return vec![None; tensors.len()];
         }
-        let waiting: Vec<Tensor> =
-            tensors.iter().filter(|tensor| tensor.value().is_none()).cloned().collect();
-        let group = |tensor: &Tensor| {
-            let at = waiting.iter().position(|other| other.same(tensor))?;
-            Some(self.executor.group_of(&waiting, at))
-        };
-        tensors.iter().map(group).collect()
+        let mut seen = HashSet::new();
+        let is_waiting = |tensor: &&Tensor| tensor.value().is_none() && seen.insert(tensor.sequence());
+        let waiting: Vec<Tensor> = tensors.iter().filter(is_waiting).cloned().collect();
+        let groups = self.executor.groups_of(&waiting);
+        let of: HashMap<u64, String> = waiting.iter().map(Tensor::sequence).zip(groups).collect();
+        tensors.iter().map(|tensor| of.get(&tensor.sequence()).cloned()).collect()
     }
 
     fn digest(&mut self, tensor: &Tensor) -> Result<anneal_job::Digest, Ending> {

@@ -1,6 +1,7 @@
 //! Gives a component the functions of WASI that it imports, under the version it names.
 
 use anneal_job::FailureCode;
+use anneal_tensor::gas;
 use wasmtime::{
     StoreContextMut,
     component::{
@@ -47,7 +48,13 @@ pub(crate) fn link(linker: &mut Linker<Host>, component: &Component) -> wasmtime
         let mut instance = linker.instance(import)?;
         for (name, item) in items.exports(&engine) {
             match item.ty {
-                ComponentItem::Resource(_) => instance.resource(name, resource(name), |_, _| Ok(()))?,
+                ComponentItem::Resource(_) => {
+                    instance.resource(name, resource(name), |mut store: StoreContextMut<'_, Host>, _| {
+                        let host = store.data_mut();
+                        host.others = host.others.saturating_sub(1);
+                        Ok(host.charge(limits::LOOK_GAS)?)
+                    })?;
+                }
                 ComponentItem::ComponentFunc(_) => function(&mut instance, interface, name)?,
                 _ => {}
             }
@@ -93,7 +100,7 @@ where
 {
     instance.func_wrap(name, move |mut store: StoreContextMut<'_, Host>, parameters: P| {
         let host = store.data_mut();
-        host.charge(limits::CALL_GAS);
+        host.charge(limits::CALL_GAS)?;
         function(host, parameters)
     })
 }
@@ -110,7 +117,8 @@ fn poll(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
     match name {
         "[method]pollable.ready" => define(instance, name, |_, _: Self_| Ok((true,))),
         "[method]pollable.block" => define(instance, name, |_, _: Self_| Ok(())),
-        "poll" => define(instance, name, |_, (pollables,): (Vec<Resource<Pollable>>,)| {
+        "poll" => define(instance, name, |host, (pollables,): (Vec<Resource<Pollable>>,)| {
+            host.charge(gas::LISTED * pollables.len() as u64)?;
             Ok(((0..pollables.len() as u32).collect::<Vec<u32>>(),))
         }),
         _ => refuse(instance, name),
@@ -129,7 +137,7 @@ fn input(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
         "skip" | "blocking-skip" => define(instance, name, |_, _: Read| -> wasmtime::Result<Answer<u64>> {
             Ok((Err(StreamError::Closed),))
         }),
-        "subscribe" => define(instance, name, |_, _: (Resource<InputStream>,)| Ok((ready(),))),
+        "subscribe" => define(instance, name, |host, _: (Resource<InputStream>,)| ready(host)),
         _ => refuse(instance, name),
     }
 }
@@ -143,8 +151,8 @@ fn output(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
         }
         "write" | "blocking-write-and-flush" => {
             define(instance, name, |host, (_, bytes): (Resource<OutputStream>, Vec<u8>)| {
-                host.charge(bytes.len() as u64);
-                host.print(&bytes);
+                host.charge(bytes.len() as u64)?;
+                host.print(&bytes)?;
                 let answer: Answer<()> = (Ok(()),);
                 Ok(answer)
             })
@@ -152,7 +160,7 @@ fn output(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
         "flush" | "blocking-flush" => {
             define(instance, name, |_, _: Self_| -> wasmtime::Result<Answer<()>> { Ok((Ok(()),)) })
         }
-        "subscribe" => define(instance, name, |_, _: Self_| Ok((ready(),))),
+        "subscribe" => define(instance, name, |host, _: Self_| ready(host)),
         _ => refuse(instance, name),
     }
 }
@@ -161,7 +169,7 @@ fn monotonic(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
     match name {
         "now" => define(instance, name, |host, (): ()| Ok((host.wasi.tick(),))),
         "resolution" => define(instance, name, |_, (): ()| Ok((TICK,))),
-        "subscribe-instant" | "subscribe-duration" => define(instance, name, |_, _: (u64,)| Ok((ready(),))),
+        "subscribe-instant" | "subscribe-duration" => define(instance, name, |host, _: (u64,)| ready(host)),
         _ => refuse(instance, name),
     }
 }
@@ -191,7 +199,7 @@ fn random(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
                     );
                     return Err(Ending::failure(FailureCode::Limit, message).into());
                 }
-                host.charge(count);
+                host.charge(count)?;
                 Ok((host.wasi.random.bytes(count as usize),))
             })
         }
@@ -218,10 +226,8 @@ fn command(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
                 format!("the guest called exit ({how}) instead of returning; return a value or an error");
             Err(Ending::failure(FailureCode::Trap, message).into())
         }),
-        "get-stdin" => define(instance, name, |_, (): ()| Ok((Resource::<InputStream>::new_own(0),))),
-        "get-stdout" | "get-stderr" => {
-            define(instance, name, |_, (): ()| Ok((Resource::<OutputStream>::new_own(0),)))
-        }
+        "get-stdin" => define(instance, name, |host, (): ()| own::<InputStream>(host)),
+        "get-stdout" | "get-stderr" => define(instance, name, |host, (): ()| own::<OutputStream>(host)),
         "get-terminal-stdin" => define(instance, name, |_, (): ()| Ok((None::<Resource<TerminalInput>>,))),
         "get-terminal-stdout" | "get-terminal-stderr" => {
             define(instance, name, |_, (): ()| Ok((None::<Resource<TerminalOutput>>,)))
@@ -233,7 +239,20 @@ fn command(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
     }
 }
 
-/// Something that is ready already; it needs no state.
-fn ready() -> Resource<Pollable> {
-    Resource::new_own(0)
+/// Something that is ready already.
+fn ready(host: &mut Host) -> wasmtime::Result<(Resource<Pollable>,)> {
+    own(host)
+}
+
+/// A handle to something that needs no state. It is counted, for the guest's table of handles is the host's memory.
+fn own<T: 'static>(host: &mut Host) -> wasmtime::Result<(Resource<T>,)> {
+    if host.others >= limits::OTHER_HANDLES_MAX {
+        let message = format!(
+            "the guest holds too many handles of WASI, {}: drop those that are not needed",
+            host.others
+        );
+        return Err(Ending::failure(FailureCode::Handles, message).into());
+    }
+    host.others += 1;
+    Ok((Resource::new_own(0),))
 }

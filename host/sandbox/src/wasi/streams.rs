@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lift, Lower, Resource};
 
-use crate::{host::Host, limits};
+use crate::{ending::Ending, host::Host, limits};
 
 /// What an output stream accepts at once.
 pub(super) const WRITE_BYTES: u64 = 64 << 10;
@@ -20,21 +20,21 @@ pub(super) enum StreamError {
     Closed,
 }
 
+/// Bytes beyond a line's limit that are kept, so that it is seen to be cut.
+const CUT_BYTES: usize = 4;
+
 /// Bytes that were printed and do not make a line yet.
 #[derive(Default)]
 pub(super) struct LineBuffer(Vec<u8>);
 
 impl LineBuffer {
-    /// Takes what is printed and gives the lines that it completes.
-    fn push(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut lines = Vec::new();
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            self.0.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.0.len() >= limits::LOG_LINE_BYTES_MAX {
-                lines.extend(self.take());
-            }
-        }
-        lines
+    /// Takes a piece without an end of line but at its end, and gives the line that it completes. What is longer
+    /// than a line is cut at once.
+    fn push(&mut self, piece: &[u8]) -> Option<String> {
+        let ends = piece.ends_with(b"\n");
+        let room = (limits::LOG_LINE_BYTES_MAX + CUT_BYTES).saturating_sub(self.0.len());
+        self.0.extend_from_slice(&piece[..piece.len().min(room)]);
+        (ends || self.0.len() >= limits::LOG_LINE_BYTES_MAX).then(|| self.take()).flatten()
     }
 
     fn take(&mut self) -> Option<String> {
@@ -45,11 +45,15 @@ impl LineBuffer {
 }
 
 impl Host {
-    /// What a guest prints.
-    pub(super) fn print(&mut self, bytes: &[u8]) {
-        for line in self.wasi.printed.push(bytes) {
-            self.reports.log(&line);
+    /// What a guest prints: each line costs a call.
+    pub(super) fn print(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            if let Some(line) = self.wasi.printed.push(piece) {
+                self.charge(limits::CALL_GAS)?;
+                self.reports.log(&line);
+            }
         }
+        Ok(())
     }
 
     /// The last line, which may lack its end.

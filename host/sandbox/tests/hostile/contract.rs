@@ -199,7 +199,8 @@ fn data() -> Vec<Hostile> {
             "rows until memory ends",
             with_data(&format!("{grown} (loop $l {million} (br $l)) (unreachable)"), "table"),
             End::Failure(FailureCode::TensorMemory, "limits.tensor-memory"),
-        ),
+        )
+        .gas(1_000_000_000),
     ]
 }
 

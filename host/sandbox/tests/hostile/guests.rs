@@ -6,6 +6,7 @@ mod abi;
 mod binaries;
 mod component;
 mod contract;
+mod costs;
 mod handles;
 mod runs;
 pub mod smith;
@@ -70,7 +71,14 @@ impl Hostile {
 /// All of them, each ended as it must.
 pub fn all_end_as_they_must(scene: &Scene) {
     let mut guests = binaries::guests();
-    for more in [runs::guests(), abi::guests(), handles::guests(), contract::guests(), wasi::guests()] {
+    for more in [
+        runs::guests(),
+        abi::guests(),
+        handles::guests(),
+        contract::guests(),
+        wasi::guests(),
+        costs::guests(),
+    ] {
         guests.extend(more);
     }
     assert!(guests.len() >= 60, "{} hostile guests", guests.len());

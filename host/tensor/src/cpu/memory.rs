@@ -2,12 +2,16 @@
 //!
 //! Not views: where an element is, is found in `walk`.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::{DType, Elements, plan::SlotInfo};
 
 /// Bytes of released buffers that a pool keeps for later runs.
 pub const POOL_BYTES_MAX: usize = 256 << 20;
+/// How many it keeps: each is looked at when one is taken.
+pub const POOL_BUFFERS_MAX: usize = 512;
+/// Smaller ones cost the system less than looking for them costs the pool.
+const POOL_BUFFER_BYTES_MIN: usize = 256;
 
 /// A slot of a run.
 #[derive(Debug, Default)]
@@ -124,7 +128,7 @@ pub fn integers(elements: &Elements) -> &[i32] {
 /// Released buffers. What is in them is old data: whoever takes one writes all of it.
 #[derive(Debug, Default)]
 pub struct Pool {
-    free: Vec<Elements>,
+    free: VecDeque<Elements>,
     bytes: usize,
     /// Results that were given out. Once nobody else has one, its buffer comes back: the parameters of a
     /// training then live in two buffers in turn, and no step waits for fresh pages.
@@ -138,9 +142,8 @@ impl Pool {
             let capacity = capacity(elements);
             same_type(elements, slot.dtype) && capacity >= slot.elements && capacity <= 2 * slot.elements + 64
         };
-        match self.free.iter().rposition(fits) {
-            Some(at) => {
-                let mut elements = self.free.swap_remove(at);
+        match self.free.iter().rposition(fits).and_then(|at| self.free.swap_remove_back(at)) {
+            Some(mut elements) => {
                 self.bytes -= bytes(&elements);
                 resize(&mut elements, slot.elements);
                 elements
@@ -166,12 +169,16 @@ impl Pool {
         }
     }
 
-    /// Keeps a buffer for later; beyond [`POOL_BYTES_MAX`] the oldest are let go.
+    /// Keeps a buffer for later; beyond [`POOL_BYTES_MAX`] and [`POOL_BUFFERS_MAX`] the oldest are let go.
     pub fn put(&mut self, elements: Elements) {
+        if bytes(&elements) < POOL_BUFFER_BYTES_MIN {
+            return;
+        }
         self.bytes += bytes(&elements);
-        self.free.push(elements);
-        while self.bytes > POOL_BYTES_MAX {
-            self.bytes -= bytes(&self.free.remove(0));
+        self.free.push_back(elements);
+        while self.bytes > POOL_BYTES_MAX || self.free.len() > POOL_BUFFERS_MAX {
+            let oldest = self.free.pop_front().expect("what has bytes has buffers");
+            self.bytes -= bytes(&oldest);
         }
     }
 }
@@ -210,5 +217,27 @@ fn resize(elements: &mut Elements, count: usize) {
         Elements::I32(elements) => elements.resize(count, 0),
         Elements::U8(elements) => elements.resize(count, 0),
         Elements::U16(elements) => elements.resize(count, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_keeps_no_more_than_it_may() {
+        let mut pool = Pool::default();
+        for at in 0..5000 {
+            pool.put(Elements::F32(vec![0.0; at % 200]));
+        }
+        assert_eq!(pool.free.len(), POOL_BUFFERS_MAX);
+        for _ in 0..5 {
+            pool.put(Elements::U8(vec![0; 100 << 20]));
+        }
+        assert!(pool.bytes <= POOL_BYTES_MAX, "{}", pool.bytes);
+        assert_eq!(pool.bytes, pool.free.iter().map(bytes).sum::<usize>());
+        let taken = pool.take(&SlotInfo { dtype: DType::U8, elements: 90 << 20 });
+        assert_eq!(taken.len(), 90 << 20);
+        assert_eq!(pool.bytes, pool.free.iter().map(bytes).sum::<usize>());
     }
 }

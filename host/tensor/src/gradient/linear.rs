@@ -2,7 +2,7 @@
 
 use super::Backward;
 use crate::{
-    Conv2dAttributes, DType, Graph, Op, Recorded, Shape, Tensor, ViewOp,
+    Conv2dAttributes, DType, Graph, Op, Recorded, Shape, Tensor, ViewOp, gas,
     graph::{argument_error, check_terms, check_workspace},
 };
 
@@ -161,10 +161,7 @@ fn input_gradient(
 ) -> Recorded {
     let w = weight.shape();
     check_terms("gradients", w[0] / attributes.groups * w[2] * w[3])?;
-    // Executors spread dy over the image's pixels and surround it with a kernel's reach.
-    let Conv2dAttributes { padding, dilation, .. } = attributes;
-    let along = |axis: usize| shape[2 + axis] + 2 * padding[axis] + (w[2 + axis] - 1) * dilation[axis];
-    check_workspace("gradients", [shape[0], w[0], along(0), along(1)])?;
+    check_workspace("gradients", gas::spread(w, shape, &attributes))?;
     graph.record(Op::Conv2dInputGradient(attributes), &[dy, weight], *shape, DType::F32)
 }
 

@@ -11,7 +11,7 @@ impl Graph {
         let value = Value::import(dtype, shape, bytes)
             .map_err(|error| RecordError::call(CallErrorCode::Argument, "from_bytes", error.to_string()))?;
         let elements = shape.elements() as u64;
-        self.meter().charge_gas(crate::gas::operation(0, bytes.len() as u64, elements));
+        self.meter().charge_gas(crate::gas::operation(0, bytes.len() as u64, elements))?;
         self.leaf(value)
     }
 

@@ -1,7 +1,7 @@
 //! Sums of products: matmul and 2-D convolution.
 
 use super::{Graph, Recorded, argument_error, check_dtype, movement::windows_along, shape_error, shape_of};
-use crate::{CallErrorCode, Conv2dAttributes, DType, Op, RecordError, Shape, Tensor, limits};
+use crate::{CallErrorCode, Conv2dAttributes, DType, Op, RecordError, Shape, Tensor, gas, limits};
 
 impl Graph {
     /// Batched matrix product; batch axes are broadcast.
@@ -65,8 +65,7 @@ impl Graph {
             return shape_error("conv2d", message);
         };
         check_terms("conv2d", weight.shape()[1..].iter().product())?;
-        let [n, c, h, w] = x.shape()[..] else { unreachable!("conv2d_shape takes rank 4") };
-        check_workspace("conv2d", [n, c, h + 2 * padding[0], w + 2 * padding[1]])?;
+        check_workspace("conv2d", gas::padded(x.shape(), &attributes))?;
         let shape = shape_of("conv2d", &shape)?;
         self.record(Op::Conv2d(attributes), &[x, weight], shape, DType::F32)
     }

@@ -3,7 +3,7 @@
 use super::{
     Graph, Recorded, argument_error, check_axes, check_dtype, create::scalar_bits, shape_error, shape_of,
 };
-use crate::{DType, ElementOp, Op, Shape, Tensor, ViewOp, WindowAttributes, limits};
+use crate::{DType, ElementOp, Op, Shape, Tensor, ViewOp, WindowAttributes, gas, limits};
 
 impl Graph {
     /// The same elements in row-major order under another shape.
@@ -95,6 +95,7 @@ impl Graph {
             let message = format!("{} tensors were given, 1 to {} fit", xs.len(), limits::CONCAT_INPUTS_MAX);
             return argument_error("concat", message);
         };
+        self.meter().charge_gas(gas::LISTED * xs.len() as u64)?;
         check_axes("concat", first.shape(), &[axis])?;
         let mut sizes = first.shape().to_vec();
         for x in &xs[1..] {

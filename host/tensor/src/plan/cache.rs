@@ -10,6 +10,8 @@ use crate::Tensor;
 pub struct PlanCache {
     plans: HashMap<u64, Entry>,
     plans_max: usize,
+    /// Words of all keys.
+    words: usize,
     clock: u64,
     built: u64,
 }
@@ -23,6 +25,8 @@ struct Entry {
 
 /// How many plans a cache keeps unless told otherwise.
 pub const PLANS_MAX: usize = 256;
+/// Words of the keys of all plans that are kept, about twelve an operation: a plan's own size goes with its key's.
+pub const KEY_WORDS_MAX: usize = 1 << 21;
 
 impl Default for PlanCache {
     fn default() -> PlanCache {
@@ -33,7 +37,7 @@ impl Default for PlanCache {
 impl PlanCache {
     /// A cache of at most `plans_max` plans, at least one.
     pub fn new(plans_max: usize) -> PlanCache {
-        PlanCache { plans: HashMap::new(), plans_max: plans_max.max(1), clock: 0, built: 0 }
+        PlanCache { plans: HashMap::new(), plans_max: plans_max.max(1), words: 0, clock: 0, built: 0 }
     }
 
     /// The plan for the targets and the arguments of this run.
@@ -51,13 +55,27 @@ impl PlanCache {
         }
         let plan = Arc::new(Plan::of(&recording, arguments.scalars.len()));
         self.built += 1;
-        if self.plans.len() >= self.plans_max {
-            let oldest = self.plans.iter().min_by_key(|(_, entry)| entry.used).map(|(&hash, _)| hash);
-            oldest.and_then(|hash| self.plans.remove(&hash));
-        }
         // Two structures with one hash take turns: slower, never wrong.
-        self.plans.insert(hash, Entry { key: recording.key, plan: Arc::clone(&plan), used: self.clock });
+        self.remove(hash);
+        self.words += recording.key.len();
+        while self.plans.len() >= self.plans_max || (self.words > KEY_WORDS_MAX && !self.plans.is_empty()) {
+            let oldest = self.plans.iter().min_by_key(|(_, entry)| entry.used).map(|(&hash, _)| hash);
+            oldest.into_iter().for_each(|hash| self.remove(hash));
+        }
+        let entry = Entry { key: recording.key, plan: Arc::clone(&plan), used: self.clock };
+        self.plans.insert(hash, entry);
         (plan, arguments)
+    }
+
+    fn remove(&mut self, hash: u64) {
+        if let Some(entry) = self.plans.remove(&hash) {
+            self.words -= entry.key.len();
+        }
+    }
+
+    /// Words of the keys that are kept.
+    pub fn words(&self) -> usize {
+        self.words
     }
 
     /// How many plans were built: a step that should reuse one must not raise it.

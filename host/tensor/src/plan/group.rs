@@ -62,6 +62,17 @@ pub enum Group {
     Step(usize),
 }
 
+#[cfg(test)]
+thread_local! {
+    static LOOKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many edges were looked at on this thread: a pass over a graph is to look at each a few times.
+#[cfg(test)]
+pub fn looked() -> u64 {
+    LOOKED.get()
+}
+
 /// The state of grouping.
 pub struct Groups<'a, 'b> {
     drafts: &'b [Draft<'a>],
@@ -96,7 +107,7 @@ impl<'a, 'b> Groups<'a, 'b> {
                 if inlined(self.drafts, node, input) {
                     continue;
                 }
-                if joins(self.drafts, node, input) && self.level[node] == self.level[base] {
+                if self.is_joined(node, input) {
                     self.joined[base].push(node);
                 } else {
                     self.external[base] = true;
@@ -140,8 +151,10 @@ impl<'a, 'b> Groups<'a, 'b> {
         component_of[start] = Some(number);
         while let Some(node) = stack.pop() {
             members.push(node);
-            let inputs = self.drafts[node].inputs.iter().map(|&input| self.drafts[input].base);
-            let below = inputs.filter(|&base| self.joined[base].contains(&node));
+            let inputs = self.drafts[node].inputs.iter();
+            // What `joined` says of the input, without a search through all its consumers.
+            let joining = inputs.filter(|&&input| self.is_joined(node, input));
+            let below = joining.map(|&input| self.drafts[input].base);
             for next in below.chain(self.joined[node].iter().copied()) {
                 if component_of[next].is_none() {
                     component_of[next] = Some(number);
@@ -153,8 +166,22 @@ impl<'a, 'b> Groups<'a, 'b> {
         members
     }
 
+    /// The node may be in one map with what it reads, and is on its level.
+    fn is_joined(&self, node: usize, input: usize) -> bool {
+        #[cfg(test)]
+        LOOKED.set(LOOKED.get() + 1);
+        !inlined(self.drafts, node, input)
+            && joins(self.drafts, node, input)
+            && self.level[node] == self.level[self.drafts[input].base]
+    }
+
     fn is_stored(&self, node: usize, piece: &[usize]) -> bool {
-        self.external[node] || self.joined[node].iter().any(|user| !piece.contains(user))
+        let is_outside = |user: &usize| {
+            #[cfg(test)]
+            LOOKED.set(LOOKED.get() + 1);
+            !piece.contains(user)
+        };
+        self.external[node] || self.joined[node].iter().any(is_outside)
     }
 
     /// Cuts a group into runs that keep the limits, each as long as possible.
@@ -170,23 +197,34 @@ impl<'a, 'b> Groups<'a, 'b> {
     }
 
     /// The longest prefix within the limits. A longer prefix may be within them where a shorter one is not
-    /// (a chain stores only its end), so all are tried. One operation always is: three loads, one store.
+    /// (a chain stores only its end), so all are tried whose loads and instructions fit: those never become
+    /// fewer. One operation always is within the limits: three loads, one store.
     fn longest(&self, members: &[usize]) -> usize {
         let mut longest = 1;
         let (mut loads, mut instructions) = (Vec::new(), Vec::new());
+        // Of each node of the prefix, the consumers that are not in it; a node that has any is stored.
+        let mut outside: Vec<usize> = Vec::new();
+        let mut stored = 0;
         for (at, &node) in members.iter().enumerate().take(MAP_INSTRUCTIONS_MAX) {
             instructions.push(node);
             for &input in self.drafts[node].inputs {
                 let base = self.drafts[input].base;
+                let place = members[..at].binary_search(&base).ok();
+                if let Some(place) = place.filter(|_| self.is_joined(node, input)) {
+                    outside[place] -= 1;
+                    stored -= usize::from(outside[place] == 0 && !self.external[base]);
+                }
                 let known = if inlined(self.drafts, node, input) { &mut instructions } else { &mut loads };
-                if !known.contains(&base) && !members[..at].contains(&base) {
+                if place.is_none() && !known.contains(&base) {
                     known.push(base);
                 }
             }
-            let piece = &members[..=at];
-            let stored = piece.iter().filter(|&&node| self.is_stored(node, piece)).count();
-            let buffers = loads.len() + stored;
-            if buffers <= MAP_BUFFERS_MAX && instructions.len() <= MAP_INSTRUCTIONS_MAX {
+            outside.push(self.joined[node].len());
+            stored += usize::from(self.external[node] || !self.joined[node].is_empty());
+            if loads.len() > MAP_BUFFERS_MAX || instructions.len() > MAP_INSTRUCTIONS_MAX {
+                break;
+            }
+            if loads.len() + stored <= MAP_BUFFERS_MAX {
                 longest = at + 1;
             }
         }

@@ -3,12 +3,9 @@
 //!
 //! This happens at every step of a training, so it is linear and looks at each node once.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hasher},
-};
+use std::collections::HashMap;
 
-use crate::{ElementOp, Op, ReduceKind, Tensor, Value, ViewOp};
+use crate::{ElementOp, Op, ReduceKind, Tensor, Value, ViewOp, node::SequenceState};
 
 /// What a run of a plan is given.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +41,13 @@ impl<'a> Recording<'a> {
         let mut position: HashMap<u64, usize, SequenceState> =
             HashMap::with_capacity_and_hasher(256, SequenceState);
         let mut nodes: Vec<&Tensor> = Vec::with_capacity(256);
-        let mut stack: Vec<&Tensor> = targets.iter().collect();
-        while let Some(tensor) = stack.pop() {
-            if position.insert(tensor.sequence(), 0).is_none() {
-                nodes.push(tensor);
-                if tensor.value().is_none() {
-                    stack.extend(tensor.inputs());
-                }
+        nodes.extend(targets.iter().filter(|tensor| position.insert(tensor.sequence(), 0).is_none()));
+        let mut next = 0;
+        while let Some(&tensor) = nodes.get(next) {
+            next += 1;
+            if tensor.value().is_none() {
+                let new = |input: &&Tensor| position.insert(input.sequence(), 0).is_none();
+                nodes.extend(tensor.inputs().iter().filter(new));
             }
         }
         nodes.sort_unstable_by_key(|tensor| tensor.sequence());
@@ -102,6 +99,49 @@ impl<'a> Recording<'a> {
             self.inputs.push(at);
             self.key.push(at as u64);
         }
+    }
+}
+
+/// A structure as a number: what its key says, mixed. Gas depends on it, so it is the same on every machine, and a
+/// change of it is one of the gas version.
+pub struct StructureHasher {
+    hash: u64,
+    words: Vec<u64>,
+}
+
+impl StructureHasher {
+    /// For an evaluation of so many targets.
+    pub fn new(targets: usize) -> StructureHasher {
+        StructureHasher { hash: targets as u64, words: Vec::with_capacity(32) }
+    }
+
+    /// The next node; it is an argument where it is given.
+    pub fn add(&mut self, tensor: &Tensor, is_given: bool) {
+        let tag = if is_given { 0 } else { tag(tensor.op()) };
+        self.mix(tag << 16 | (tensor.dtype() as u64) << 8 | tensor.shape().rank() as u64);
+        tensor.shape().iter().for_each(|&size| self.mix(size as u64));
+        if !is_given {
+            let mut words = std::mem::take(&mut self.words);
+            attributes(tensor.op(), &mut words);
+            words.drain(..).for_each(|word| self.mix(word));
+            self.words = words;
+            self.mix(tensor.inputs().len() as u64);
+        }
+    }
+
+    /// An input of the node that was added last, by its place.
+    pub fn add_input(&mut self, place: u64) {
+        self.mix(place);
+    }
+
+    /// The number.
+    pub fn finish(self) -> u64 {
+        self.hash
+    }
+
+    fn mix(&mut self, word: u64) {
+        let mixed = (self.hash ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.hash = mixed.rotate_left(29) ^ mixed >> 32;
     }
 }
 
@@ -227,36 +267,5 @@ fn scalars(op: &Op, words: &mut Vec<u32>) {
             words.extend(s.words())
         }
         _ => {}
-    }
-}
-
-/// Hashes sequence numbers: they are distinct and count up, so one multiplication spreads them.
-#[derive(Clone, Copy, Default)]
-struct SequenceState;
-
-struct SequenceHasher(u64);
-
-impl BuildHasher for SequenceState {
-    type Hasher = SequenceHasher;
-
-    fn build_hasher(&self) -> SequenceHasher {
-        SequenceHasher(0)
-    }
-}
-
-impl Hasher for SequenceHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, sequence: u64) {
-        let product = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ product >> 32;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -2,6 +2,8 @@
 //! against naive index maps.
 
 use super::{
+    cache::KEY_WORDS_MAX,
+    group,
     layout::{Layout, collapse},
     *,
 };
@@ -192,9 +194,12 @@ fn a_group_is_named() {
     let z = g.neg(&y).unwrap();
     let sum = g.sum(&z, &[0], false).unwrap();
     let (plan, _) = Plan::build(&[z, sum, x]);
-    assert_eq!(plan.group_of(0), "2 operations are computed in one pass: exp and neg");
-    assert_eq!(plan.group_of(1), "sum is computed in a pass of its own");
-    assert_eq!(plan.group_of(2), "the value was given, nothing is computed");
+    let expected = [
+        "2 operations are computed in one pass: exp and neg",
+        "sum is computed in a pass of its own",
+        "the value was given, nothing is computed",
+    ];
+    assert_eq!(plan.groups(), expected);
 }
 
 /// From an output index to the input index it shows.
@@ -341,4 +346,41 @@ fn attributes_that_no_element_reaches_do_not_overflow() {
         Ok(vec![g.record(to_x, &[&y, &x], Shape::of(&[1, 1, 1, 1]), DType::F32)?])
     });
     check(&plan);
+}
+
+#[test]
+fn a_cache_of_large_plans_is_bounded_by_their_size() {
+    let mut g = graph();
+    let mut cache = PlanCache::new(PLANS_MAX);
+    let x = leaf(&mut g, &[3]);
+    for length in 0..20 {
+        let mut y = x.clone();
+        // Twenty structures of 30,000 operations would be seven million words.
+        for _ in 0..30_000 + length {
+            y = g.neg(&y).unwrap();
+        }
+        cache.plan(&[y]);
+        assert!(cache.words() <= KEY_WORDS_MAX && cache.words() > 0, "{}", cache.words());
+        g.commit(&[], &mut crate::Reference::new()).unwrap().unwrap();
+    }
+    assert_eq!(cache.built(), 20);
+}
+
+/// Sixty thousand consumers of one node, each stored: the work is as many steps, not as many squared.
+#[test]
+fn a_wide_group_is_planned_in_one_pass() {
+    let looked = |consumers: usize| {
+        let mut g = graph();
+        let x = leaf(&mut g, &[3]);
+        let shared = g.exp(&x).unwrap();
+        let mut all: Vec<Tensor> = (0..consumers).map(|_| g.neg(&shared).unwrap()).collect();
+        all.push(shared);
+        let before = group::looked();
+        let (plan, _) = Plan::build(&all);
+        let stored: usize = plan.steps.iter().map(|step| step.kind.writes().len()).sum();
+        assert_eq!(stored, consumers + 1);
+        group::looked() - before
+    };
+    let (few, many) = (looked(2000), looked(20_000));
+    assert!(many <= 11 * few, "{few} looks for 2,000 operations, {many} for 20,000");
 }

@@ -1,6 +1,6 @@
 //! Questions about finished plans: what a step reads and writes, and what is computed together.
 
-use super::{Plan, Slot, StepKind};
+use super::{Plan, Slot, Step, StepKind};
 
 impl StepKind {
     /// The slots it reads, each once.
@@ -41,11 +41,20 @@ impl StepKind {
 }
 
 impl Plan {
-    /// A sentence naming the operations that are computed together with a target
-    /// ([`crate::Executor::group_of`]).
-    pub fn group_of(&self, target: usize) -> String {
-        let slot = self.targets[target];
-        match self.steps.iter().rfind(|step| step.kind.writes().contains(&slot)) {
+    /// Of each target, a sentence naming the operations that are computed together with it
+    /// ([`crate::Executor::groups_of`]).
+    pub fn groups(&self) -> Vec<String> {
+        let mut writer: Vec<Option<&Step>> = vec![None; self.slots.len()];
+        for step in &self.steps {
+            for slot in step.kind.writes() {
+                writer[slot] = Some(step);
+            }
+        }
+        self.targets.iter().map(|&slot| Plan::group(writer[slot])).collect()
+    }
+
+    fn group(step: Option<&Step>) -> String {
+        match step {
             Some(step) if step.operations.len() > 1 => {
                 format!(
                     "{} operations are computed in one pass: {}",

@@ -57,6 +57,9 @@ const IN_TRAIN: &[(&str, Deed)] = &[
     ("recursion", limits::recursion),
     ("deep-history", limits::deep_history),
     ("gradient-of-deep-history", limits::gradient_of_deep_history),
+    ("history-without-bytes", limits::history_without_bytes),
+    ("long-walks", limits::long_walks),
+    ("computed-again", limits::computed_again),
     ("broadcast-bomb", limits::broadcast_bomb),
     ("rows-bomb", limits::rows_bomb),
     // reports

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use anneal_sdk::prelude::*;
-use anneal_sdk::tensor::try_gradients;
+use anneal_sdk::tensor::{commit, try_gradients};
 
 use crate::count;
 use crate::states::good;
@@ -82,6 +82,34 @@ pub fn gradient_of_deep_history(task: &Task) -> Result<State> {
     let (first, last) = chain(count(task, 1_000_000)?);
     let gradients = try_gradients(&last, &[&first])?;
     Ok(State::from([("gradient", gradients[0].clone())]))
+}
+
+/// A history of tensors without elements that is never committed, over commits of something else.
+pub fn history_without_bytes(_: &Task) -> Result<State> {
+    let (mut last, other) = (Tensor::zeros(&[0]), Tensor::scalar(1.0));
+    loop {
+        for _ in 0..60_000 {
+            last = last.neg();
+        }
+        commit(&[&other]);
+    }
+}
+
+/// Gradients for ever, each of a few new operations, through a long history.
+pub fn long_walks(_: &Task) -> Result<State> {
+    let ((_, last), other) = (chain(30_000), Tensor::scalar(1.0));
+    loop {
+        drop(try_gradients(&last, &[&other])?);
+        commit(&[&other]);
+    }
+}
+
+/// Commits for ever, each of one new operation, for which a long history is computed again.
+pub fn computed_again(_: &Task) -> Result<State> {
+    let (_, last) = chain(30_000);
+    loop {
+        commit(&[&last.detach()]);
+    }
 }
 
 fn chain(length: u32) -> (Tensor, Tensor) {
