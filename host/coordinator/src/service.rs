@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock, Weak, atomic::Ordering::Relaxed, mpsc},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
@@ -77,6 +77,9 @@ pub enum StartError {
     #[error("the writer's thread cannot be started")]
     Thread(#[source] io::Error),
 }
+
+/// How often a writer that has not ended is told to.
+const STOP_EVERY: Duration = Duration::from_millis(100);
 
 /// A running coordinator. Dropping it without [`Coordinator::stop`] cuts everything off, as a crash would.
 pub struct Coordinator {
@@ -180,11 +183,17 @@ impl Coordinator {
             tracing::error!(%error, "the server broke");
         }
         let _ = self.stop_writer.send(());
-        if let Ok(writer) = self.app.writer() {
-            writer.stop();
-        }
-        let joining = tokio::task::spawn_blocking(move || self.writer.join());
-        if !matches!(joining.await, Ok(Ok(()))) {
+        let mut joining = tokio::task::spawn_blocking(move || self.writer.join());
+        let joined = loop {
+            // One that begins to lead at this moment had nobody to tell before: it is told again.
+            if let Ok(writer) = self.app.writer() {
+                writer.stop();
+            }
+            if let Ok(joined) = tokio::time::timeout(STOP_EVERY, &mut joining).await {
+                break joined;
+            }
+        };
+        if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the writer broke");
         }
     }
