@@ -49,7 +49,9 @@ const CHECKS: [(&str, fn()); 13] = [
 ];
 
 fn main() -> process::ExitCode {
-    match std::env::args().nth(1).unwrap_or_default().as_str() {
+    // Flags are libtest's.
+    let role = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    match role.as_str() {
         "serve" => anneal_sensors::serve_nvml(),
         filter => {
             for (name, check) in CHECKS.iter().filter(|(name, _)| name.contains(filter)) {
