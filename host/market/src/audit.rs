@@ -1,7 +1,9 @@
 //! Checks a log: from its events alone, recomputes commitments, verdicts, gas splits, draws and prices.
 //!
-//! What it cannot see: events that the coordinator never wrote, and operators that are the coordinator
-//! itself. The probability of an audit follows from balances; here only its bounds are checked.
+//! What follows from what a log says must be in it: payments, faults and dissent from a verdict, an end of each attempt
+//! before its task is final, all tasks before a job is complete, the secrets of past epochs. What it cannot see: work
+//! that was never leased, operators that are the coordinator itself, and cover, which is in no log: whether an anchor
+//! was one, and the probability of an audit within its bounds.
 
 mod book;
 mod check;
@@ -73,6 +75,11 @@ impl Auditor {
     /// What was found.
     pub fn finish(mut self) -> AuditReport {
         self.report.draws_open = self.book.draws_open();
+        let hidden = self.book.epochs_not_opened();
+        if hidden > 0 {
+            let problem = format!("no task is open, and the secrets of {hidden} past epochs are not published");
+            self.report.discrepancies.push(Discrepancy { event: self.report.events, problem });
+        }
         self.report
     }
 }

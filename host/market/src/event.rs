@@ -55,7 +55,8 @@ pub enum EventKind {
     /// Anchors decided against an attempt: it is not paid, and its key begins anew.
     Dissented { task: TaskTag, attempt: AttemptId, provider: Identity },
     /// A job is there, and this is in escrow.
-    JobSubmitted { job: JobTag, redundancy: Redundancy, tasks: u64, escrow: Credits },
+    /// Where it has a list of providers of its own, they need no anchor.
+    JobSubmitted { job: JobTag, redundancy: Redundancy, tasks: u64, escrow: Credits, own_list: bool },
     /// A job takes no new leases for now.
     JobPaused { job: JobTag },
     /// It goes on.

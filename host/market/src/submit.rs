@@ -85,12 +85,13 @@ impl Market {
             end: None,
         };
         self.developer_mut(who).jobs += 1;
-        let (tag, redundancy) = (job.tag, spec.redundancy);
+        let (tag, redundancy, own_list) = (job.tag, spec.redundancy, !spec.allow.is_empty());
         self.touch(Key::Job(id));
         self.touch(Key::Spec(id));
         self.jobs.insert(id, job);
         self.specs.insert(id, spec);
-        self.emit(EventKind::JobSubmitted { job: tag, redundancy, tasks: quote.tasks, escrow: quote.cap });
+        let (tasks, escrow) = (quote.tasks, quote.cap);
+        self.emit(EventKind::JobSubmitted { job: tag, redundancy, tasks, escrow, own_list });
         self.post(Account::Available { owner: who }, Account::Escrow { job: id }, quote.cap);
         self.look_at(Key::Job(id));
         Ok(Reply::Submitted { job: id, salt, quote })

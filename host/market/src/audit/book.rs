@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anneal_job::{AttemptId, Credits, Digest, Identity, OperatorId, Price, Redundancy, Timestamp};
 
 use crate::{
-    CloseReason, DeviceClass, Draw, EpochSecret, Event, EventKind, JobTag, Parameters, TaskTag,
+    CloseReason, DeviceClass, Draw, EndKind, EpochSecret, Event, EventKind, JobTag, Parameters, TaskTag,
     audit::AuditReport,
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Book {
     pub(super) jobs: BTreeMap<JobTag, KnownJob>,
     pub(super) tasks: BTreeMap<TaskTag, KnownTask>,
     pub(super) attempts: BTreeMap<AttemptId, KnownAttempt>,
+    /// What faults took that is not final.
+    pub(super) suspended: BTreeMap<AttemptId, Credits>,
     prices: BTreeMap<DeviceClass, Price>,
 }
 
@@ -35,6 +37,10 @@ pub(super) struct KnownDraw {
 #[derive(Clone, Debug)]
 pub(super) struct KnownJob {
     pub(super) redundancy: Redundancy,
+    pub(super) own_list: bool,
+    /// Tasks that it has, and those that became final.
+    pub(super) planned: u64,
+    pub(super) finals: u64,
     pub(super) escrow: Credits,
     pub(super) spent: Credits,
     pub(super) remainder: u64,
@@ -64,6 +70,30 @@ pub(super) struct KnownAttempt {
     pub(super) revealed: Option<(Digest, u64)>,
     pub(super) valid: bool,
     pub(super) paid: bool,
+    /// What must follow from a verdict before the task is final.
+    pub(super) owed: Option<Owed>,
+}
+
+/// What follows from a verdict for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// It agrees: it is paid, or its trace was another's and it dissents.
+    Pay,
+    /// A replay contradicts it: it is at fault.
+    Fault,
+    /// Anchors contradict it: it dissents.
+    Dissent,
+}
+
+impl Owed {
+    /// What a log lacks that does not say it.
+    pub(super) fn missing(self) -> &'static str {
+        match self {
+            Owed::Pay => "an attempt that agrees with its verdict was never paid",
+            Owed::Fault => "an attempt that a replay contradicts was never at fault",
+            Owed::Dissent => "an attempt that anchors contradict was never said to dissent",
+        }
+    }
 }
 
 /// A sentence where the condition does not hold.
@@ -102,12 +132,20 @@ impl Book {
             EventKind::ProviderEnrolled { provider, operator } => {
                 self.providers.insert(*provider, *operator);
             }
-            EventKind::JobSubmitted { job, redundancy, escrow, .. } => {
-                let (redundancy, escrow) = (*redundancy, *escrow);
-                let (spent, tasks) = (Credits::ZERO, BTreeSet::new());
-                self.jobs.insert(*job, KnownJob { redundancy, escrow, spent, remainder: 0, tasks });
+            EventKind::JobSubmitted { job, redundancy, tasks, escrow, own_list } => {
+                let known = KnownJob {
+                    redundancy: *redundancy,
+                    own_list: *own_list,
+                    planned: *tasks,
+                    finals: 0,
+                    escrow: *escrow,
+                    spent: Credits::ZERO,
+                    remainder: 0,
+                    tasks: BTreeSet::new(),
+                };
+                self.jobs.insert(*job, known);
             }
-            EventKind::JobEnded { job, refund, .. } => return self.end_job(*job, *refund),
+            EventKind::JobEnded { job, end, refund } => return self.end_job(*job, *end, *refund),
             EventKind::TaskOpened { job, task } => {
                 let known = KnownTask {
                     job: *job,
@@ -146,14 +184,24 @@ impl Book {
         ensure(wrong.is_none(), "a draw of this epoch came out otherwise than the secret says")
     }
 
-    fn end_job(&mut self, tag: JobTag, refund: Credits) -> Result<(), String> {
+    /// Epochs whose secrets ought to have been published by now: with no task open, no draw of theirs is.
+    pub(super) fn epochs_not_opened(&self) -> usize {
+        if self.tasks.is_empty() { self.epochs.len().saturating_sub(1) } else { 0 }
+    }
+
+    fn end_job(&mut self, tag: JobTag, end: EndKind, refund: Credits) -> Result<(), String> {
         let job = self.jobs.remove(&tag).ok_or("the end of a job that was never submitted")?;
+        let mut judged = false;
         for task in &job.tasks {
-            let attempts = self.tasks.remove(task).map(|task| task.attempts);
-            for attempt in attempts.unwrap_or_default() {
+            let Some(known) = self.tasks.remove(task) else { continue };
+            judged |= known.verdict.is_some();
+            for attempt in known.attempts {
                 self.attempts.remove(&attempt);
             }
         }
+        ensure(!judged, "a job ends while a task of it has a verdict and is not final")?;
+        let complete = end != EndKind::Completed || job.finals >= job.planned;
+        ensure(complete, "a job is complete, and not all of its tasks are final")?;
         let whole = job.spent.checked_add(refund) == Some(job.escrow);
         ensure(whole, "what was paid and what came back are not what was in escrow")
     }

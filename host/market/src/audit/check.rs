@@ -6,7 +6,7 @@ use crate::{
     AuditDraw, CloseReason, Draw, EventKind, Evidence, Judged, Market, Payer, ReplicateDraw, TaskTag,
     audit::{
         AuditReport,
-        book::{Book, KnownAttempt, KnownDraw, ensure},
+        book::{Book, KnownAttempt, KnownDraw, Owed, ensure},
     },
 };
 
@@ -33,7 +33,29 @@ impl Book {
                 report.verdicts += 1;
                 self.verdict(*task, *key, *evidence, attempts)
             }
+            EventKind::Dissented { attempt, .. } => {
+                self.attempt(*attempt)?.owed = None;
+                Ok(())
+            }
+            EventKind::AppealDecided { attempt, stands, .. } => {
+                let open = self.suspended.contains_key(attempt);
+                if !stands {
+                    self.suspended.remove(attempt);
+                }
+                ensure(open, "an appeal is decided about what was no fault")
+            }
+            EventKind::ForfeitFinal { attempt, credits, .. } => {
+                let taken = self.suspended.remove(attempt);
+                ensure(taken == Some(*credits), "a forfeit is final that no fault took, or another amount")
+            }
             EventKind::Overturned { task, key, .. } => {
+                let attempts = self.task(*task)?.attempts.clone();
+                for attempt in attempts {
+                    let Some(known) = self.attempts.get_mut(&attempt).filter(|known| known.valid) else { continue };
+                    if !known.shadow && known.revealed.is_some_and(|(found, _)| found != *key) {
+                        known.owed = Some(Owed::Fault);
+                    }
+                }
                 let known = self.task(*task)?;
                 let contradicted = known.verdict.replace(*key).is_some_and(|before| before != *key);
                 let replays = known.replays.iter().filter(|replay| *replay == key).count();
@@ -42,10 +64,11 @@ impl Book {
             }
             EventKind::ShadowMatched { task, attempt, .. } => self.shadow(*task, *attempt, true),
             EventKind::ShadowDiffered { task, attempt, .. } => self.shadow(*task, *attempt, false),
-            EventKind::Fault { task, attempt, operator, expected, found, .. } => {
+            EventKind::Fault { task, attempt, operator, expected, found, suspended } => {
+                self.suspended.insert(*attempt, *suspended);
                 let replayed = self.task(*task)?.replays.contains(expected);
                 let known = self.attempt(*attempt)?;
-                known.valid = false;
+                (known.valid, known.owed) = (false, None);
                 let revealed = known.revealed.is_some_and(|(key, _)| key == *found);
                 let owner = known.operator == *operator;
                 ensure(replayed, "a fault without a replay")?;
@@ -81,6 +104,7 @@ impl Book {
             revealed: None,
             valid: false,
             paid: false,
+            owed: None,
         };
         self.attempts.insert(*attempt, known);
         let others = self.task(*task)?.attempts.clone();
@@ -143,6 +167,11 @@ impl Book {
         for Judged { attempt, valid: told } in judged {
             let known = self.attempt(*attempt)?;
             known.valid = known.revealed.is_some_and(|(found, _)| found == key);
+            known.owed = Some(match evidence {
+                _ if known.valid => Owed::Pay,
+                Evidence::Replay => Owed::Fault,
+                Evidence::Quorum { .. } | Evidence::Anchors { .. } => Owed::Dissent,
+            });
             ensure(known.valid == *told, "an attempt is judged otherwise than its receipt says")?;
             ensure(known.task == tag, "an attempt is judged under another task")?;
             ensure(!known.shadow, "a shadow counts towards a verdict")?;
@@ -167,7 +196,9 @@ impl Book {
                 valid.dedup();
                 ensure(valid.len() >= usize::from(needed), "fewer operators agree than are needed")?;
                 let job = known.job;
-                let redundancy = self.jobs.get(&job).ok_or("a verdict for an unknown job")?.redundancy;
+                let job = self.jobs.get(&job).ok_or("a verdict for an unknown job")?;
+                let redundancy = job.redundancy;
+                ensure(anchors > 0 || job.own_list, "no anchor is among those that agree")?;
                 let planned = redundancy.replicas_max();
                 let single = redundancy == Redundancy::Adaptive && needed == 1;
                 ensure(needed >= planned || single, "fewer are needed than the job's redundancy")
@@ -184,6 +215,7 @@ impl Book {
         let fee_millionths = self.parameters.fee_millionths;
         let known = self.attempt(*attempt)?;
         let again = std::mem::replace(&mut known.paid, true);
+        known.owed = None;
         let right = known.valid && known.revealed.is_some_and(|(_, found)| found == *gas);
         let priced = known.price == *price && known.task == *task;
         let job = self.task(*task)?.job;
@@ -219,10 +251,16 @@ impl Book {
         let known = self.tasks.remove(&tag).ok_or("the end of a task that was never opened")?;
         if let Some(job) = self.jobs.get_mut(&known.job) {
             job.tasks.remove(&tag);
+            job.finals += 1;
         }
-        for attempt in &known.attempts {
-            self.attempts.remove(attempt);
-        }
+        let attempts = known.attempts.iter().filter_map(|attempt| self.attempts.remove(attempt));
+        let attempts: Vec<KnownAttempt> = attempts.collect();
+        let owed = attempts.iter().find_map(|attempt| attempt.owed);
+        ensure(owed.is_none(), owed.map_or("", Owed::missing))?;
+        let ended = |attempt: &KnownAttempt| {
+            attempt.revealed.is_some() || attempt.closed.is_some_and(|why| why != CloseReason::Superseded)
+        };
+        ensure(attempts.iter().all(ended), "a task is final while an attempt of it has no end")?;
         if let Some(AuditDraw { epoch, millionths, audited }) = audit {
             let draw = KnownDraw { task: tag, draw: Draw::Audit, millionths, hit: audited };
             self.draws.entry(epoch).or_default().push(draw);

@@ -201,6 +201,10 @@ fn every_tampering_shows() {
         ("no replay", (|kind| matches!(kind, EventKind::Replayed { .. })) as fn(&EventKind) -> bool),
         ("no verdict", |kind| matches!(kind, EventKind::Verdict { .. })),
         ("no commitment", |kind| matches!(kind, EventKind::Committed { .. })),
+        ("no payment", |kind| matches!(kind, EventKind::Paid { .. })),
+        ("no fault", |kind| matches!(kind, EventKind::Fault { .. })),
+        ("no task is final", |kind| matches!(kind, EventKind::TaskFinal { .. })),
+        ("no epoch is opened", |kind| matches!(kind, EventKind::EpochOpened { .. })),
         ("no enrolment", |kind| matches!(kind, EventKind::ProviderEnrolled { .. })),
     ] {
         let log = honest.iter().filter(|event| !is(&event.kind)).cloned();
