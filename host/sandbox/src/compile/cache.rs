@@ -166,7 +166,7 @@ fn compile(
     match serde_json::from_slice(line) {
         Ok(Answer::Compiled { info, bytes }) if code.len() as u64 == bytes => Ok((*info, code.to_vec())),
         Ok(Answer::Refused { message }) => Err(CompileError::Refused(message)),
-        Ok(Answer::Failed { message }) => Err(CompileError::Process(message)),
+        Ok(Answer::Failed { message }) => Err(CompileError::Engine(message)),
         _ => Err(CompileError::Process("its answer is incomplete".to_owned())),
     }
 }

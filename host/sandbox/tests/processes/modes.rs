@@ -89,7 +89,7 @@ pub fn left_by_the_compiler(scene: &Scene) {
         let compiled = compile::run(&command(&role), &component, &scene.cache(), CompileLimits::DEFAULT);
         let words = format!("changed by the compiling of a component: {mode}");
         assert!(
-            matches!(&compiled, Err(CompileError::Process(message)) if message.contains(&words)),
+            matches!(&compiled, Err(CompileError::Engine(message)) if message.contains(&words)),
             "{mode}: {compiled:?}"
         );
     }
