@@ -5,7 +5,8 @@
 //! learns it there, and nothing of it is written: that is the fence.
 //!
 //! Rows that the market needs in memory lie apart from those of what has ended, in a table that stays small: what
-//! an attempt costs and how long a start takes do not depend on how long the history is.
+//! an attempt costs does not depend on how long the history is, nor how long loading it takes. What does is looking
+//! through a file before it is led on (`check_at_start`).
 //!
 //! The calls block. The writer has a store on its own thread; readers share another through [`Reader`].
 

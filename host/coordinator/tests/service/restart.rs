@@ -17,12 +17,12 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_goes_on_after_restarts() {
     let site = Site::new();
-    let coordinator = site.start().await;
+    let keys = [new_key(), new_key()];
+    let coordinator = site.start_vouching(&keys).await;
     let developer_key = new_key();
     let developer = client(&coordinator, developer_key.clone()).await;
     let plan = PlanSpec::Train { segments: 6, workers: 1 };
     let id = Job::new(site.folder.path(), plan.clone(), Redundancy::Fixed(2)).submit(&developer).await;
-    let keys = [new_key(), new_key()];
     let mut providers = Vec::new();
     for key in &keys {
         let client = client(&coordinator, key.clone()).await;
@@ -33,7 +33,7 @@ async fn a_job_goes_on_after_restarts() {
         assert_eq!(provider.turn(5_000).await.leases.len(), 1);
     }
     coordinator.stop().await;
-    let coordinator = site.start().await;
+    let coordinator = site.start_vouching(&keys).await;
     let mut running = JoinSet::new();
     for (provider, key) in providers.into_iter().zip(&keys) {
         running.spawn(provider.moved(client(&coordinator, key.clone()).await).run());

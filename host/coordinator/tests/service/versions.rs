@@ -1,7 +1,7 @@
 //! A network of one version meets jobs and receipts of another: it takes none and judges none.
 
 use anneal_api::wire::{JobQuery, JobState, SubmitJob};
-use anneal_coordinator::Config;
+use anneal_coordinator::{Config, Vouched};
 use anneal_job::{PlanSpec, Redundancy, Versions};
 use tokio::task::JoinSet;
 
@@ -41,11 +41,14 @@ async fn a_job_of_other_versions_is_not_taken() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_coordinator_that_was_updated_judges_nothing_of_before() {
     let site = Site::new();
-    let coordinator = site.start().await;
+    // Two whom the operator vouches for: both get a lease.
+    let keys = [new_key(), new_key()];
+    let vouched =
+        || Vouched { anchors: keys.iter().map(|key| key.identity()).collect(), ..Vouched::default() };
+    let coordinator = site.start_with(Config { vouched: vouched(), ..site.config() }).await;
     let developer_key = new_key();
     let developer = client(&coordinator, developer_key.clone()).await;
     let id = Job::new(site.folder.path(), PlanSpec::Single, Redundancy::Fixed(2)).submit(&developer).await;
-    let keys = [new_key(), new_key()];
     let mut providers = Vec::new();
     for (key, lie) in keys.iter().zip([None, Some((1, 2))]) {
         let client = client(&coordinator, key.clone()).await;
@@ -55,7 +58,7 @@ async fn a_coordinator_that_was_updated_judges_nothing_of_before() {
     }
     coordinator.stop().await;
 
-    let coordinator = site.start_with(Config { versions: NEWER, ..site.config() }).await;
+    let coordinator = site.start_with(Config { versions: NEWER, vouched: vouched(), ..site.config() }).await;
     let developer = client(&coordinator, developer_key).await;
     let mut running = JoinSet::new();
     for (provider, key) in providers.into_iter().zip(&keys) {
