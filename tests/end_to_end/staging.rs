@@ -87,7 +87,7 @@ fn inputs_are_staged_for_their_user_alone_and_go_with_the_run() {
         }
         signal(run.id(), name);
         assert!(wait_until(PATIENCE, || !run.runs()), "it hears {name}");
-        assert_eq!(staged(folder.path()), [PathBuf::new(); 0], "after {name}: {}", run.said());
+        assert_eq!(staged(folder.path()), Vec::<PathBuf>::new(), "after {name}: {}", run.said());
     }
     // One that is killed leaves its folder to the next command that stages something.
     let mut run = running(folder.path(), &[]);
@@ -109,7 +109,7 @@ fn inputs_are_staged_for_their_user_alone_and_go_with_the_run() {
         ],
     )
     .success();
-    assert_eq!(staged(folder.path()), [PathBuf::new(); 0]);
+    assert_eq!(staged(folder.path()), Vec::<PathBuf>::new());
 }
 
 /// To open a pipe waits for its writer, a device may never end: none of them is opened, whatever it stands for.

@@ -125,7 +125,7 @@ pub fn listen(last_words: impl Fn(&Terminal) + Send + Sync + 'static, terminal: 
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(hear);
     thread.context("cannot start a thread for signals").map_err(Failure::host)?;
     let is_ready = is_ready.recv().context("the thread for signals ended").map_err(Failure::host)?;
-    Ok(is_ready.context("cannot listen to SIGINT and SIGTERM").map_err(Failure::host)?)
+    is_ready.context("cannot listen to SIGINT and SIGTERM").map_err(Failure::host)
 }
 
 /// Ends the process, whatever else it is at. Workers end with it.

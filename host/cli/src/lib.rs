@@ -113,7 +113,7 @@ fn dispatch(command: Command) -> ExitCode {
             }
         }),
         Command::Run(arguments) => tell_both("run", arguments.output.json, |terminal| {
-            match Host::here().map_err(Failure::host).and_then(|host| Ok((host, interrupt::stop_flag()))) {
+            match Host::here().map_err(Failure::host).map(|host| (host, interrupt::stop_flag())) {
                 Ok((host, stop)) => run::run(&arguments, &host, &stop, terminal),
                 Err(failure) => (None, Some(failure)),
             }
@@ -172,8 +172,7 @@ fn dispatch(command: Command) -> ExitCode {
         }
         Command::Replay(arguments) => {
             tell_both("replay", arguments.output.json, |terminal| {
-                match Host::here().map_err(Failure::host).and_then(|host| Ok((host, interrupt::stop_flag())))
-                {
+                match Host::here().map_err(Failure::host).map(|host| (host, interrupt::stop_flag())) {
                     Ok((host, stop)) => replay::replay(&arguments, &host, &stop, terminal),
                     Err(failure) => (None, Some(failure)),
                 }
@@ -229,9 +228,9 @@ fn keep_coordinator(keep: arguments::Keep) -> u8 {
                 Err(error) => (None, Some(Failure::host(error))),
             })
         }
-        Keep::Backup { data, out, output } => {
-            on_host("coordinator backup", output.json, |host, terminal| keep::backup(&data, &out, host, terminal))
-        }
+        Keep::Backup { data, out, output } => on_host("coordinator backup", output.json, |host, terminal| {
+            keep::backup(&data, &out, host, terminal)
+        }),
         Keep::Restore { from, folder, output } => {
             on_host("coordinator restore", output.json, |host, terminal| {
                 keep::restore(&from, folder.as_deref(), host, terminal)

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anneal_job::{manifest::section::Source, shown};
+use anneal_job::{manifest::section::Source, shown, shown_name};
 use anneal_provider::payout;
 use anneal_sandbox::{
     confine::Layer,
@@ -68,7 +68,9 @@ impl Settings {
         let settings: Settings = toml::from_str(text).map_err(|error| {
             // One line, as for the other files: the parser's own would draw the place with lines of the file.
             let line = Source::new(text).line(error.span().map_or(0, |span| span.start));
-            anyhow!("line {line}: {}", shown(error.message()))
+            let written = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
+            let key = written.map_or_else(String::new, |(key, _)| format!(", `{}`", shown_name(key.trim())));
+            anyhow!("line {line}{key}: {}", shown(error.message()))
         })?;
         if let Some(address) = &settings.payout {
             payout::check(address).context("payout")?;
