@@ -72,8 +72,7 @@ fn the_guide_for_one_machine_holds() {
     let folder = scratch();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (own, backup, new, address) = (at("own"), at("backup"), at("new"), free_address());
-    let variables =
-        [("FOLDER", own.as_str()), ("BACKUP", &backup), ("NEW", &new), ("ADDRESS", &address)];
+    let variables = [("FOLDER", own.as_str()), ("BACKUP", &backup), ("NEW", &new), ("ADDRESS", &address)];
     let done = follow(&commands("One machine"), folder.path(), &variables).success();
     assert!(done.stdout().contains("goes on after entry"), "it was restored:\n{}", done.stdout());
     let key = |folder: &str| fs::read(Path::new(folder).join("key")).expect("a key");
@@ -91,7 +90,8 @@ fn anneal_in(folder: &Path, arguments: &[&str]) -> Command {
 fn serve(folder: &Path, own: &str) -> (Process, String) {
     let serve = anneal_in(folder, &["coordinator", "--listen", "127.0.0.1:0", "--folder", own]);
     let process = Process::start(serve, &folder.join("coordinator.log"));
-    let url = || process.said().lines().find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+    let url =
+        || process.said().lines().find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
     assert!(wait_until(START_TIME, || url().is_some()), "{}", process.said());
     let url = url().expect("it listens");
     (process, url)
@@ -120,7 +120,11 @@ fn a_second_process_ends_with_a_word_and_a_damaged_state_is_found_at_start() {
     let damaged = finish(anneal_in(folder.path(), &check)).failure(1);
     assert_eq!(damaged.json()["error"]["code"], "damaged", "{}", damaged.stdout());
     let refused = finish(anneal_in(folder.path(), &second)).failure(1);
-    assert!(refused.stderr().contains("damaged") || refused.stderr().contains("database"), "{}", refused.stderr());
+    assert!(
+        refused.stderr().contains("damaged") || refused.stderr().contains("database"),
+        "{}",
+        refused.stderr()
+    );
 }
 
 #[test]
@@ -147,7 +151,8 @@ fn a_ban_is_set_by_the_command_and_stands_in_the_log() {
     assert!(log.contains("it floods") && log.contains("it was mended"));
     // Who has not the coordinator's key is told so.
     let other = folder.path().join("nobody").display().to_string();
-    let refused = ["coordinator", "ban", &identity, "--reason", "x", "--folder", &other, "--coordinator", &url];
+    let refused =
+        ["coordinator", "ban", &identity, "--reason", "x", "--folder", &other, "--coordinator", &url];
     let refused = finish(anneal_in(folder.path(), &refused)).failure(2);
     assert!(refused.stderr().contains("it has no key"), "{}", refused.stderr());
 }
@@ -160,7 +165,8 @@ fn settings_come_from_the_folder_and_what_means_nothing_is_refused() {
     fs::create_dir(&own).expect("a folder");
     #[cfg(unix)]
     fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("its rights");
-    let text = format!("listen = \"{listen}\"\n[limits]\nidentity_bytes_max = 12345\n[grants]\ndeveloper = 7\n");
+    let text =
+        format!("listen = \"{listen}\"\n[limits]\nidentity_bytes_max = 12345\n[grants]\ndeveloper = 7\n");
     fs::write(own.join("coordinator.toml"), text).expect("a file");
     let own = own.display().to_string();
     let serve = anneal_in(folder.path(), &["coordinator", "--folder", &own]);
@@ -172,7 +178,11 @@ fn settings_come_from_the_folder_and_what_means_nothing_is_refused() {
     drop(running);
     fs::write(Path::new(&own).join("coordinator.toml"), "[limits]\nblobs = 1\n").expect("a file");
     let refused = finish(anneal_in(folder.path(), &["coordinator", "--folder", &own])).failure(2);
-    assert!(refused.stderr().contains("coordinator.toml") && refused.stderr().contains("blobs"), "{}", refused.stderr());
+    assert!(
+        refused.stderr().contains("coordinator.toml") && refused.stderr().contains("blobs"),
+        "{}",
+        refused.stderr()
+    );
 }
 
 fn curl(url: &str) -> Command {

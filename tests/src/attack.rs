@@ -77,7 +77,8 @@ impl Coalition {
             runtime.block_on(async {
                 let members: Vec<_> = (0..keys)
                     .map(|number| {
-                        let address = (prefixes > 0).then(|| format!("203.0.{}.{}", number % prefixes, number % 250));
+                        let address =
+                            (prefixes > 0).then(|| format!("203.0.{}.{}", number % prefixes, number % 250));
                         tokio::spawn(member(shared.clone(), address))
                     })
                     .collect();

@@ -110,8 +110,10 @@ impl Siege {
         }
         let events = read_log(&developer);
         let deeds = coalition.deeds();
-        let lied: BTreeSet<AttemptId> = deeds.lied.lock().expect("no member panics").iter().copied().collect();
-        let members: BTreeSet<Identity> = deeds.members.lock().expect("no member panics").iter().copied().collect();
+        let lied: BTreeSet<AttemptId> =
+            deeds.lied.lock().expect("no member panics").iter().copied().collect();
+        let members: BTreeSet<Identity> =
+            deeds.members.lock().expect("no member panics").iter().copied().collect();
         let mut after = Aftermath {
             keys: deeds.keys.load(Ordering::Relaxed),
             shadows: deeds.shadows.load(Ordering::Relaxed),
@@ -145,7 +147,9 @@ fn timed(developer: &Developer, job: &JobLine, network: &Network) -> Duration {
 }
 
 fn providers(developer: &Developer) -> BTreeSet<Identity> {
-    let listed = developer.ask(async |client: Client| client.providers(&ProviderListQuery::default()).await).expect("providers are listed");
+    let listed = developer
+        .ask(async |client: Client| client.providers(&ProviderListQuery::default()).await)
+        .expect("providers are listed");
     listed.providers.iter().map(|provider| provider.identity).collect()
 }
 

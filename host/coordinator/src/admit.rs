@@ -120,7 +120,11 @@ pub(crate) async fn work(app: Arc<App>, replayer: Arc<dyn Replayer>, mut stoppin
         match serve(&app, &entry, &replayer).await {
             Ok(()) => admissions.queue().done(&entry),
             Err(error) => {
-                tracing::error!(job = entry.name, error, "a component could not be looked at; tried again soon");
+                tracing::error!(
+                    job = entry.name,
+                    error,
+                    "a component could not be looked at; tried again soon"
+                );
                 later(app.clone(), entry);
             }
         }
@@ -188,9 +192,10 @@ async fn look_in(
         doubt::look(app.clone(), vec![component]).await;
         let gone = app.read(move |store| store.blob_keepers(component)).await;
         return match gone {
-            Ok(keepers) if keepers.is_empty() => {
-                Ok(Some("its file was damaged at the coordinator: submit the job again, which uploads it again".to_owned()))
-            }
+            Ok(keepers) if keepers.is_empty() => Ok(Some(
+                "its file was damaged at the coordinator: submit the job again, which uploads it again"
+                    .to_owned(),
+            )),
             _ => Err(error.to_string()),
         };
     }

@@ -174,9 +174,10 @@ impl Queue {
     /// Whether somebody's left ones would find room now.
     pub(crate) fn has_room_for_left(&self) -> bool {
         self.known.len() <= ALL_MAX / 2
-            && self.developers.values().any(|developer| {
-                developer.left_out.is_some() && developer.len() <= DEVELOPER_MAX / 2
-            })
+            && self
+                .developers
+                .values()
+                .any(|developer| developer.left_out.is_some() && developer.len() <= DEVELOPER_MAX / 2)
     }
 
     /// Forgets that some were left out, before the outbox is read: those that still find no room are noted again.

@@ -221,7 +221,8 @@ async fn order_of(app: &Arc<App>, entry: &Entry) -> Result<Option<ReplayOrder>, 
     let name = entry.name.clone();
     let item = app.read(move |store| store.outbox_item(&name)).await?;
     let order = item.map(|item| serde_json::from_slice(&item.payload)).transpose();
-    order.map_err(|error| ErrorCode::Internal.because(format!("the order {} is damaged: {error}", entry.name)))
+    order
+        .map_err(|error| ErrorCode::Internal.because(format!("the order {} is damaged: {error}", entry.name)))
 }
 
 /// Orders that found no room are looked for again when there is some.
@@ -279,7 +280,9 @@ async fn replay(
 ) -> Result<ReplayOutcome, ReplayError> {
     let (theirs, ours) = (order.task.versions, app.config.versions);
     if theirs != ours {
-        return Err(ReplayError::Cannot(format!("it is defined by {theirs}, and this coordinator runs {ours}")));
+        return Err(ReplayError::Cannot(format!(
+            "it is defined by {theirs}, and this coordinator runs {ours}"
+        )));
     }
     let result = replay_in(app, order, time, replayer, scratch.clone()).await;
     if matches!(result, Err(ReplayError::Failed(_))) {

@@ -37,8 +37,11 @@ impl Market {
 
     /// The component was looked at: what waits for it opens, or ends with the reason.
     pub(crate) fn admitted(&mut self, component: Digest, refusal: Option<&str>) -> Reply {
-        let waiting: Vec<JobId> =
-            self.waiting().map(|waiting| waiting.job).filter(|job| self.waits_for(job) == Some(component)).collect();
+        let waiting: Vec<JobId> = self
+            .waiting()
+            .map(|waiting| waiting.job)
+            .filter(|job| self.waits_for(job) == Some(component))
+            .collect();
         for id in waiting {
             match refusal {
                 None => {

@@ -77,7 +77,8 @@ impl Auditor {
         self.report.draws_open = self.book.draws_open();
         let hidden = self.book.epochs_not_opened();
         if hidden > 0 {
-            let problem = format!("no task is open, and the secrets of {hidden} past epochs are not published");
+            let problem =
+                format!("no task is open, and the secrets of {hidden} past epochs are not published");
             self.report.discrepancies.push(Discrepancy { event: self.report.events, problem });
         }
         self.report

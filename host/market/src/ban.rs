@@ -11,8 +11,10 @@ impl Market {
     pub(crate) fn ban(&mut self, identity: Identity, reason: String) -> Reply {
         self.emit(EventKind::Banned { identity, reason: reason.clone() });
         let provider = self.providers.get(&identity).into_iter();
-        let leases: Vec<AttemptId> =
-            provider.flat_map(|provider| provider.devices.values()).flat_map(|device| device.leases.clone()).collect();
+        let leases: Vec<AttemptId> = provider
+            .flat_map(|provider| provider.devices.values())
+            .flat_map(|device| device.leases.clone())
+            .collect();
         for lease in leases {
             self.take_back(lease, GiveBackReason::Withdrawn);
         }

@@ -9,7 +9,8 @@ impl Market {
     /// The lease goes back, and costs its provider nothing. Its device has not passed the selftest of these versions,
     /// as it turns out: it is leased nothing more until it is registered again.
     pub(crate) fn take_back_unrunnable(&mut self, id: AttemptId) {
-        let Some((provider, device)) = self.attempts.get(&id).map(|known| (known.provider, known.device)) else {
+        let Some((provider, device)) = self.attempts.get(&id).map(|known| (known.provider, known.device))
+        else {
             return;
         };
         self.close(id, CloseReason::GivenBack { why: GiveBackReason::Versions });
@@ -22,7 +23,8 @@ impl Market {
     /// No trusted worker of this network runs the task's versions any more: asking again gives nothing else, so the
     /// job stands still, and whoever is doubted stays what they were.
     pub(crate) fn replay_impossible(&mut self, key: TaskKey, message: &str) {
-        let (limit, retry_at) = (self.parameters.replay_failures_max, self.now() + self.parameters.replay_retry);
+        let (limit, retry_at) =
+            (self.parameters.replay_failures_max, self.now() + self.parameters.replay_retry);
         let Some(task) = self.task_mut(key) else { return };
         task.replay_failures = task.replay_failures.max(limit);
         task.replay_retry_at = Some(retry_at);

@@ -345,7 +345,10 @@ fn other_versions(scene: &Scene) {
     let task = Task { versions, states: vec![request.task.component], ..request.task.clone() };
     let request = AttemptRequest { task, states: vec!["/nowhere".into()], ..request };
     let output = request.output.clone().expect("it was asked for");
-    for machine in [&mut machine("worker", "reference") as &mut dyn Machine, &mut InProcessMachine::new("here", reference())] {
+    for machine in [
+        &mut machine("worker", "reference") as &mut dyn Machine,
+        &mut InProcessMachine::new("here", reference()),
+    ] {
         check_fault(machine, &request, FaultCode::Versions, &versions.to_string());
         assert!(!output.exists());
     }

@@ -42,7 +42,9 @@ pub fn appeal(arguments: &arguments::Appeal, host: &Host, terminal: &Terminal) -
         let client = connect(&arguments.coordinator, host, super::key_in(&base)?).await?;
         if let Some(attempt) = arguments.attempt {
             send(&client, attempt).await?;
-            terminal.note(format!("appealed {attempt}: another backend decides; look again with `anneal appeal`"));
+            terminal.note(format!(
+                "appealed {attempt}: another backend decides; look again with `anneal appeal`"
+            ));
         }
         let view = client.provider(client.identity()).await.map_err(failure)?;
         let cases = view.cases.unwrap_or_default();

@@ -4,11 +4,7 @@
 pub mod keep;
 pub mod settings;
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anneal_api::{SecretKey, wire};
 use anneal_coordinator::{
@@ -83,10 +79,11 @@ pub(super) async fn start(
     }
     let config = Config {
         listen: settings.listen,
-        tls: settings.certificate.clone().zip(settings.key.clone()).map(|(certificate, key)| TlsFiles {
-            certificate,
-            key,
-        }),
+        tls: settings
+            .certificate
+            .clone()
+            .zip(settings.key.clone())
+            .map(|(certificate, key)| TlsFiles { certificate, key }),
         trusted_proxies: settings.trusted_proxies.clone(),
         advertise: settings.advertise.clone(),
         key,

@@ -105,7 +105,9 @@ fn a_result_of_other_versions_is_not_gone_on_with() {
     run_in(&plan, &path, Fault::Dies(2), false);
     let file = path.join("result.json");
     let kept = std::fs::read(&file).expect("a report");
-    for (part, value) in [("numerics", 2.into()), ("gas", 2.into()), ("contract", serde_json::json!([0, 2, 0]))] {
+    for (part, value) in
+        [("numerics", 2.into()), ("gas", 2.into()), ("contract", serde_json::json!([0, 2, 0]))]
+    {
         let mut doctored: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
         doctored["job"]["versions"][part] = value;
         std::fs::write(&file, doctored.to_string()).expect("written");

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, de::Error};
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| {
-        D::Error::custom(format!("`{text}` is no span of time: write a whole number and ms, s, min, h or days"))
+        D::Error::custom(format!(
+            "`{text}` is no span of time: write a whole number and ms, s, min, h or days"
+        ))
     })
 }
 
@@ -38,7 +40,9 @@ mod tests {
             assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(parse("200 ms"), Some(Duration::from_millis(200)));
-        for text in ["", "s", "90", "-1 s", "1.5 h", "1 week", "99999999999999999999 s", "18446744073709551615 h"] {
+        for text in
+            ["", "s", "90", "-1 s", "1.5 h", "1 week", "99999999999999999999 s", "18446744073709551615 h"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -22,7 +22,9 @@ pub(super) async fn set(app: Arc<App>, ask: Ask<SetBan>) -> Outcome {
     let Ban { identity, banned, reason } = ask.body;
     check(&reason)?;
     if identity == app.coordinator {
-        return Err(ErrorCode::Invalid.because("the coordinator's own key cannot be banned: nobody could undo it"));
+        return Err(
+            ErrorCode::Invalid.because("the coordinator's own key cannot be banned: nobody could undo it")
+        );
     }
     let kept = banned.then(|| reason.clone());
     let set = app.turn(key, move |turn| {

@@ -284,7 +284,8 @@ impl Store for SqliteStore {
         let found: Vec<String> = self.all(&sql, [], |row| row.get(0))?;
         let mut found: Vec<String> = found.into_iter().filter(|line| line != "ok").collect();
         // Replies are read by those alone whose commands come again: the rows that nothing else looks at.
-        let mut replies = self.connection.prepare("SELECT id, reply FROM command").map_err(failed("reading"))?;
+        let mut replies =
+            self.connection.prepare("SELECT id, reply FROM command").map_err(failed("reading"))?;
         let mut rows = replies.query([]).map_err(failed("reading"))?;
         while let Some(row) = rows.next().map_err(failed("reading"))? {
             let (id, reply): (Vec<u8>, Vec<u8>) =

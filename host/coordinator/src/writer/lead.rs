@@ -202,7 +202,12 @@ impl Supervisor {
         }
         let begun = Instant::now();
         let found = check::state(store, self.key.identity());
-        tracing::info!(rows = found.rows, entries = found.entries, seconds = begun.elapsed().as_secs_f64(), "looked through");
+        tracing::info!(
+            rows = found.rows,
+            entries = found.entries,
+            seconds = begun.elapsed().as_secs_f64(),
+            "looked through"
+        );
         if found.problems.is_empty() { Ok(()) } else { Err(LeadError::Damaged(found.problems)) }
     }
 

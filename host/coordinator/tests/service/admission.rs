@@ -11,9 +11,7 @@ use std::{
 };
 
 use anneal_api::wire::{JobState, Poll, SubmitJob};
-use anneal_coordinator::{
-    AdmitError, Config, Coordinator, ReplayDone, ReplayError, ReplayRequest, Replayer,
-};
+use anneal_coordinator::{AdmitError, Config, Coordinator, ReplayDone, ReplayError, ReplayRequest, Replayer};
 use anneal_job::{PlanSpec, Redundancy};
 
 use crate::{

@@ -12,8 +12,7 @@ use anneal_api::{
 };
 use anneal_coordinator::{
     AdmitError, Config, Coordinator, Grants, Limits, ReplayDone, ReplayError, ReplayRequest, Replayer,
-    Vouched, blobs::BlobPlace,
-    store::StoreUrl,
+    Vouched, blobs::BlobPlace, store::StoreUrl,
 };
 use anneal_job::{
     Blob, Completed, Digest, JobId, Limits as TaskLimits, Metric, ParameterValue, PlanSpec, Price,
@@ -249,7 +248,8 @@ pub struct Oracle;
 
 impl Replayer for Oracle {
     fn replay(&self, request: &ReplayRequest) -> Result<ReplayDone, ReplayError> {
-        let component = std::fs::read(&request.component).map_err(|error| ReplayError::Failed(error.to_string()))?;
+        let component =
+            std::fs::read(&request.component).map_err(|error| ReplayError::Failed(error.to_string()))?;
         assert_eq!(Digest::of(&component), request.task.component, "the component is the task's");
         let truth = truth(&request.task);
         let path = request.scratch.join("state");

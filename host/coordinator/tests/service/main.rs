@@ -23,5 +23,5 @@ mod restart;
 mod secure;
 mod strangers;
 mod torn;
-mod views;
 mod versions;
+mod views;

@@ -55,7 +55,12 @@ impl Replayer for Slow {
 }
 
 /// Two operators who disagree about a job of this seed.
-async fn disputed(site: &Site, coordinator: &Coordinator, seed: u64, running: &mut JoinSet<()>) -> (Client, anneal_job::JobId) {
+async fn disputed(
+    site: &Site,
+    coordinator: &Coordinator,
+    seed: u64,
+    running: &mut JoinSet<()>,
+) -> (Client, anneal_job::JobId) {
     let developer = client(coordinator, new_key()).await;
     let mut providers = Vec::new();
     for lie in [None, Some((1, 2))] {

@@ -51,7 +51,9 @@ impl Book {
             EventKind::Overturned { task, key, .. } => {
                 let attempts = self.task(*task)?.attempts.clone();
                 for attempt in attempts {
-                    let Some(known) = self.attempts.get_mut(&attempt).filter(|known| known.valid) else { continue };
+                    let Some(known) = self.attempts.get_mut(&attempt).filter(|known| known.valid) else {
+                        continue;
+                    };
                     if !known.shadow && known.revealed.is_some_and(|(found, _)| found != *key) {
                         known.owed = Some(Owed::Fault);
                     }

@@ -68,7 +68,10 @@ impl Market {
             (PendingReplay::Operations { attempt, .. }, ReplayOutcome::Done { trace, .. }) => {
                 self.operations_replayed(id.task, attempt, trace);
             }
-            (PendingReplay::Operations { attempt, .. }, ReplayOutcome::Cannot { .. } | ReplayOutcome::Failed { .. }) => {
+            (
+                PendingReplay::Operations { attempt, .. },
+                ReplayOutcome::Cannot { .. } | ReplayOutcome::Failed { .. },
+            ) => {
                 self.operations_replayed(id.task, attempt, TraceReport::default());
             }
         }

@@ -25,7 +25,8 @@ fn what_is_admitted_opens_and_what_is_not_ends_with_the_reason() {
     let before = desk.available();
     let good = spec(PlanSpec::Single, Redundancy::Fixed(2));
     let bad = JobSpec { component: Blob { digest: Digest::of(b"garbage"), bytes: 7 }, ..good.clone() };
-    let jobs = [submit(&mut desk, good.clone()), submit(&mut desk, bad.clone()), submit(&mut desk, good.clone())];
+    let jobs =
+        [submit(&mut desk, good.clone()), submit(&mut desk, bad.clone()), submit(&mut desk, good.clone())];
     let asked = desk.effects.iter().filter(|effect| matches!(effect, Effect::Admit { .. })).count();
     let waiting: Vec<Waiting> = desk.market.waiting().collect();
     assert_eq!((asked, waiting.len()), (3, 3));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anneal_job::Redundancy;
 
-use crate::simulation::{Outcome, Setup, actor::Kind, simulate};
+use crate::simulation::{Outcome, Setup, actor::Kind, is_harmful, simulate};
 
 /// What must hold in every network.
 fn check(setup: &Setup) -> Outcome {
@@ -19,7 +19,7 @@ fn check(setup: &Setup) -> Outcome {
     let chain_is_right = outcome.wrong_accepted > 0 || outcome.wrong_states == 0;
     assert!(chain_is_right, "seed {seed}: a wrong state without a wrong verdict");
     for (kind, sums) in &outcome.by_kind {
-        let honest = matches!(kind, Kind::Honest | Kind::Churning | Kind::Straggling | Kind::Silent);
+        let honest = !is_harmful(*kind);
         assert!(!honest || sums.forfeited == 0, "seed {seed}: {kind:?} lost {}", sums.forfeited);
     }
     outcome

@@ -122,9 +122,10 @@ fn time_that_is_held_does_not_run() {
 fn doctored(component: &[u8]) -> Vec<Task> {
     let with = |versions| Task { versions, ..task(component, Limits::DEFAULT) };
     let Versions { contract: [major, minor, patch], numerics, gas } = VERSIONS;
-    let mut doctored: Vec<Task> = [[major + 1, minor, patch], [major, minor + 1, patch], [major, minor, patch + 1]]
-        .map(|contract| with(Versions { contract, ..VERSIONS }))
-        .into();
+    let mut doctored: Vec<Task> =
+        [[major + 1, minor, patch], [major, minor + 1, patch], [major, minor, patch + 1]]
+            .map(|contract| with(Versions { contract, ..VERSIONS }))
+            .into();
     doctored.push(with(Versions { numerics: numerics + 1, ..VERSIONS }));
     doctored.push(with(Versions { numerics: numerics - 1, ..VERSIONS }));
     doctored.push(with(Versions { gas: gas + 1, ..VERSIONS }));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anneal_job::{
     AttemptId, Blob, CommitmentFields, Completed, Digest, Entry, FailureCode, GuestFailure, Limits, Metric,
-    ParameterValue, Place, Receipt, ReceiptOutcome, Task, TaskId, Timestamp, Versions, result_digest, trace_root,
+    ParameterValue, Place, Receipt, ReceiptOutcome, Task, TaskId, Timestamp, Versions, result_digest,
+    trace_root,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -180,7 +181,10 @@ fn requests_tasks_results_and_traces_are_as_described() {
     assert_eq!(record("task-id", &value(&task()), &BTreeMap::new()), task().id().0);
     let commits = [Digest::of(b"1"), Digest::of(b"2")];
     assert_eq!(record("trace-root", &value(&commits), &BTreeMap::new()), trace_root(&commits));
-    assert_eq!(record("component-claim", &json!({ "component": { "digest": commits[0] } }), &BTreeMap::new()), component_claim(commits[0]));
+    assert_eq!(
+        record("component-claim", &json!({ "component": { "digest": commits[0] } }), &BTreeMap::new()),
+        component_claim(commits[0])
+    );
 }
 
 #[test]

@@ -48,7 +48,8 @@ pub fn check(data: &Data, host: &Host, terminal: &Terminal) -> (Option<CheckRepo
         Ok(report) => {
             let CheckReport { rows, entries, blobs, bytes, problems } = &report;
             problems.iter().for_each(|problem| terminal.data(format!("damaged: {problem}")));
-            terminal.data(format!("{rows} rows, {entries} entries of the log, {blobs} blobs with {bytes} bytes"));
+            terminal
+                .data(format!("{rows} rows, {entries} entries of the log, {blobs} blobs with {bytes} bytes"));
             let failure = (!problems.is_empty()).then(|| {
                 let words = format!(
                     "{} of the coordinator's data is not what was written: stop it, and restore the last backup \
@@ -182,7 +183,8 @@ pub fn ban(arguments: &BanArguments, banned: bool, host: &Host, terminal: &Termi
 /// The key of a folder, which must be there: a new one would be another coordinator's.
 fn key_of(folder: &Path) -> Outcome<anneal_api::SecretKey> {
     if !folder.join(KEY_NAME).exists() {
-        let words = format!("{} is no coordinator's folder: it has no key; name it with --folder", folder.display());
+        let words =
+            format!("{} is no coordinator's folder: it has no key; name it with --folder", folder.display());
         return Err(Failure::bad_input(words));
     }
     let key = key_in(folder)?;
@@ -222,5 +224,7 @@ fn copy_private(from: &Path, to: &PathBuf) -> Outcome<()> {
         std::io::Write::write_all(&mut file, &bytes)?;
         file.sync_all()
     };
-    copy().with_context(|| format!("cannot copy {} to {}", from.display(), to.display())).map_err(Failure::host)
+    copy()
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+        .map_err(Failure::host)
 }

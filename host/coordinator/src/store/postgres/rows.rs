@@ -5,7 +5,9 @@ use anneal_job::{Digest, Identity, Timestamp};
 use tokio_postgres::{Client, Transaction as Database, types::ToSql};
 
 use super::failed;
-use crate::store::{Epoch, KeptBlob, Row, RowKind, StoreError, Transaction, digest, seal, to_signed, to_unsigned};
+use crate::store::{
+    Epoch, KeptBlob, Row, RowKind, StoreError, Transaction, digest, seal, to_signed, to_unsigned,
+};
 
 pub(super) async fn commit(client: &mut Client, ours: Epoch, all: &Transaction) -> Result<(), StoreError> {
     let database = client.transaction().await.map_err(failed("beginning a transaction"))?;
