@@ -115,6 +115,11 @@ impl Attempt {
         matches!(self.state, AttemptState::Leased)
     }
 
+    /// Whether it is a shadow that came, or may come, to something.
+    pub(crate) fn is_shadowing(&self) -> bool {
+        self.shadow && !matches!(self.state, AttemptState::Closed { .. })
+    }
+
     /// Whether it may still end up paid.
     pub(crate) fn may_be_paid(&self) -> bool {
         !self.shadow

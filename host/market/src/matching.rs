@@ -112,7 +112,7 @@ impl Market {
                 let line = asker.operator.line();
                 let same = |other: &Attempt| {
                     let operator = self.operators.get(&other.operator);
-                    other.shadow && operator.is_some_and(|operator| operator.line() == line)
+                    other.is_shadowing() && operator.is_some_and(|operator| operator.line() == line)
                 };
                 if self.is_free(asker, *key).is_ok() && !self.attempts_on(*key).any(same) {
                     return Ok(Found { task: *key, shadow: true, anchor: false });
@@ -125,7 +125,7 @@ impl Market {
     /// Whether a new key's unpaid attempt may go beside those on a task.
     pub(crate) fn may_be_shadowed(&self, key: TaskKey) -> bool {
         let Some((task, spec)) = self.tasks.get(&key).zip(self.specs.get(&key.job)) else { return false };
-        let shadows = self.attempts_on(key).filter(|attempt| attempt.shadow).count();
+        let shadows = self.attempts_on(key).filter(|attempt| attempt.is_shadowing()).count();
         task.phase == Phase::Open
             && !task.closing
             && spec.allow.is_empty()

@@ -45,9 +45,7 @@ pub enum Rejection {
     RevealTooEarly,
     #[error("receipt and nonce give {found}, but {committed} was committed: send what was committed to")]
     CommitmentMismatch { committed: Digest, found: Digest },
-    #[error(
-        "an appeal takes {needed} valid attempts, and this key has {matched}: `anneal replay` repeats the task for you"
-    )]
+    #[error("an appeal takes {needed} valid attempts, and this key has {matched}: work on")]
     AppealTooEarly { matched: u64, needed: u64 },
     #[error("no trace of this attempt at this level is asked for: nothing is to be done")]
     NoTraceAsked,

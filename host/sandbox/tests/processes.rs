@@ -320,7 +320,12 @@ fn compiler_over_time(scene: &Scene) {
     assert!(matches!(compiled, Err(CompileError::Limits(_))), "{compiled:?}");
     let limits = CompileLimits { memory_bytes: 16 << 20, ..CompileLimits::DEFAULT };
     let compiled = compile::run(&command("compile"), &component, &scene.cache(), limits);
-    assert!(matches!(compiled, Err(CompileError::Limits(_) | CompileError::Process(_))), "{compiled:?}");
+    let given_up = matches!(
+        compiled,
+        // With so little memory there may not even be a thread to compile with.
+        Err(CompileError::Limits(_) | CompileError::Process(_) | CompileError::Engine(_))
+    );
+    assert!(given_up, "{compiled:?}");
 }
 
 fn worker_agrees(scene: &Scene) {

@@ -51,10 +51,21 @@ pub fn check(developer: &Developer) -> Ledger {
     let found = audit::audit(events.clone());
     assert_eq!(found.discrepancies, Vec::new(), "the audit finds nothing wrong");
     let mut ledger = Ledger { entries: events.len() as u64, ..Ledger::default() };
-    let mut open: BTreeSet<AttemptId> = BTreeSet::new();
+    let (mut open, mut shadows) = (BTreeSet::<AttemptId>::new(), BTreeSet::<AttemptId>::new());
     for Event { at, kind } in &events {
         match kind {
-            EventKind::Leased { attempt, .. } => assert!(open.insert(*attempt), "{attempt} is leased twice"),
+            EventKind::Leased { attempt, shadow, .. } => {
+                assert!(open.insert(*attempt), "{attempt} is leased twice");
+                shadows.extend(shadow.then_some(*attempt));
+            }
+            // A shadow ends with its receipt: no verdict names it.
+            EventKind::Revealed { attempt, .. } if shadows.contains(attempt) => {
+                open.remove(attempt);
+                *ledger.attempts.entry("shadow").or_default() += 1;
+            }
+            EventKind::ShadowDiffered { attempt, .. } | EventKind::Dissented { attempt, .. } => {
+                panic!("{attempt} is said to differ, and everybody is honest")
+            }
             EventKind::Committed { .. } => ledger.commits.push(*at),
             EventKind::Replayed { .. } => ledger.replays += 1,
             EventKind::StateLost { .. } => ledger.states_lost += 1,

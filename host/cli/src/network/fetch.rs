@@ -53,14 +53,14 @@ pub(super) async fn fetch_into(
     std::fs::create_dir_all(out)
         .with_context(|| format!("cannot use the directory {}", out.display()))
         .map_err(Failure::host)?;
-    let mut query = JobQuery { from: Some(0), tasks: Some(PAGE), ..JobQuery::default() };
+    let mut query =
+        JobQuery { from: Some(0), tasks: Some(PAGE), receipts: Some(true), ..JobQuery::default() };
     let mut view = client.job(job, &query).await.map_err(failure)?;
     let mut tasks = std::mem::take(&mut view.tasks);
     let mut described = Document::job(out, &view).map_err(Failure::host)?;
     let mut receipts = Document::list(out, "receipts.json").map_err(Failure::host)?;
-    let (mut seen, mut after, mut count) = (0, None, 0u64);
-    while !tasks.is_empty() {
-        seen += tasks.len() as u64;
+    let (mut next, mut after, mut count) = (view.next, None, 0u64);
+    loop {
         for task in &tasks {
             described.item(task).map_err(Failure::host)?;
             for receipt in task.attempts.iter().filter_map(|attempt| attempt.receipt.as_ref()) {
@@ -71,8 +71,10 @@ pub(super) async fn fetch_into(
                 after = after.or(task.verdict.as_ref().and_then(|verdict| verdict.state_blob));
             }
         }
-        query.from = Some(seen);
-        tasks = client.job(job, &query).await.map_err(failure)?.tasks;
+        let Some(from) = next else { break };
+        query.from = Some(from);
+        let page = client.job(job, &query).await.map_err(failure)?;
+        (tasks, next) = (page.tasks, page.next);
     }
     let state = match segment {
         None => view.end.as_ref().and_then(|end| end.state),

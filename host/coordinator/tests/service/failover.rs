@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anneal_api::wire::JobState;
-use anneal_coordinator::{Config, Coordinator, blobs::BlobPlace};
+use anneal_coordinator::{Config, Coordinator, Vouched, blobs::BlobPlace};
 use anneal_job::{PlanSpec, Redundancy};
 use anneal_tests::postgres::Cluster;
 use tokio::task::JoinSet;
@@ -18,17 +18,20 @@ async fn a_second_process_takes_over() {
     let cluster = Cluster::shared();
     let store = cluster.database().parse().expect("a URL");
     let site = Site { store, ..Site::new() };
-    let first = site.start().await;
+    let keys = [new_key(), new_key()];
+    let vouched =
+        || Vouched { anchors: keys.iter().map(|key| key.identity()).collect(), ..Vouched::default() };
+    let first = site.start_vouching(&keys).await;
     let second_folder = tempfile::tempdir().expect("a folder");
     let blobs = BlobPlace::Folder(site.folder.path().join("blobs"));
-    let config = Config { scratch: second_folder.path().to_owned(), blobs, ..site.config() };
+    let config =
+        Config { scratch: second_folder.path().to_owned(), blobs, vouched: vouched(), ..site.config() };
     let second = Coordinator::start(config, Arc::new(Oracle)).await.expect("it starts");
     let developer_key = new_key();
     let developer = client(&first, developer_key.clone()).await;
     let plan = PlanSpec::Train { segments: 3, workers: 1 };
     let id = Job::new(site.folder.path(), plan, Redundancy::Fixed(2)).submit(&developer).await;
     // A provider that knows the second process only is served by the first one through it.
-    let keys = [new_key(), new_key()];
     let mut providers = Vec::new();
     for key in &keys {
         let client = client(&second, key.clone()).await;

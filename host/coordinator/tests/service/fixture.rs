@@ -71,6 +71,12 @@ impl Site {
     }
 
     /// With these providers as anchors: what they agree on needs no replay.
+    /// Starts it, and makes so many keys whom its operator vouches for.
+    pub async fn start_with_anchors(&self, count: usize) -> (Coordinator, Vec<Arc<SecretKey>>) {
+        let keys: Vec<Arc<SecretKey>> = (0..count).map(|_| new_key()).collect();
+        (self.start_vouching(&keys).await, keys)
+    }
+
     pub async fn start_vouching(&self, anchors: &[Arc<SecretKey>]) -> Coordinator {
         let anchors = anchors.iter().map(|key| key.identity()).collect();
         let vouched = Vouched { anchors, ..Vouched::default() };

@@ -16,10 +16,10 @@ const TRAIN: PlanSpec = PlanSpec::Train { segments: 3, workers: 2 };
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_ends_with_the_results_that_all_agree_on() {
     let site = Site::new();
-    let coordinator = site.start().await;
+    let (coordinator, keys) = site.start_with_anchors(3).await;
     let mut providers = JoinSet::new();
-    for _ in 0..3 {
-        providers.spawn(Provider::enrol(&coordinator, None).await.run());
+    for key in &keys {
+        providers.spawn(Provider::enrol_as(&coordinator, key, None).await.run());
     }
     let developer = client(&coordinator, new_key()).await;
     let job = Job::new(site.folder.path(), TRAIN, Redundancy::Fixed(2));
@@ -72,12 +72,12 @@ async fn a_job_ends_with_the_results_that_all_agree_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_liar_is_found_out_down_to_the_operation() {
     let site = Site::new();
-    let coordinator = site.start().await;
+    let (coordinator, keys) = site.start_with_anchors(2).await;
     let mut providers = JoinSet::new();
-    let liar = Provider::enrol(&coordinator, Some((2, 1))).await;
+    let liar = Provider::enrol_as(&coordinator, &keys[0], Some((2, 1))).await;
     let lies = liar.client.identity();
     providers.spawn(liar.run());
-    let honest = Provider::enrol(&coordinator, None).await;
+    let honest = Provider::enrol_as(&coordinator, &keys[1], None).await;
     let honest_identity = honest.client.identity();
     providers.spawn(honest.run());
     let developer = client(&coordinator, new_key()).await;

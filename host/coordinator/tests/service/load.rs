@@ -18,17 +18,17 @@ const TASKS: u64 = 120;
 /// Jobs, each of its own developer.
 const JOBS: u64 = 2;
 /// Providers that work.
-const PROVIDERS: u64 = 24;
+const PROVIDERS: usize = 24;
 /// Providers that wait.
 const WAITING: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_attempts_of_many_providers_are_all_judged() {
     let site = Site::new();
-    let coordinator = site.start().await;
+    let (coordinator, keys) = site.start_with_anchors(PROVIDERS).await;
     let mut running = JoinSet::new();
-    for _ in 0..PROVIDERS {
-        running.spawn(Provider::enrol(&coordinator, None).await.run());
+    for key in &keys {
+        running.spawn(Provider::enrol_as(&coordinator, key, None).await.run());
     }
     let mut jobs = Vec::new();
     for seed in 0..JOBS {

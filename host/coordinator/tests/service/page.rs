@@ -73,12 +73,12 @@ async fn a_links_token_shows_private_jobs_to_their_owner_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_shows_jobs_providers_and_the_log() {
     let site = Site::new();
-    let coordinator = site.start().await;
-    let liar = crate::provider::Provider::enrol(&coordinator, Some((1, 2))).await;
+    let (coordinator, keys) = site.start_with_anchors(3).await;
+    let liar = crate::provider::Provider::enrol_as(&coordinator, &keys[0], Some((1, 2))).await;
     let mut providers = tokio::task::JoinSet::new();
     providers.spawn(liar.run());
-    for _ in 0..2 {
-        providers.spawn(crate::provider::Provider::enrol(&coordinator, None).await.run());
+    for key in &keys[1..] {
+        providers.spawn(crate::provider::Provider::enrol_as(&coordinator, key, None).await.run());
     }
     let developer = client(&coordinator, new_key()).await;
     let plan = PlanSpec::Train { segments: 4, workers: 2 };
@@ -116,12 +116,12 @@ async fn no_name_breaks_a_page() {
     use serde_json::{Value, json};
 
     let site = Site::new();
-    let coordinator = site.start().await;
-    let liar = crate::provider::Provider::enrol(&coordinator, Some((1, 2))).await;
+    let (coordinator, keys) = site.start_with_anchors(3).await;
+    let liar = crate::provider::Provider::enrol_as(&coordinator, &keys[0], Some((1, 2))).await;
     let mut providers = tokio::task::JoinSet::new();
     providers.spawn(liar.run());
-    for _ in 0..2 {
-        providers.spawn(crate::provider::Provider::enrol(&coordinator, None).await.run());
+    for key in &keys[1..] {
+        providers.spawn(crate::provider::Provider::enrol_as(&coordinator, key, None).await.run());
     }
     let developer = client(&coordinator, new_key()).await;
     let plan = PlanSpec::Train { segments: 4, workers: 2 };

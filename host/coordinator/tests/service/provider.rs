@@ -36,9 +36,16 @@ struct Work {
 
 impl Provider {
     pub async fn enrol(coordinator: &Coordinator, lie: Option<(u64, u64)>) -> Provider {
-        let key = new_key();
+        Provider::enrol_as(coordinator, &new_key(), lie).await
+    }
+
+    pub async fn enrol_as(
+        coordinator: &Coordinator,
+        key: &Arc<SecretKey>,
+        lie: Option<(u64, u64)>,
+    ) -> Provider {
         let client = client(coordinator, key.clone()).await;
-        Provider::enrol_with(client, key, lie).await
+        Provider::enrol_with(client, key.clone(), lie).await
     }
 
     pub async fn enrol_with(client: Client, key: Arc<SecretKey>, lie: Option<(u64, u64)>) -> Provider {

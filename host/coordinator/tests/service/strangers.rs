@@ -35,9 +35,9 @@ fn code(text: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_its_holders_and_a_commitment_is_kept() {
     let site = Site::new();
-    let coordinator = site.start().await;
-    let mut holder = Provider::enrol(&coordinator, None).await;
-    let thief = Provider::enrol(&coordinator, None).await;
+    let (coordinator, keys) = site.start_with_anchors(2).await;
+    let mut holder = Provider::enrol_as(&coordinator, &keys[0], None).await;
+    let thief = Provider::enrol_as(&coordinator, &keys[1], None).await;
     let developer = client(&coordinator, new_key()).await;
     let id = Job::new(site.folder.path(), PlanSpec::Single, Redundancy::Fixed(2)).submit(&developer).await;
     let poll = holder

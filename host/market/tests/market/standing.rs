@@ -120,6 +120,19 @@ fn a_task_has_one_shadow_of_a_prefix() {
 }
 
 #[test]
+fn a_shadow_that_was_given_back_leaves_room_for_another() {
+    let mut desk = Desk::new(quiet(), 0);
+    desk.join(5, None);
+    desk.submit(spec(PlanSpec::Single, TWO));
+    let shadow = desk.lease(5);
+    let (provider, attempt) = (provider(5), shadow.attempt);
+    let reason = anneal_market::GiveBackReason::Policy;
+    desk.ok(Command::GiveBack { provider, attempt, reason });
+    desk.wait(11);
+    assert!(desk.lease(5).shadow, "its owner has let it go on");
+}
+
+#[test]
 fn two_that_are_no_anchors_are_never_alone() {
     let mut desk = with_known(quiet(), &[5, 6]);
     desk.submit(spec(PlanSpec::Single, TWO));

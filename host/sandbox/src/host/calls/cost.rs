@@ -45,8 +45,9 @@ impl Bounds {
         Bounds { kept_bytes: 512 << 10, bytes_per_gas: 64, allocations_per_1000_gas: 50 };
 }
 
-/// Bytes and allocations of a call that need no gas: those of an error's words, and of a table that doubles.
-const CALL_BYTES: u64 = 256 << 10;
+/// Bytes and allocations of a call that need no gas: those of an error's words, and of a table that doubles: what it
+/// copies then was paid for when it grew.
+const CALL_BYTES: u64 = 2 << 20;
 const CALL_ALLOCATIONS: u64 = 100;
 
 /// Makes the calls so many times over on one host, and gives what each cost. Needs [`allocator::Counting`] as the
