@@ -3,7 +3,7 @@
 //! replaced when they are caught. Not the simulation of `host/market`, which has more kinds of harm and no processes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -273,12 +273,10 @@ async fn truth(shared: &Shared, client: &Client, lease: &Lease) -> Option<(Recei
         states.push(fetch(state.blob).await?);
     }
     let mut known = shared.known.lock().expect("no member panics");
-    let digest = lease.component.digest;
-    if !known.components.contains_key(&digest) {
-        let bytes = std::fs::read(&component).ok()?;
-        known.components.insert(digest, in_process(&bytes).ok()?.0);
-    }
-    let compiled = known.components[&digest].clone();
+    let compiled = match known.components.entry(lease.component.digest) {
+        Entry::Occupied(compiled) => compiled.get().clone(),
+        Entry::Vacant(new) => new.insert(in_process(&std::fs::read(&component).ok()?).ok()?.0).clone(),
+    };
     let computed = compute(&compiled, lease, inputs.as_deref(), &states, &shared.scratch)?;
     known.outcomes.insert(lease.task_id, computed.clone());
     Some(computed)

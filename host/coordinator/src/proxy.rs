@@ -107,7 +107,7 @@ pub(crate) fn client_address(
     if !is_trusted(trusted, connection) {
         return Ok(connection);
     }
-    let by_list = client_of(trusted, headers, FORWARDED_FOR, |entry| Some(entry))?;
+    let by_list = client_of(trusted, headers, FORWARDED_FOR, Some)?;
     let by_standard = client_of(trusted, headers, FORWARDED, for_of)?;
     match (by_list, by_standard) {
         (Some(one), Some(other)) if one != other => Err(ForwardedError::TwoAddresses),

@@ -63,7 +63,7 @@ pub struct World {
     by_id: BTreeMap<Identity, usize>,
     operators: BTreeMap<OperatorId, usize>,
     whispers: Whispers,
-    waiting: Vec<Box<ReplayOrder>>,
+    waiting: Vec<ReplayOrder>,
     busy: u32,
     wrong: BTreeMap<TaskTag, bool>,
     told: BTreeMap<AttemptId, Told>,
@@ -386,7 +386,7 @@ impl World {
         match effect {
             Effect::Replay(order) => {
                 self.outcome.replays += 1;
-                self.waiting.push(order);
+                self.waiting.push(*order);
                 self.start_replays();
             }
             Effect::Call { provider } => {
@@ -533,7 +533,7 @@ impl World {
             self.busy += 1;
             let gas = truth::run(&order.task, None).outcome.gas();
             let takes = gas * 1000 / TRUSTED_SPEED + self.random.below(5_000);
-            self.happen(takes, Happening::Worker(order));
+            self.happen(takes, Happening::Worker(Box::new(order)));
         }
     }
 

@@ -454,14 +454,14 @@ impl Market {
         let cases = self.providers.get(provider).into_iter().flat_map(|known| known.cases.values());
         let cases = cases.filter(|case| case.blobs().any(|needed| needed == *blob)).map(Case::job);
         let leases = self.index.attempts_of(provider).filter_map(|id| self.attempts.get(&id));
-        let needs = |attempt: &&Box<Attempt>| {
+        let needs = |attempt: &Attempt| {
             let spec = self.specs.get(&attempt.task.job);
             let task = self.tasks.get(&attempt.task);
             let inputs = spec.into_iter().flat_map(|spec| spec.inputs_blob.iter().chain([&spec.component]));
             let states = task.into_iter().flat_map(|task| task.states.iter().map(|state| &state.blob));
             inputs.chain(states).any(|needed| needed.digest == *blob)
         };
-        let needing = leases.filter(|attempt| !attempt.is_over()).filter(needs);
+        let needing = leases.filter(|attempt| !attempt.is_over() && needs(attempt));
         needing.map(|attempt| attempt.task.job).chain(cases).collect()
     }
 }

@@ -100,6 +100,13 @@ fn full_in_the_middle(
     assert!(network.ended_by_themselves().is_empty(), "{}", network.said());
 }
 
+/// A coordinator stops taking uploads while there is still room; here the disk is to be full in earnest.
+fn without_reserve(network: &mut Network) {
+    let file = network.folder().join("settings.toml");
+    fs::write(&file, "[limits]\ndisk_reserve_bytes = 1\n").expect("there is room for a file");
+    network.coordinators_arguments = vec!["--settings".to_owned(), file.display().to_string()];
+}
+
 fn says_full(said: &str) -> bool {
     said.contains("No space left on device") || said.contains("disk is full")
 }
@@ -109,6 +116,7 @@ fn a_full_disk_under_the_database_loses_nothing() {
     let mut network = Network::new(Kept::Sqlite);
     let disk = SmallDisk::mount(network.coordinator_folder(0));
     network.coordinators_through = disk.through();
+    without_reserve(&mut network);
     network.add_coordinator();
     for _ in 0..2 {
         network.add_provider(&network.url(0));
@@ -126,6 +134,7 @@ fn a_full_disk_under_the_blobs_loses_nothing() {
     let mut network = Network::new(Kept::Sqlite);
     let disk = SmallDisk::mount(network.folder().join("blobs"));
     network.coordinators_through = disk.through();
+    without_reserve(&mut network);
     network.add_coordinator();
     for _ in 0..2 {
         network.add_provider(&network.url(0));
