@@ -46,6 +46,9 @@ pub struct Parameters {
     pub pairing_patience: Span,
     /// Unpaid first attempts of new keys on one task, each from another network prefix.
     pub shadows_per_task: u32,
+    /// For so long after its verdict a task waits for shadows that are open: afterwards they come to nothing, and their
+    /// keys try again elsewhere.
+    pub shadow_patience: Span,
     /// Earnings on an agreement count as cover where so many other anchors could have taken the task.
     pub foreign_anchors_min: u32,
     /// Leases of one network prefix's keys that are no anchors, at once.
@@ -130,6 +133,7 @@ impl Default for Parameters {
             anchor_cover_tasks: 40,
             pairing_patience: Span::seconds(60),
             shadows_per_task: 16,
+            shadow_patience: Span::seconds(30),
             foreign_anchors_min: 3,
             prefix_leases_max: 8,
             replays_room: 16,

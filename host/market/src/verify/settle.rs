@@ -118,7 +118,22 @@ impl Market {
         let Some(verdict) = &task.verdict else { return };
         let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();
         let contradicted = task.truths.last().is_some_and(|truth| truth.key != verdict.key);
-        let over = self.attempts_on(key).all(Attempt::is_over);
+        let wait_until = verdict.at + self.parameters.shadow_patience;
+        let over = self.attempts_on(key).all(|attempt| attempt.shadow || attempt.is_over());
+        let shadowed = self.attempts_on(key).any(|attempt| attempt.shadow && !attempt.is_over());
+        if over && shadowed {
+            // Nobody's job waits long for a stranger who says nothing more.
+            if self.now() < wait_until {
+                if let Some(task) = self.task_mut(key) {
+                    task.anchor_by = Some(wait_until);
+                }
+                return;
+            }
+            for id in self.attempts_where(key, |attempt| attempt.shadow && !attempt.is_over()) {
+                self.close(id, CloseReason::Expired);
+            }
+        }
+        let Some(task) = self.tasks.get(&key) else { return };
         if over && !unanswered && !contradicted && !task.has_open_questions() {
             self.settle(key);
         }
