@@ -1,5 +1,5 @@
-//! The long attack, by hand: `tests/soak attack` runs this and keeps its table. Not a test: that is in
-//! `end_to_end/attack.rs`, with few keys.
+//! The long attack, by hand: `tests/soak attack` runs this and keeps its table. Not a test: what it shows is in the
+//! tests of the market and its simulations.
 
 use std::{env, process::ExitCode};
 

@@ -1,5 +1,5 @@
 //! A network of real processes under the default rules while a coalition of fresh keys attacks it: what its lies
-//! come to, what it is paid and loses, and what honest people notice. The tests use few keys; `tests/soak attack`
+//! come to, what it is paid and loses, and what honest people notice. `tests/soak attack`
 //! makes the table.
 
 use std::{
