@@ -353,6 +353,13 @@ async fn keep_state(app: &Arc<App>, order: &ReplayOrder, done: &ReplayDone) -> R
     Ok(())
 }
 
-fn failed(error: impl std::fmt::Display) -> ReplayError {
-    ReplayError::Failed(error.to_string())
+/// With its causes: a disk that is full is said to be.
+fn failed(error: impl std::error::Error) -> ReplayError {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words = format!("{words}: {cause}");
+        next = cause.source();
+    }
+    ReplayError::Failed(words)
 }
