@@ -5,6 +5,9 @@ use std::{env, process::ExitCode};
 
 use anneal_tests::siege::Siege;
 
+/// A segment takes about two seconds.
+const STEPS: u32 = 40_000;
+
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program, and its table is its output")]
 fn main() -> ExitCode {
     let jobs = match env::args().nth(1).map(|text| text.parse()) {
@@ -23,7 +26,7 @@ fn main() -> ExitCode {
     for keys in [20, 100, 500] {
         for (prefixes, listed) in [(1, false), (5, false), (5, true), (0, true)] {
             eprintln!("{keys} keys, {prefixes} prefixes, listed: {listed}");
-            let after = Siege { keys, prefixes, listed, jobs }.run();
+            let after = Siege { keys, prefixes, listed, jobs, steps: STEPS }.run();
             println!(
                 "| {keys} | {} | {} | {} | {} | {} | {} | {} | {} / {} | {} | {} | {} | {:.1} | {:.1} ({:.2}) |",
                 if prefixes == 0 { "loopback".to_owned() } else { prefixes.to_string() },

@@ -1,6 +1,5 @@
 //! A network of real processes under the default rules while a coalition of fresh keys attacks it: what its lies
-//! come to, what it is paid and loses, and what honest people notice. `tests/soak attack`
-//! makes the table.
+//! come to, what it is paid and loses, and what honest people notice. `tests/soak attack` makes the table.
 
 use std::{
     collections::BTreeSet,
@@ -39,6 +38,8 @@ pub struct Siege {
     pub listed: bool,
     /// Jobs that are run under attack, after one that is run in peace.
     pub jobs: u64,
+    /// Steps of each of their segments.
+    pub steps: u32,
 }
 
 /// What came of it.
@@ -78,6 +79,10 @@ impl Aftermath {
 }
 
 impl Siege {
+    fn job(&self, seed: u64) -> JobLine {
+        JobLine { parameters: vec![format!("steps={}", self.steps)], ..JobLine::hello(seed) }
+    }
+
     /// Attacks, and sums up the log.
     ///
     /// # Panics
@@ -93,7 +98,7 @@ impl Siege {
         }
         network.wait_for_providers();
         let developer = network.developer();
-        let peace = timed(&developer, &JobLine::hello(1_000), &network);
+        let peace = timed(&developer, &self.job(1_000), &network);
         let honest = providers(&developer);
         if self.listed {
             let anchors = honest.iter().flat_map(|key| ["--anchor".to_owned(), key.to_string()]);
@@ -106,7 +111,7 @@ impl Siege {
         assert!(wait_until(ENROLLED_TIME, enrolled), "the coalition enrols:\n{}", network.said());
         let mut slowest = Duration::ZERO;
         for number in 0..self.jobs {
-            slowest = slowest.max(timed(&developer, &JobLine::hello(2_000 + number), &network));
+            slowest = slowest.max(timed(&developer, &self.job(2_000 + number), &network));
         }
         let events = read_log(&developer);
         let deeds = coalition.deeds();

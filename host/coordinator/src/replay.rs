@@ -18,7 +18,7 @@ use crate::{
     doubt, possession,
     queue::{Added, Entry, Lane, Queue},
     store::KeptBlob,
-    writer::{clock, replay_name},
+    writer::{cause, clock, replay_name},
 };
 
 /// A busy writer is given an answer again after this.
@@ -355,11 +355,7 @@ async fn keep_state(app: &Arc<App>, order: &ReplayOrder, done: &ReplayDone) -> R
 
 /// With its causes: a disk that is full is said to be.
 fn failed(error: impl std::error::Error) -> ReplayError {
-    let mut words = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        words = format!("{words}: {cause}");
-        next = cause.source();
-    }
-    ReplayError::Failed(words)
+    let cause = cause(&error);
+    let colon = if cause.is_empty() { "" } else { ": " };
+    ReplayError::Failed(format!("{error}{colon}{cause}"))
 }

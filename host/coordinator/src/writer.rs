@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use crate::clock::clock;
 pub(crate) use draft::{Notice, replay_name};
+pub(crate) use group::cause;
 pub use lead::LeadError;
 pub(crate) use lead::{Begun, Leading, Listener, Role, Supervisor};
 pub(crate) use turn::Turn;

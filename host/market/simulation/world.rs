@@ -418,7 +418,7 @@ impl World {
     /// Compares what a job gave with what is true.
     fn judge_job(&mut self, job: JobId) {
         // A job that only Sybils may take waits for them when they are paused: its owner's own affair.
-        let Some(spec) = self.jobs.get(&job).filter(|spec| spec.allow.is_empty()) else { return };
+        let Some(spec) = self.jobs.get(&job).filter(|spec| !spec.has_own_list()) else { return };
         self.outcome.jobs_ended += 1;
         let given = self.states.remove(&job).unwrap_or_default();
         let mut states: BTreeMap<usize, Digest> = BTreeMap::new();

@@ -115,6 +115,11 @@ impl Attempt {
         matches!(self.state, AttemptState::Leased)
     }
 
+    /// Whether its receipt is promised and not there yet.
+    pub(crate) fn is_committed(&self) -> bool {
+        matches!(self.state, AttemptState::Committed { .. })
+    }
+
     /// Whether it is a shadow that came, or may come, to something.
     pub(crate) fn is_shadowing(&self) -> bool {
         self.shadow && !matches!(self.state, AttemptState::Closed { .. })

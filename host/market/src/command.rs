@@ -34,7 +34,7 @@ pub enum Command {
     EnrolWith {
         /// Who.
         provider: Identity,
-        /// What tells one operator's providers.
+        /// Where it comes from: the turn and the limits of its prefix.
         marks: OperatorMarks,
         /// Everything that it offers.
         devices: BTreeMap<DeviceId, DeviceOffer>,

@@ -157,7 +157,7 @@ impl Market {
         self.close(id, CloseReason::HostFault { code: fault.code });
         self.lease_failed(provider);
         // What strangers say of their machines stops nobody's job: anchors, or a trusted worker, try the task then.
-        let vouched = self.specs.get(&key.job).is_some_and(|spec| !spec.allow.is_empty());
+        let vouched = self.has_own_list(key.job);
         if !anchor && !vouched {
             return Ok(Reply::Done);
         }

@@ -103,19 +103,22 @@ impl Market {
             Account::Stake { .. } => return Err(Rejection::UnknownProvider),
             _ => return Err(Rejection::AccountNotSettable),
         }
+        let before = self.balance(account);
+        self.put_in(account, credits.saturating_sub(before))?;
         if let Account::Available { owner } = account {
             self.developer_mut(owner).funded = true;
         }
-        let before = self.balance(account);
-        let more = credits.saturating_sub(before);
-        let put_in = self.totals.put_in.checked_add(more).ok_or(Rejection::AmountOverflow)?;
-        if put_in.0 > SUPPLY_MAX {
-            return Err(Rejection::AmountOverflow);
-        }
-        self.post(Account::Outside, account, more);
         self.post(account, Account::Outside, before.saturating_sub(credits));
         self.emit(EventKind::FundsSet { account, credits });
         Ok(Reply::Done)
+    }
+
+    /// Credits from outside, unless they were more than there may ever be.
+    fn put_in(&mut self, account: Account, more: Credits) -> Result<(), Rejection> {
+        let put_in = self.totals.put_in.checked_add(more).filter(|all| all.0 <= SUPPLY_MAX);
+        put_in.ok_or(Rejection::AmountOverflow)?;
+        self.post(Account::Outside, account, more);
+        Ok(())
     }
 
     /// What gas is worth to a job now: whole credits, with the rest carried to the next payment, so that all
@@ -178,13 +181,9 @@ impl Market {
     pub(crate) fn grant_funds(&mut self, owner: Identity, credits: Credits) -> Result<Reply, Rejection> {
         let account = Account::Available { owner };
         let more = credits.saturating_sub(self.balance(account));
-        let put_in = self.totals.put_in.checked_add(more).ok_or(Rejection::AmountOverflow)?;
-        if put_in.0 > SUPPLY_MAX {
-            return Err(Rejection::AmountOverflow);
-        }
+        self.put_in(account, more)?;
         self.developer_mut(owner);
         if more > Credits::ZERO {
-            self.post(Account::Outside, account, more);
             let credits = self.balance(account);
             self.emit(EventKind::FundsSet { account, credits });
         }

@@ -44,8 +44,18 @@ pub struct Job {
     pub checkpoints: VecDeque<(u32, Digest)>,
     /// Gas of the last verified task of each entry.
     pub gas_seen: BTreeMap<Entry, u64>,
+    /// Since it lacks nothing but what shadows and traces may still say: until when it waits for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lingers_until: Option<Timestamp>,
     /// How it has ended.
     pub end: Option<JobEnd>,
+}
+
+impl Job {
+    /// Whether no task of its plan is wanted any more.
+    pub(crate) fn lacks_nothing(&self) -> bool {
+        self.done == self.tasks || matches!(self.status, JobStatus::Ending { .. })
+    }
 }
 
 /// Whether a job goes on.

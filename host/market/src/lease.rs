@@ -324,7 +324,7 @@ impl Market {
 
     /// Whether nothing was heard from a running attempt's provider for so long that nobody waits for it.
     pub(crate) fn is_silent(&self, attempt: &Attempt) -> bool {
-        self.now() >= self.presence.last_heard(&attempt.provider) + self.parameters.silence
+        self.is_away(&attempt.provider)
     }
 }
 

@@ -336,6 +336,16 @@ impl Market {
         ids.iter().filter_map(|id| self.attempt(id))
     }
 
+    /// The attempts on a task that count: all but the shadows.
+    pub(crate) fn quorum_on(&self, task: TaskKey) -> impl Iterator<Item = &Attempt> {
+        self.attempts_on(task).filter(|attempt| !attempt.shadow)
+    }
+
+    /// Whether a job's developer vouches for those who work on it.
+    pub(crate) fn has_own_list(&self, job: JobId) -> bool {
+        self.specs.get(&job).is_some_and(JobSpec::has_own_list)
+    }
+
     /// The rules.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters

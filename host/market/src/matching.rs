@@ -70,7 +70,7 @@ impl Market {
                 hint = NothingHint::NoneFits;
             }
             // Whom a developer names, it vouches for.
-            let vouched = !spec.allow.is_empty();
+            let vouched = spec.has_own_list();
             if standing == Standing::New && !vouched || !self.fits(asker, job, spec) {
                 continue;
             }
@@ -128,7 +128,7 @@ impl Market {
         let shadows = self.attempts_on(key).filter(|attempt| attempt.is_shadowing()).count();
         task.phase == Phase::Open
             && !task.closing
-            && spec.allow.is_empty()
+            && !spec.has_own_list()
             && shadows < self.parameters.shadows_per_task as usize
     }
 
@@ -140,7 +140,7 @@ impl Market {
     /// Whether the device has what the job requires.
     pub(crate) fn fits(&self, asker: &Asker<'_>, job: &Job, spec: &JobSpec) -> bool {
         let (device, required) = (asker.device, &spec.requirements);
-        let allowed = spec.allow.is_empty() || spec.allow.contains(&asker.provider);
+        let allowed = !spec.has_own_list() || spec.allow.contains(&asker.provider);
         allowed
             && asker.price <= spec.price_cap
             && (spec.test || !device.offer.software)

@@ -49,6 +49,9 @@ pub struct Parameters {
     /// For so long after its verdict a task waits for shadows that are open: afterwards they come to nothing, and their
     /// keys try again elsewhere.
     pub shadow_patience: Span,
+    /// A job that lacks nothing else waits for shadows and for faulty attempts' traces as long as it has already taken,
+    /// and at least so long.
+    pub linger_min: Span,
     /// Earnings on an agreement count as cover where so many other anchors could have taken the task.
     pub foreign_anchors_min: u32,
     /// Leases of one network prefix's keys that are no anchors, at once.
@@ -134,6 +137,7 @@ impl Default for Parameters {
             pairing_patience: Span::seconds(60),
             shadows_per_task: 16,
             shadow_patience: Span::seconds(30),
+            linger_min: Span::seconds(3),
             foreign_anchors_min: 3,
             prefix_leases_max: 8,
             replays_room: 16,

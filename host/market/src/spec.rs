@@ -60,6 +60,11 @@ pub struct JobRequirements {
 }
 
 impl JobSpec {
+    /// Whether its developer names who may work on it, and so vouches for them.
+    pub fn has_own_list(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
     /// The name of what is submitted: equal for equal jobs.
     pub fn digest(&self) -> Digest {
         let json = serde_json::to_vec(self).expect("a job holds nothing that JSON cannot");

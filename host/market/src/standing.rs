@@ -46,8 +46,8 @@ impl Market {
 
     /// Whether a key's word is enough beside others on a task that pays it so much.
     pub(crate) fn is_anchor(&self, provider: &Provider, operator: &Operator, pay: Credits) -> bool {
-        let shown = provider.standing == Standing::Known || operator.stake > Credits::ZERO;
-        self.is_listed(&provider.id) || (shown && operator.covers(pay, &self.parameters))
+        let covered = || operator.covers(pay, &self.parameters);
+        self.is_listed(&provider.id) || self.standing(provider) == Standing::Known && covered()
     }
 
     /// How far a key is believed, apart from its cover.
@@ -111,7 +111,7 @@ impl Market {
     }
 
     /// Whether nothing was heard from a provider for so long that nobody waits for it.
-    fn is_away(&self, id: &Identity) -> bool {
+    pub(crate) fn is_away(&self, id: &Identity) -> bool {
         self.now() >= self.presence.last_heard(id) + self.parameters.silence
     }
 
@@ -198,7 +198,7 @@ impl Market {
         let key = attempt.task;
         let Some((task, job)) = self.tasks.get(&key).zip(self.jobs.get(&key.job)) else { return false };
         let Some(spec) = self.specs.get(&key.job) else { return false };
-        if !spec.allow.is_empty() || spec.test || !self.is_known_developer(&job.developer) {
+        if spec.has_own_list() || spec.test || !self.is_known_developer(&job.developer) {
             return false;
         }
         let verdict = task.verdict.as_ref().map(|verdict| verdict.key);

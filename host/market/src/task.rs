@@ -83,9 +83,10 @@ pub struct Task {
     /// A trusted worker decides in the place of an anchor.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub trusted: bool,
-    /// When a trusted worker takes an anchor's place, once everything else is there.
+    /// It is not waited longer than this for what may never come: for an anchor in whose place a trusted worker
+    /// decides, or for shadows once there is a verdict.
     #[serde(default, skip_serializing_if = "is_empty")]
-    pub anchor_by: Option<Timestamp>,
+    pub waits_until: Option<Timestamp>,
     /// When it is to be looked at.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub wake_at: Option<Timestamp>,
@@ -230,7 +231,7 @@ impl Task {
             host_faults: BTreeSet::new(),
             stumbles: 0,
             trusted: false,
-            anchor_by: None,
+            waits_until: None,
             wake_at: None,
         }
     }
@@ -250,6 +251,6 @@ impl Task {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let disputes = self.disputes.values().map(|dispute| dispute.deadline).min();
         let upload = self.upload.map(|upload| upload.deadline);
-        disputes.into_iter().chain(upload).chain(self.replay_retry_at).chain(self.anchor_by).min()
+        disputes.into_iter().chain(upload).chain(self.replay_retry_at).chain(self.waits_until).min()
     }
 }

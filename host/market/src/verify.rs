@@ -13,7 +13,7 @@ mod overturn;
 mod replay;
 mod settle;
 
-use anneal_job::AttemptId;
+use anneal_job::{AttemptId, Timestamp};
 
 pub(crate) use settle::hour_of;
 
@@ -67,7 +67,7 @@ impl Market {
         let committed = |attempt: &Attempt| {
             matches!(attempt.state, AttemptState::Committed { .. } | AttemptState::Revealed { .. })
         };
-        let quorum = || self.attempts_on(key).filter(|attempt| !attempt.shadow);
+        let quorum = || self.quorum_on(key);
         let closing = task.closing;
         let count = quorum().filter(|attempt| committed(attempt)).count();
         let waiting = quorum().any(|attempt| !attempt.is_over() && !committed(attempt));
@@ -81,14 +81,13 @@ impl Market {
         }
         if let Some(task) = self.task_mut(key) {
             task.trusted = !enough;
-            task.anchor_by = None;
+            task.waits_until = None;
         }
         for id in self.attempts_where(key, |attempt| attempt.is_running() && !attempt.shadow) {
             self.supersede(id);
         }
         let by = self.now() + self.parameters.reveal;
-        for id in self.attempts_where(key, |attempt| matches!(attempt.state, AttemptState::Committed { .. }))
-        {
+        for id in self.attempts_where(key, Attempt::is_committed) {
             let Some(attempt) = self.attempt_mut(id) else { continue };
             let provider = attempt.provider;
             attempt.wake_at = Some(by);
@@ -105,53 +104,49 @@ impl Market {
     /// has committed to the task, or failed at it.
     fn trusted_worker_steps_in(&mut self, key: TaskKey, count: usize) -> bool {
         let Some(task) = self.tasks.get(&key) else { return false };
-        let vouched = self.specs.get(&key.job).is_none_or(|spec| !spec.allow.is_empty());
+        let vouched = self.has_own_list(key.job);
         let running = self.jobs.get(&key.job).is_some_and(|job| job.status == JobStatus::Running);
         if vouched || !running {
             return false;
         }
-        let is_committed = |attempt: &Attempt| matches!(attempt.state, AttemptState::Committed { .. });
-        let shadowed = self.attempts_on(key).any(|attempt| attempt.shadow && is_committed(attempt));
-        let open = self
-            .attempts_on(key)
-            .any(|attempt| !attempt.shadow && !attempt.is_over() && !is_committed(attempt));
-        let anchored = self.attempts_on(key).any(|attempt| attempt.anchor && is_committed(attempt));
+        let shadowed = self.attempts_on(key).any(|attempt| attempt.shadow && attempt.is_committed());
+        let open = self.quorum_on(key).any(|attempt| !attempt.is_over() && !attempt.is_committed());
+        let anchored = self.attempts_on(key).any(|attempt| attempt.anchor && attempt.is_committed());
         let all_but_one = count > 0 && !anchored && count + 1 >= usize::from(task.needed);
         let anchors = self.has_anchor_for(key);
         let stumbled = task.stumbles >= stumbles_max(anchors);
         if !(all_but_one || stumbled && !open || shadowed && count == 0 && !open) {
-            if task.anchor_by.is_some()
-                && let Some(task) = self.task_mut(key)
-            {
-                task.anchor_by = None;
-            }
+            self.wait_until(key, None);
             return false;
         }
         let now = self.now();
-        let by = task.anchor_by.unwrap_or(now + self.parameters.pairing_patience);
+        let by = task.waits_until.unwrap_or(now + self.parameters.pairing_patience);
         let room = self.index.replays_open() < self.parameters.replays_room as usize;
         if !anchors || now >= by && room {
             return true;
         }
         let by = if now >= by { now + self.parameters.pairing_patience } else { by };
-        if task.anchor_by != Some(by)
+        self.wait_until(key, Some(by));
+        false
+    }
+
+    /// Looks at the task again at a time, or at none.
+    fn wait_until(&mut self, key: TaskKey, until: Option<Timestamp>) {
+        if self.tasks.get(&key).is_some_and(|task| task.waits_until != until)
             && let Some(task) = self.task_mut(key)
         {
-            task.anchor_by = Some(by);
+            task.waits_until = until;
         }
-        false
     }
 
     fn advance_revealing(&mut self, key: TaskKey) {
         let Some(task) = self.tasks.get(&key) else { return };
         let (needed, closing, trusted) = (usize::from(task.needed), task.closing, task.trusted);
-        let is_committed = |attempt: &Attempt| matches!(attempt.state, AttemptState::Committed { .. });
-        let alone = self.attempts_on(key).all(|attempt| attempt.shadow || attempt.is_over());
-        if self.attempts_on(key).any(|attempt| is_committed(attempt) && (!attempt.shadow || alone)) {
+        let alone = self.quorum_on(key).all(Attempt::is_over);
+        if self.attempts_on(key).any(|attempt| attempt.is_committed() && (!attempt.shadow || alone)) {
             return;
         }
-        let quorum = self.attempts_on(key).filter(|attempt| !attempt.shadow);
-        let revealed = quorum.filter(|attempt| attempt.receipt().is_some()).count();
+        let revealed = self.quorum_on(key).filter(|attempt| attempt.receipt().is_some()).count();
         if revealed < needed && !trusted && !(closing && revealed > 0) {
             // Somebody did not reveal: another attempt is needed, and nobody has seen what the others gave.
             self.set_phase(key, Phase::Open);

@@ -208,7 +208,7 @@ impl Client {
             let frame = tokio::time::timeout(Duration::from_secs(STALL_SECONDS_MAX), body.frame()).await;
             let frame = match frame {
                 Err(elapsed) => return Err(network(&self.inner.url, elapsed)),
-                Ok(None) => return Ok(()),
+                Ok(None) => break,
                 Ok(Some(frame)) => frame.map_err(|error| network(&self.inner.url, error))?,
             };
             let Ok(bytes) = frame.into_data() else { continue };
@@ -220,6 +220,9 @@ impl Client {
             }
             progress(download.offset, blob.bytes);
         }
+        // The last bytes came at once: only when they are paid for is the blob there.
+        self.pass(0).await;
+        Ok(())
     }
 }
 

@@ -183,7 +183,7 @@ fn outcome(error: &StoreError) -> (ErrorCode, Ended) {
 }
 
 /// Why, in all its depth.
-pub(super) fn cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
     let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(error) = next {

@@ -133,11 +133,16 @@ impl Market {
     /// Disputes whose attempt has said nothing until the deadline.
     pub(super) fn end_silent_disputes(&mut self, key: TaskKey) {
         let now = self.now();
+        self.end_disputes(key, |dispute| dispute.deadline <= now);
+    }
+
+    /// Ends disputes that are not waited for any longer.
+    pub(super) fn end_disputes(&mut self, key: TaskKey, is_over: impl Fn(&Dispute) -> bool) {
         let Some(task) = self.tasks.get(&key) else { return };
         let silent: Vec<(AttemptId, bool)> = task
             .disputes
             .iter()
-            .filter(|(_, dispute)| dispute.deadline <= now)
+            .filter(|(_, dispute)| is_over(dispute))
             .map(|(id, dispute)| (*id, matches!(dispute.stage, Stage::Operations { claim: Some(_), .. })))
             .collect();
         for (id, answered) in silent {

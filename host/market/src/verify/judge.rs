@@ -15,8 +15,8 @@ impl Market {
     /// trusted worker decides, or another anchor while trusted workers have enough to do.
     pub(super) fn judge(&mut self, key: TaskKey) {
         let Some((task, salt)) = self.tasks.get(&key).zip(self.salt(key)) else { return };
-        let vouched = self.specs.get(&key.job).is_some_and(|spec| !spec.allow.is_empty());
-        let quorum: Vec<&Attempt> = self.attempts_on(key).filter(|attempt| !attempt.shadow).collect();
+        let vouched = self.has_own_list(key.job);
+        let quorum: Vec<&Attempt> = self.quorum_on(key).collect();
         let outcomes = |anchors: bool| {
             let receipts = quorum.iter().filter(move |attempt| attempt.anchor || !anchors);
             receipts.filter_map(|attempt| attempt.receipt())
@@ -242,7 +242,7 @@ impl Market {
         operators.dedup();
         // Whom the network's operator, or the job's developer, vouches for has more to lose than is written here.
         let listed = agreeing().any(|attempt| self.is_listed(&attempt.provider));
-        let vouched = self.specs.get(&key.job).is_some_and(|spec| !spec.allow.is_empty());
+        let vouched = self.has_own_list(key.job);
         let millionths = if listed || vouched {
             self.parameters.audit_floor_millionths.min(self.parameters.audit_ceiling_millionths)
         } else {

@@ -75,11 +75,13 @@ impl Market {
         self.effect(Effect::KeepBlob { job, index, blob: state_blob.digest });
         self.effect(Effect::PublishMetrics { job, index, generation, metrics: completed.metrics });
         let feeds_others = self.specs.get(&job).is_some_and(|spec| feeds_others(&spec.plan, index));
-        if let Some(job) = self.job_mut(job) {
-            job.done += 1;
-            if feeds_others {
-                job.states.insert(index, StateRef { state: completed.state, blob: state_blob });
-            }
+        let Some(row) = self.job_mut(job) else { return };
+        row.done += 1;
+        if feeds_others {
+            row.states.insert(index, StateRef { state: completed.state, blob: state_blob });
+        }
+        if row.done == row.tasks {
+            self.linger(job);
         }
         self.look_at(Key::Job(job));
     }
@@ -118,23 +120,26 @@ impl Market {
         let Some(verdict) = &task.verdict else { return };
         let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();
         let contradicted = task.truths.last().is_some_and(|truth| truth.key != verdict.key);
-        let wait_until = verdict.at + self.parameters.shadow_patience;
-        let over = self.attempts_on(key).all(|attempt| attempt.shadow || attempt.is_over());
-        let shadowed = self.attempts_on(key).any(|attempt| attempt.shadow && !attempt.is_over());
-        if over && shadowed {
-            // Nobody's job waits long for a stranger who says nothing more.
-            if self.now() < wait_until {
-                if let Some(task) = self.task_mut(key) {
-                    task.anchor_by = Some(wait_until);
-                }
-                return;
-            }
-            for id in self.attempts_where(key, |attempt| attempt.shadow && !attempt.is_over()) {
-                self.close(id, CloseReason::Expired);
-            }
+        let over = self.quorum_on(key).all(Attempt::is_over);
+        let shadows_until = verdict.at + self.parameters.shadow_patience;
+        // Nobody's job waits long for strangers who say nothing more.
+        let lingers = self.jobs.get(&key.job).filter(|job| job.lacks_nothing());
+        let lingers_until = lingers.and_then(|job| job.lingers_until);
+        let shadows_until = lingers_until.map_or(shadows_until, |until| until.min(shadows_until));
+        let now = self.now();
+        let is_open = |attempt: &Attempt| attempt.shadow && !attempt.is_over();
+        if over && now >= shadows_until {
+            self.attempts_where(key, is_open).into_iter().for_each(|id| self.close(id, CloseReason::Expired));
         }
+        if lingers_until.is_some_and(|until| now >= until) {
+            self.end_disputes(key, |_| true);
+        }
+        let shadowed = self.attempts_on(key).any(is_open);
+        let disputed = self.tasks.get(&key).is_some_and(|task| !task.disputes.is_empty());
+        let waits = [(over && shadowed).then_some(shadows_until), lingers_until.filter(|_| disputed)];
+        self.wait_until(key, waits.into_iter().flatten().min());
         let Some(task) = self.tasks.get(&key) else { return };
-        if over && !unanswered && !contradicted && !task.has_open_questions() {
+        if over && !shadowed && !unanswered && !contradicted && !task.has_open_questions() {
             self.settle(key);
         }
     }

@@ -89,13 +89,15 @@ fn a_task_is_kept_over_a_short_pause_and_given_back_after_a_long_one() {
     let machine = MachineStandIn::new(CALM);
     let mut scene = Scene::new("cpu", &machine);
     let plug = |is_in: u8| machine.write(&format!("sys/class/power_supply/AC/online {is_in}"));
-    let job = scene.submit_of("digits", &["--segments", "1", "--param", "epochs=6"]);
+    // A small share of the time, so that training is still under way whenever this looks.
+    let share = "[shares]\nduty = 0.1\n";
+    let job = scene.submit_of("digits", &["--segments", "1", "--param", "epochs=120"]);
     let on_battery = |device: &Value, doing: &str| {
         let limits = &device["limits"];
         limits["doing"] == doing && limits["reasons"].to_string().contains("battery")
     };
     let works = |device: &Value| !device["work"].is_null();
-    scene.provide("[owner]\npause-at-most-minutes = 10\nresume-after-seconds = 5\n");
+    scene.provide(&format!("{share}[owner]\npause-at-most-minutes = 10\nresume-after-seconds = 5\n"));
     scene.sees("training", |device| device["work"]["entry"] == "train");
     plug(0);
     scene.sees("a pause with the task kept", |device| on_battery(device, "pause") && works(device));
@@ -103,7 +105,7 @@ fn a_task_is_kept_over_a_short_pause_and_given_back_after_a_long_one() {
     scene.sees("work goes on", |device| device["limits"]["doing"] == "run" && works(device));
     assert!(!scene.site.said(&scene.log()).contains("gave back"), "{}", scene.site.said(&scene.log()));
 
-    scene.provide("[owner]\npause-at-most-minutes = 0\nresume-after-seconds = 5\n");
+    scene.provide(&format!("{share}[owner]\npause-at-most-minutes = 0\nresume-after-seconds = 5\n"));
     scene.sees("training", |device| device["work"]["entry"] == "train");
     plug(0);
     scene.sees("the task given back", |device| on_battery(device, "release") && !works(device));
