@@ -19,17 +19,19 @@ use anneal_tests::{
 const JOB_TIME: Duration = Duration::from_secs(600);
 
 #[test]
-fn kills_of_coordinator_provider_and_worker_lose_nothing() {
+fn kills_of_coordinator_provider_and_worker_lose_nothing_while_strangers_flood_it() {
     let kills = vec![(Kill::Coordinator, 4), (Kill::Provider, 4), (Kill::Worker, 4)];
-    let campaign = Campaign { kept: Kept::Sqlite, kills, seed: 3, providers: 3 };
+    let campaign = Campaign { kept: Kept::Sqlite, kills, seed: 3, providers: 3, flooded: true };
     let outcome = campaign.run(&mut |_| {});
     assert_eq!(outcome.struck.len(), 12);
+    let waste = outcome.waste.expect("strangers flooded it");
+    assert!(waste.requests > 100 && waste.refused < waste.requests, "they were heard: {waste:?}");
 }
 
 #[test]
 fn kills_of_leader_and_follower_lose_nothing() {
     let kills = vec![(Kill::Leader, 2), (Kill::Follower, 1), (Kill::LeaderStopped, 1), (Kill::Provider, 1)];
-    let campaign = Campaign { kept: Kept::Postgres, kills, seed: 4, providers: 3 };
+    let campaign = Campaign { kept: Kept::Postgres, kills, seed: 4, providers: 3, flooded: false };
     let outcome = campaign.run(&mut |_| {});
     assert_eq!(outcome.struck.len(), 5);
 }

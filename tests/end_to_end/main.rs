@@ -2,6 +2,7 @@
 //!
 //! `tests/run` builds what these need: the `anneal` command and the guests' components.
 
+mod attack;
 mod bad_file;
 mod bad_guest;
 mod command;

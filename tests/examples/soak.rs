@@ -4,7 +4,8 @@
 use std::{env, process::ExitCode};
 
 use anneal_tests::{
-    campaign::{Campaign, Outcome},
+    campaign::{Campaign, Outcome, spread},
+    flood::Waste,
     network::{Kept, Kill},
 };
 
@@ -23,20 +24,16 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let share = |per_cent: u64| (kills * per_cent).div_ceil(100);
+    let single = |flooded: bool| Campaign {
+        kept: Kept::Sqlite,
+        kills: vec![(Kill::Coordinator, share(20)), (Kill::Provider, share(22)), (Kill::Worker, share(25))],
+        seed,
+        providers: 4,
+        flooded,
+    };
     let campaigns = [
-        (
-            "SQLite, one coordinator",
-            Campaign {
-                kept: Kept::Sqlite,
-                kills: vec![
-                    (Kill::Coordinator, share(20)),
-                    (Kill::Provider, share(22)),
-                    (Kill::Worker, share(25)),
-                ],
-                seed,
-                providers: 4,
-            },
-        ),
+        ("SQLite, one coordinator", single(false)),
+        ("The same kills, and strangers who flood the coordinator", single(true)),
         (
             "PostgreSQL, two coordinators",
             Campaign {
@@ -50,6 +47,7 @@ fn main() -> ExitCode {
                 ],
                 seed: seed + 1,
                 providers: 4,
+                flooded: false,
             },
         ),
     ];
@@ -61,14 +59,21 @@ fn main() -> ExitCode {
 }
 
 fn table(name: &str, outcome: &Outcome) -> String {
-    let Outcome { struck, jobs, resumed, ledger, time } = outcome;
+    let Outcome { struck, jobs, waste, resumed, ledger, time } = outcome;
     let attempts: Vec<String> =
         ledger.attempts.iter().map(|(fate, count)| format!("{count} {fate}")).collect();
     let rows = outcome.rows().join("\n");
+    let (jobs, took) = (jobs.len(), spread(jobs.clone()));
+    let waste = waste.map_or_else(String::new, |Waste { keys, requests, refused }| {
+        format!(
+            "Meanwhile {keys} strangers' keys made {requests} requests and endless connections, of which {refused} were\n\
+             refused.\n"
+        )
+    });
     format!(
         "## {name}\n\n\
          {} kills in {} s. {jobs} jobs ended, {jobs} with the digest that they have undisturbed; {resumed} times a\n\
-         job was paused because two machines had failed on one task, and resumed.\n\
+         job was paused because two machines had failed on one task, and resumed. A job took {took} s.\n{waste}\
          Log: {} entries, chain and audit without a finding, {} replays, nobody faulted.\n\
          Attempts, every one with an end: {}.\n\n\
          | killed | times | ready again, s | next attempt finished, s |\n| --- | ---: | ---: | ---: |\n{rows}\n",

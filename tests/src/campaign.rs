@@ -12,12 +12,16 @@ use std::{
 use anneal_api::wire::JobState;
 
 use crate::{
+    flood::{Flood, Waste},
     network::{Developer, JobLine, Kept, Kill, Ledger, Network, Struck, check},
     random::Random,
 };
 
 /// A job that takes longer hangs.
 const JOB_TIME: Duration = Duration::from_secs(900);
+
+/// Network prefixes that strangers come from.
+const FLOOD_PREFIXES: usize = 5;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub struct Campaign {
     pub seed: u64,
     /// Providers.
     pub providers: usize,
+    /// Whether strangers flood the first coordinator meanwhile.
+    pub flooded: bool,
 }
 
 /// What it came to. What must not be has panicked.
@@ -37,8 +43,10 @@ pub struct Campaign {
 pub struct Outcome {
     /// Every kill.
     pub struck: Vec<Struck>,
-    /// Jobs; each ended with the digest that it has undisturbed.
-    pub jobs: u64,
+    /// Jobs, and how long each took; each ended with the digest that it has undisturbed.
+    pub jobs: Vec<Duration>,
+    /// What strangers did meanwhile.
+    pub waste: Option<Waste>,
     /// How often a job was paused because two machines failed on one task, and resumed.
     pub resumed: u64,
     /// The log.
@@ -55,12 +63,16 @@ impl Campaign {
     pub fn run(&self, tell: &mut dyn FnMut(String)) -> Outcome {
         let began = Instant::now();
         let mut random = Random::new(self.seed);
-        let mut network = Network::start(self.kept, self.providers);
+        let proxy = ["--trusted-proxy", "127.0.0.1/32"].map(str::to_owned);
+        let arguments = if self.flooded { proxy.to_vec() } else { Vec::new() };
+        let mut network = Network::start_with(self.kept, self.providers, arguments);
+        let flood = self.flooded.then(|| Flood::start(network.address(0), FLOOD_PREFIXES));
         let mut left: Vec<Kill> =
             self.kills.iter().flat_map(|&(kill, count)| (0..count).map(move |_| kill)).collect();
         let mut outcome = Outcome {
             struck: Vec::new(),
-            jobs: 0,
+            jobs: Vec::new(),
+            waste: None,
             resumed: 0,
             ledger: Ledger::default(),
             time: Duration::ZERO,
@@ -69,15 +81,17 @@ impl Campaign {
         loop {
             let over = left.is_empty();
             let job = JobLine::hello(random.number() >> 12);
-            let resumed = one_job(&mut network, &job, &mut left, &mut outcome.struck, &mut random);
-            outcome.jobs += 1;
-            outcome.resumed += resumed;
-            let (jobs, done) = (outcome.jobs, outcome.struck.len());
+            let end = one_job(&mut network, &job, &mut left, &mut outcome.struck, &mut random);
+            outcome.jobs.push(end.took);
+            outcome.resumed += end.resumed;
+            let (jobs, done) = (outcome.jobs.len(), outcome.struck.len());
             tell(format!("{jobs} jobs, {done} kills, {} s", began.elapsed().as_secs()));
             if over {
                 break;
             }
         }
+        outcome.waste = flood.as_ref().map(Flood::waste);
+        drop(flood);
         network.wait_for_providers();
         outcome.ledger = check(&network.developer());
         outcome.time = began.elapsed();
@@ -92,7 +106,7 @@ fn one_job(
     left: &mut Vec<Kill>,
     struck: &mut Vec<Struck>,
     random: &mut Random,
-) -> u64 {
+) -> End {
     let expected = job.undisturbed();
     let (tell, ended) = channel();
     let (developer, line) = (network.developer(), job.clone());
@@ -119,21 +133,24 @@ fn one_job(
     let broken = network.ended_by_themselves();
     assert!(broken.is_empty(), "a provider lives through it: {broken:?}");
     assert_eq!(end.digest.as_deref(), Some(&*expected), "{job:?}: {}\n{}", end.reason, network.said());
-    end.resumed
+    end
 }
 
 struct End {
     digest: Option<String>,
     reason: String,
     resumed: u64,
+    took: Duration,
 }
 
 fn watch(developer: &Developer, line: &JobLine) -> End {
+    let began = Instant::now();
     let id = developer.submit(line);
     let (view, resumed) = developer.ended(id, JOB_TIME);
     let completed = view.summary.state == JobState::Completed;
     let digest = view.end.filter(|_| completed).map(|end| end.result.to_string());
-    End { digest, reason: format!("{:?} {}", view.summary.state, view.reason.unwrap_or_default()), resumed }
+    let reason = format!("{:?} {}", view.summary.state, view.reason.unwrap_or_default());
+    End { digest, reason, resumed, took: began.elapsed() }
 }
 
 impl Outcome {
@@ -159,7 +176,7 @@ impl Outcome {
 }
 
 /// Median and longest, in seconds.
-fn spread(mut times: Vec<Duration>) -> String {
+pub fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     match times[..] {
         [] => "-".to_owned(),

@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod clock;
 pub mod desktop;
 pub mod float_mode;
+pub mod flood;
 pub mod machine;
 pub mod network;
 pub mod nvml;

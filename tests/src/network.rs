@@ -115,7 +115,13 @@ impl Network {
 
     /// As [`Network::new`], with as many coordinators as the store allows, and so many providers.
     pub fn start(kept: Kept, providers: usize) -> Network {
+        Network::start_with(kept, providers, Vec::new())
+    }
+
+    /// The same with coordinators that are told more.
+    pub fn start_with(kept: Kept, providers: usize, arguments: Vec<String>) -> Network {
         let mut network = Network::new(kept);
+        network.coordinators_arguments = arguments;
         for _ in 0..if kept == Kept::Postgres { 2 } else { 1 } {
             network.add_coordinator();
         }

@@ -24,6 +24,8 @@ use crate::{
 const JOB_TIME: Duration = Duration::from_secs(1800);
 /// The coalition has enrolled by then; only a broken one has not.
 const ENROLLED_TIME: Duration = Duration::from_secs(300);
+/// Jobs after which a coalition has had work.
+const JOBS_MAX: u64 = 50;
 /// Honest providers beside it.
 const HONEST: usize = 3;
 
@@ -36,8 +38,10 @@ pub struct Siege {
     pub prefixes: usize,
     /// Whether the coordinator's operator vouches for the honest providers.
     pub listed: bool,
-    /// Jobs that are run under attack, after one that is run in peace.
+    /// Jobs that are run under attack, after one that is run in peace; more, until it has lied so often.
     pub jobs: u64,
+    /// Lies that are waited for.
+    pub lies: u64,
     /// Steps of each of their segments.
     pub steps: u32,
 }
@@ -47,6 +51,8 @@ pub struct Siege {
 pub struct Aftermath {
     /// Keys that were used up.
     pub keys: u64,
+    /// Jobs that were run under attack.
+    pub jobs: u64,
     /// Honest shadows of the coalition.
     pub shadows: u64,
     /// Its lies.
@@ -110,8 +116,12 @@ impl Siege {
         let enrolled = || coalition.deeds().keys.load(Ordering::Relaxed) >= self.keys as u64;
         assert!(wait_until(ENROLLED_TIME, enrolled), "the coalition enrols:\n{}", network.said());
         let mut slowest = Duration::ZERO;
-        for number in 0..self.jobs {
-            slowest = slowest.max(timed(&developer, &self.job(2_000 + number), &network));
+        let lies = || coalition.deeds().lies.load(Ordering::Relaxed);
+        let mut jobs = 0;
+        while jobs < self.jobs || lies() < self.lies {
+            assert!(jobs < JOBS_MAX, "a coalition that gets work lies:\n{}", network.said());
+            slowest = slowest.max(timed(&developer, &self.job(2_000 + jobs), &network));
+            jobs += 1;
         }
         let events = read_log(&developer);
         let deeds = coalition.deeds();
@@ -121,6 +131,7 @@ impl Siege {
             deeds.members.lock().expect("no member panics").iter().copied().collect();
         let mut after = Aftermath {
             keys: deeds.keys.load(Ordering::Relaxed),
+            jobs,
             shadows: deeds.shadows.load(Ordering::Relaxed),
             lies: deeds.lies.load(Ordering::Relaxed),
             final_lies: 0,

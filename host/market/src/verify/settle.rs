@@ -4,8 +4,8 @@
 use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId, Timestamp};
 
 use crate::{
-    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Payer, Rejection, Reply, StateRef,
-    TaskKey,
+    Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Parameters, Payer, Rejection, Reply,
+    StateRef, TaskKey,
     attempt::{Attempt, AttemptState, Earned},
     developer::Cached,
     job::{first_descendant, is_passing},
@@ -121,11 +121,13 @@ impl Market {
         let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();
         let contradicted = task.truths.last().is_some_and(|truth| truth.key != verdict.key);
         let over = self.quorum_on(key).all(Attempt::is_over);
-        let shadows_until = verdict.at + self.parameters.shadow_patience;
         // Nobody's job waits long for strangers who say nothing more.
         let lingers = self.jobs.get(&key.job).filter(|job| job.lacks_nothing());
         let lingers_until = lingers.and_then(|job| job.lingers_until);
-        let shadows_until = lingers_until.map_or(shadows_until, |until| until.min(shadows_until));
+        let Parameters { shadow_patience, linger_min, .. } = self.parameters;
+        let took = verdict.at.since(task.opened_at).max(linger_min);
+        let shadows_until =
+            verdict.at + if lingers_until.is_some() { took.min(shadow_patience) } else { shadow_patience };
         let now = self.now();
         let is_open = |attempt: &Attempt| attempt.shadow && !attempt.is_over();
         if over && now >= shadows_until {
