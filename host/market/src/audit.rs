@@ -25,6 +25,8 @@ pub struct AuditReport {
     pub draws: u64,
     /// Draws whose epoch's secret is not published yet.
     pub draws_open: u64,
+    /// Tasks that are not final at the log's end.
+    pub tasks_open: u64,
     /// What is wrong; nothing in an honest log.
     pub discrepancies: Vec<Discrepancy>,
 }
@@ -75,6 +77,7 @@ impl Auditor {
     /// What was found.
     pub fn finish(mut self) -> AuditReport {
         self.report.draws_open = self.book.draws_open();
+        self.report.tasks_open = self.book.tasks.len() as u64;
         let hidden = self.book.epochs_not_opened();
         if hidden > 0 {
             let problem =

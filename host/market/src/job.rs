@@ -44,9 +44,6 @@ pub struct Job {
     pub checkpoints: VecDeque<(u32, Digest)>,
     /// Gas of the last verified task of each entry.
     pub gas_seen: BTreeMap<Entry, u64>,
-    /// Since it lacks nothing but what shadows and traces may still say: until when it waits for them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lingers_until: Option<Timestamp>,
     /// How it has ended.
     pub end: Option<JobEnd>,
 }

@@ -49,8 +49,8 @@ pub struct Parameters {
     /// For so long after its verdict a task waits for shadows that are open: afterwards they come to nothing, and their
     /// keys try again elsewhere.
     pub shadow_patience: Span,
-    /// A job that lacks nothing else waits for faulty attempts' traces as long as it has already taken, for a task's
-    /// shadows as long as the task took, and at least so long.
+    /// A job that lacks nothing else waits for a task's shadows as long as the task took, for traces of its faulty attempts
+    /// twice as long, and at least so long.
     pub linger_min: Span,
     /// Earnings on an agreement count as cover where so many other anchors could have taken the task.
     pub foreign_anchors_min: u32,

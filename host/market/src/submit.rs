@@ -82,7 +82,6 @@ impl Market {
             states: Default::default(),
             checkpoints: Default::default(),
             gas_seen: Default::default(),
-            lingers_until: None,
             end: None,
         };
         self.developer_mut(who).jobs += 1;
@@ -153,7 +152,6 @@ impl Market {
         if let Some(job) = self.job_mut(id) {
             job.status = JobStatus::Ending { kind, message };
         }
-        self.linger(id);
         let tasks: Vec<_> = self.live_tasks(id).map(|task| task.key).collect();
         for key in tasks {
             if let Some(task) = self.task_mut(key) {
@@ -165,14 +163,9 @@ impl Market {
         self.look_at(Key::Job(id));
     }
 
-    /// The job lacks nothing more of its plan. Shadows and traces are of use to others than its developer, so it waits
-    /// for them no longer than it has already taken.
-    pub(crate) fn linger(&mut self, id: JobId) {
-        let now = self.now();
-        let at_least = self.parameters.linger_min;
-        if let Some(job) = self.job_mut(id) {
-            job.lingers_until = Some(now + now.since(job.submitted_at).max(at_least));
-        }
+    /// The job lacks nothing more of its plan: from now on its tasks wait less for what only others than its developer
+    /// want to know.
+    pub(crate) fn hurry(&mut self, id: JobId) {
         let tasks: Vec<_> = self.live_tasks(id).map(|task| task.key).collect();
         tasks.into_iter().for_each(|key| self.look_at(Key::Task(key)));
     }

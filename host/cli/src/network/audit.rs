@@ -10,7 +10,7 @@ mod source;
 use std::collections::BTreeMap;
 
 use anneal_api::wire::SignedReceipt;
-use anneal_job::{AttemptId, Digest, Identity, report::ErrorKind};
+use anneal_job::{AttemptId, Digest, Identity, Timestamp, report::ErrorKind};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
@@ -156,7 +156,13 @@ fn describe(report: &AuditReport) -> Vec<String> {
     for log in &report.logs {
         text.push(format!("log         {}", log.source));
         text.push(format!("coordinator {}", log.coordinator));
-        text.push(format!("chain       {} at entry {}", log.hash, log.entries));
+        text.push(format!("chain       {}", log.hash));
+        let open = match log.tasks_open {
+            1 => "1 task".to_owned(),
+            tasks => format!("{tasks} tasks"),
+        };
+        let at = when(log.ends_at);
+        text.push(format!("ends at     entry {} of {at}, with {open} open", log.entries));
         let row =
             |what: &str, count: u64, how: &str| vec![what.to_owned(), count.to_string(), how.to_owned()];
         let mut rows = vec![
@@ -174,7 +180,11 @@ fn describe(report: &AuditReport) -> Vec<String> {
         text.extend(table(&["CHECKED", "COUNT", "WHAT"], &rows));
         text.extend(log.problems.iter().map(|problem| format!("wrong       {problem}")));
         if log.problems.is_empty() {
-            text.push("all of it holds; what a coordinator left out of its log, no audit can see".to_owned());
+            text.push(
+                "all of it holds. It says nothing of what came after its end, nor of what its coordinator left out: \
+                 your receipts do (`--receipts`)"
+                    .to_owned(),
+            );
         }
     }
     for Mirror { first, second, agree_to, fork } in &report.mirrors {
@@ -184,6 +194,13 @@ fn describe(report: &AuditReport) -> Vec<String> {
         });
     }
     text
+}
+
+/// In UTC, to the second.
+fn when(at: Timestamp) -> String {
+    let milliseconds = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .map_or_else(|_| "no time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 /// The key that is expected, or any.

@@ -1,14 +1,14 @@
 //! After the verdict: the state is stored and successors start, late attempts are judged, and when nothing
 //! can change any more, earnings go on their way and the task leaves memory.
 
-use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, TaskId, Timestamp};
+use anneal_job::{AttemptId, Credits, Digest, Identity, ReceiptOutcome, Span, TaskId, Timestamp};
 
 use crate::{
     Account, CloseReason, Effect, EventKind, Evidence, Key, Market, Parameters, Payer, Rejection, Reply,
     StateRef, TaskKey,
     attempt::{Attempt, AttemptState, Earned},
     developer::Cached,
-    job::{first_descendant, is_passing},
+    job::{Job, first_descendant, is_passing},
     task::{Phase, Upload},
 };
 
@@ -81,7 +81,7 @@ impl Market {
             row.states.insert(index, StateRef { state: completed.state, blob: state_blob });
         }
         if row.done == row.tasks {
-            self.linger(job);
+            self.hurry(job);
         }
         self.look_at(Key::Job(job));
     }
@@ -121,24 +121,25 @@ impl Market {
         let unanswered = task.audit.is_some_and(|draws| draws.audited) && task.truths.is_empty();
         let contradicted = task.truths.last().is_some_and(|truth| truth.key != verdict.key);
         let over = self.quorum_on(key).all(Attempt::is_over);
-        // Nobody's job waits long for strangers who say nothing more.
-        let lingers = self.jobs.get(&key.job).filter(|job| job.lacks_nothing());
-        let lingers_until = lingers.and_then(|job| job.lingers_until);
-        let Parameters { shadow_patience, linger_min, .. } = self.parameters;
+        // Nobody's job waits long for strangers who say nothing more: shadows began when the others did, and a trace is
+        // two runs.
+        let Parameters { shadow_patience, linger_min, trace, .. } = self.parameters;
+        let hurried = self.jobs.get(&key.job).is_some_and(Job::lacks_nothing);
         let took = verdict.at.since(task.opened_at).max(linger_min);
-        let shadows_until =
-            verdict.at + if lingers_until.is_some() { took.min(shadow_patience) } else { shadow_patience };
+        let at_most = |span: Span, most: Span| verdict.at + if hurried { span.min(most) } else { most };
+        let (shadows_until, traces_until) = (at_most(took, shadow_patience), at_most(took + took, trace));
         let now = self.now();
         let is_open = |attempt: &Attempt| attempt.shadow && !attempt.is_over();
         if over && now >= shadows_until {
             self.attempts_where(key, is_open).into_iter().for_each(|id| self.close(id, CloseReason::Expired));
         }
-        if lingers_until.is_some_and(|until| now >= until) {
+        if hurried && now >= traces_until {
             self.end_disputes(key, |_| true);
         }
         let shadowed = self.attempts_on(key).any(is_open);
         let disputed = self.tasks.get(&key).is_some_and(|task| !task.disputes.is_empty());
-        let waits = [(over && shadowed).then_some(shadows_until), lingers_until.filter(|_| disputed)];
+        let waits =
+            [(over && shadowed).then_some(shadows_until), (hurried && disputed).then_some(traces_until)];
         self.wait_until(key, waits.into_iter().flatten().min());
         let Some(task) = self.tasks.get(&key) else { return };
         if over && !shadowed && !unanswered && !contradicted && !task.has_open_questions() {

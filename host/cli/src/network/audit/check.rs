@@ -24,6 +24,10 @@ pub struct LogReport {
     pub heads: u64,
     /// The chain's hash at its end.
     pub hash: Digest,
+    /// When its last entry was written: what came later, nobody has seen here.
+    pub ends_at: Timestamp,
+    /// Tasks that are not final at its end.
+    pub tasks_open: u64,
     /// Commitments that were recomputed.
     pub commitments: u64,
     /// Verdicts that were recomputed.
@@ -163,6 +167,8 @@ impl Check {
             entries: self.verifier.checked(),
             heads: self.heads,
             hash: self.end.1,
+            ends_at: self.end.0,
+            tasks_open: market.tasks_open,
             commitments: market.commitments,
             verdicts: market.verdicts,
             payments: market.payments,
