@@ -5,6 +5,7 @@
 mod attack;
 mod bad_file;
 mod bad_guest;
+mod bindings;
 mod command;
 mod faults;
 mod float_mode;
