@@ -1,4 +1,4 @@
-//! The command line: what may be written, and its help.
+//! The command line: commands, arguments and their help.
 
 #![expect(missing_docs, reason = "the words of a flattened field are those of its type")]
 
@@ -15,17 +15,17 @@ use serde::Deserialize;
 pub use coordinator::{BanArguments, CoordinatorArguments, Data, Keep, Serve};
 pub use policy::{Policy, Simulate};
 
-/// Verified training: jobs are WebAssembly components, and every device gives the same bits.
+/// Verified training: jobs are WebAssembly components, and every device computes the same bits.
 #[derive(Debug, Parser)]
 #[command(
     name = "anneal",
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    after_help = "Exit status: 0 success; 1 the job, the check or this machine failed, or the command was interrupted; \
-                  2 bad input.\nSIGINT (Ctrl-C) and SIGTERM end every command within a second with status 1, and what is \
-                  finished is kept. `provide` and `coordinator`, which serve until they are told to stop, leave in good \
-                  order, within 10 seconds, with status 0. A second signal ends any command at once."
+    after_help = "Exit status: 0 for success; 1 if the job, the check or this machine failed, or the command was \
+                  interrupted; 2 for bad input.\nSIGINT (Ctrl-C) and SIGTERM end every command within a second with \
+                  status 1; finished tasks are kept. `provide` and `coordinator` run until they are told to stop, and \
+                  then shut down within 10 seconds with status 0. A second signal ends any command at once."
 )]
 pub struct Arguments {
     /// What to do.
@@ -36,9 +36,9 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a directory with a job that builds and trains as it is.
+    /// Create a job that builds and trains as it is.
     New {
-        /// The directory: empty, or not there yet.
+        /// An empty or new directory.
         directory: PathBuf,
         #[command(flatten)]
         output: Output,
@@ -51,7 +51,7 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Say what a component is: its world, its imports and exports.
+    /// Show a component's world, imports, exports and digest.
     Inspect {
         /// The component's file.
         component: PathBuf,
@@ -60,70 +60,70 @@ pub enum Command {
     },
     /// Run a job on this machine.
     Run(Run),
-    /// Run a job on every backend of this machine and compare; at a difference, find the operation.
+    /// Run a job on every backend of this machine and compare; if two differ, find the operation.
     Verify(Verify),
-    /// Check every backend of this machine against the conformance vectors.
+    /// Run the conformance vectors on every backend of this machine.
     Selftest {
         #[command(flatten)]
         output: Output,
     },
-    /// List what this machine can compute on.
+    /// List the devices that this machine can compute on.
     Devices {
         #[command(flatten)]
         output: Output,
     },
-    /// Say what a job would cost at a coordinator, without running it.
+    /// Ask a coordinator what a job would cost, without running it.
     Quote(Submit),
-    /// Submit a job to a coordinator, and watch it.
+    /// Submit a job to a coordinator and watch it.
     Submit(Submit),
     /// List your jobs at a coordinator.
     Jobs(Jobs),
     /// Watch a job until it ends.
     Watch(OneJob),
-    /// Cancel a job: what runs finishes and is paid, the rest comes back.
+    /// Cancel a job: running tasks finish and are paid, the rest is refunded.
     Cancel(OneJob),
-    /// Let a job that was paused go on: what failed is tried again.
+    /// Resume a paused job and try failed tasks again.
     Retry(OneJob),
     /// Download a job's weights, or the state after a segment, and the receipts.
     Fetch(Fetch),
-    /// Serve as a coordinator: match, verify, settle; and look after its data.
+    /// Run a coordinator, or maintain its data.
     Coordinator(Box<CoordinatorArguments>),
-    /// Run a whole network on this machine, with a liar in it.
+    /// Run a whole network on this machine, with a provider that lies.
     Demo(Demo),
-    /// Ask what `anneal provide` must know: payout address, limits, coordinator; every answer is also a flag.
+    /// Set up a provider: payout address, limits, coordinator; every question has a flag, too.
     Setup(Setup),
-    /// Offer this machine's devices: take leases, run them, be verified.
+    /// Offer this machine's devices to a coordinator and run leased tasks.
     Provide(Provide),
     /// Check a coordinator's log: its chain, signatures, verdicts and payments.
     Audit(Audit),
-    /// Repeat what a verdict judges on this machine, down to the operation that it names.
+    /// Repeat a verdict on this machine, down to the operation that it names.
     Replay(Replay),
-    /// Have a fault of your provider decided once more, on another backend.
+    /// Appeal a fault of your provider: it is decided again on another backend.
     Appeal(Appeal),
-    /// Let somebody read a private job of yours and replay its verdicts.
+    /// Allow somebody to read a private job of yours and replay its verdicts.
     Grant(MakeGrant),
-    /// Show how this machine's provider does.
+    /// Show what this machine's provider is doing.
     Status(OfProvider),
-    /// Let this machine's provider take nothing new until it is resumed; what runs goes on.
+    /// Take no new leases until `anneal resume`; running tasks continue.
     Pause(OfProvider),
-    /// Let it take work again, also where its coordinator has paused it.
+    /// Take leases again, even if the coordinator has paused this provider.
     Resume(OfProvider),
-    /// Let it complete what it has taken, and end.
+    /// Take no new leases, and exit when everything that was taken is judged.
     Finish(OfProvider),
-    /// Run the provider as a service of systemd, from login to logout.
+    /// Run the provider as a systemd service, from login to logout.
     Service(Service),
-    /// Show what confines a component's processes on this machine, and what to do where something is missing.
+    /// Check what confines a component's processes on this machine, and what to do if something is missing.
     Doctor {
         #[command(flatten)]
         output: Output,
     },
-    /// Your limits as a provider: check a policy, see what it would do now or on a recorded day.
+    /// Check a policy, and see what it would do now or on a recorded day.
     Policy {
         /// What to do.
         #[command(subcommand)]
         command: Policy,
     },
-    /// Print the JSON Schema of `job.toml`, of `policy.toml` or of what `--json` prints.
+    /// Print the JSON Schema of `job.toml`, `policy.toml` or a command's `--json` output.
     Schema {
         /// Of what.
         #[arg(value_enum, default_value = "job")]
@@ -152,36 +152,36 @@ pub enum Command {
     Compile,
 }
 
-/// How results are told.
+/// How results are printed.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Output {
-    /// Print one JSON object on stdout, also for a failure.
+    /// Print one JSON object on stdout, even if the command fails.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What is run, and what of the manifest is replaced.
+/// The job to run, and overrides of its manifest.
 #[derive(Clone, Debug, Args)]
 pub struct JobArguments {
-    /// The job's directory, or a component.
+    /// A job's directory, or a component.
     #[arg(default_value = ".")]
     pub job: PathBuf,
-    /// The manifest; `job.toml` in the directory where nothing is said.
+    /// The manifest. Default: `job.toml` in the job's directory.
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
-    /// A file for an input, instead of the manifest's.
+    /// Read an input from this file instead of the manifest's.
     #[arg(long = "input", value_name = "NAME=PATH")]
     pub inputs: Vec<String>,
-    /// A value for a parameter, instead of the manifest's.
+    /// Override a parameter of the manifest.
     #[arg(long = "param", value_name = "KEY=VALUE")]
     pub parameters: Vec<String>,
-    /// The seed, instead of the manifest's.
+    /// Override the manifest's seed.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Workers of a round, instead of the manifest's.
+    /// Override the manifest's number of workers.
     #[arg(long, value_name = "W", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: Option<u32>,
-    /// Segments, instead of the manifest's.
+    /// Override the manifest's number of segments.
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub segments: Option<u32>,
 }
@@ -191,49 +191,49 @@ pub struct JobArguments {
 pub struct Run {
     #[command(flatten)]
     pub job: JobArguments,
-    /// Where tensors are computed, instead of the manifest's requirement.
+    /// Compute on this backend instead of the manifest's.
     #[arg(long, value_enum)]
     pub backend: Option<Backend>,
-    /// Run one exported function of a training job instead of its plan; needs --state.
+    /// Run one exported function of a training job instead of its plan. Needs --state.
     #[arg(long, value_enum, requires = "state", conflicts_with = "resume")]
     pub entry: Option<EntryArgument>,
-    /// The state that the entry starts from: safetensors.
+    /// The state that the entry starts from, a safetensors file.
     #[arg(long, value_name = "FILE", requires = "entry")]
     pub state: Option<PathBuf>,
-    /// Go on after the last finished segment of an earlier run's out directory.
+    /// Continue after the last finished segment of this out directory.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
-    /// Where states and result.json go; anneal-out/ and the job's digest where nothing is said.
+    /// Directory for states and result.json. Default: anneal-out/DIGEST, with the job's digest.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }
 
-/// Which coordinator is meant.
+/// The coordinator to talk to.
 #[derive(Clone, Debug, Args)]
 pub struct Coordinator {
-    /// The coordinator; ANNEAL_COORDINATOR where nothing is said.
+    /// The coordinator. Default: ANNEAL_COORDINATOR.
     #[arg(long, value_name = "URL")]
     pub coordinator: Option<String>,
 }
 
-/// On which terms a job is run.
+/// The terms on which a job is run.
 #[derive(Clone, Debug, Args)]
 pub struct Terms {
-    /// How many providers must agree: a number, or `adaptive`; instead of the manifest's.
+    /// How many providers must agree: a number, or `adaptive`. Overrides the manifest's.
     #[arg(long, value_name = "N")]
     pub redundancy: Option<Redundancy>,
     /// The most that you pay for 10^9 gas.
     #[arg(long, value_name = "CREDITS")]
     pub price_cap: Option<u64>,
-    /// A provider that may take it; nobody else then. Again for more.
+    /// Lease tasks only to this provider. Can be repeated.
     #[arg(long, value_name = "PROVIDER")]
     pub allow: Vec<Identity>,
-    /// Show the job to everybody, not to you alone, with its component, inputs and weights.
+    /// Show the job, its component, inputs and weights to everybody, not only to you.
     #[arg(long)]
     pub public: bool,
-    /// A test: software GPUs may take it, too.
+    /// Mark the job as a test, which software GPUs may run, too.
     #[arg(long)]
     pub test: bool,
 }
@@ -243,8 +243,8 @@ pub struct Terms {
 pub struct Submit {
     #[command(flatten)]
     pub job: JobArguments,
-    /// Also read and upload what the manifest names outside of its folder: by an absolute path, by `..` or by a
-    /// link. Without it such a job is refused.
+    /// Also upload files outside of the manifest's folder, named by an absolute path, by `..` or by a link. Without
+    /// this, such a job is refused.
     #[arg(long)]
     pub allow_outside: bool,
     #[command(flatten)]
@@ -254,10 +254,10 @@ pub struct Submit {
     /// Do not ask before submitting.
     #[arg(long)]
     pub yes: bool,
-    /// Do not wait for it to end.
+    /// Do not wait for the job to end.
     #[arg(long)]
     pub detach: bool,
-    /// Where weights and receipts go when it has ended.
+    /// Directory for weights and receipts.
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -276,7 +276,7 @@ pub struct Jobs {
 /// `anneal watch` and `anneal cancel`.
 #[derive(Clone, Debug, Args)]
 pub struct OneJob {
-    /// The job, or the first digits of it.
+    /// The job's id, or its first digits.
     #[arg(value_name = "JOB")]
     pub id: String,
     #[command(flatten)]
@@ -290,10 +290,10 @@ pub struct OneJob {
 pub struct Fetch {
     #[command(flatten)]
     pub job: OneJob,
-    /// The state after this segment or round, not the last one; 0 is the first state.
+    /// Download the state after this segment or round instead of the last one; 0 is the first state.
     #[arg(long, value_name = "N")]
     pub segment: Option<u32>,
-    /// Where it goes.
+    /// Directory for the files.
     #[arg(long, value_name = "DIR", default_value = "anneal-fetched")]
     pub out: PathBuf,
 }
@@ -301,17 +301,16 @@ pub struct Fetch {
 /// `anneal audit`.
 #[derive(Clone, Debug, Args)]
 pub struct Audit {
-    /// Files that --save wrote, or coordinators' URLs; several are compared as mirrors. ANNEAL_COORDINATOR where
-    /// nothing is said.
+    /// Files that --save wrote, or coordinators' URLs. Several are compared as mirrors. Default: ANNEAL_COORDINATOR.
     #[arg(value_name = "FILE|URL")]
     pub sources: Vec<String>,
-    /// Keep the log that is downloaded.
+    /// Save the downloaded log to this file.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// The coordinator's key, where you know it: another one's log is refused.
+    /// The coordinator's key, if you know it: a log by another key is refused.
     #[arg(long, value_name = "KEY")]
     pub identity: Option<Identity>,
-    /// Receipts that `anneal fetch` wrote: each must be in the log.
+    /// Receipts that `anneal fetch` wrote. Each must be in the log.
     #[arg(long, value_name = "FILE")]
     pub receipts: Option<PathBuf>,
     #[command(flatten)]
@@ -321,19 +320,19 @@ pub struct Audit {
 /// `anneal replay`.
 #[derive(Clone, Debug, Args)]
 pub struct Replay {
-    /// The job, or JOB/TASK with the task's number in the plan; every verdict that faults somebody where no task is
-    /// said.
+    /// The job, or JOB/TASK with the task's number in the plan. Without a task, every verdict that faults somebody is
+    /// repeated.
     #[arg(value_name = "VERDICT")]
     pub verdict: String,
     #[command(flatten)]
     pub coordinator: Coordinator,
-    /// The text of a grant, or a file with it: for somebody else's private job.
+    /// A grant for somebody else's private job: its text, or a file.
     #[arg(long, value_name = "GRANT")]
     pub grant: Option<String>,
-    /// Where it is computed; the CPU where nothing is said.
+    /// The backend. Default: the CPU.
     #[arg(long, value_enum)]
     pub backend: Option<Backend>,
-    /// Where component, inputs and states are kept; a folder that goes afterwards where nothing is said.
+    /// Keep component, inputs and states in this folder. Default: a temporary one.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     #[command(flatten)]
@@ -343,12 +342,12 @@ pub struct Replay {
 /// `anneal appeal`.
 #[derive(Clone, Debug, Args)]
 pub struct Appeal {
-    /// The attempt whose fault is to be decided once more; without it, the open ones are shown.
+    /// The attempt whose fault you appeal. Without it, open faults are listed.
     #[arg(value_name = "ATTEMPT")]
     pub attempt: Option<AttemptId>,
     #[command(flatten)]
     pub coordinator: Coordinator,
-    /// The folder that `anneal provide` works in.
+    /// The provider's folder.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     #[command(flatten)]
@@ -360,7 +359,7 @@ pub struct Appeal {
 pub struct MakeGrant {
     #[command(flatten)]
     pub job: OneJob,
-    /// For how many days.
+    /// How many days the grant is valid.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=30))]
     pub days: u32,
 }
@@ -368,16 +367,16 @@ pub struct MakeGrant {
 /// `anneal demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Demo {
-    /// The job that is trained.
+    /// The job to train.
     #[arg(default_value = "examples/digits")]
     pub job: PathBuf,
-    /// Where everything is kept; what is there from an earlier demo goes.
+    /// Folder for everything. Files of an earlier demo in it are removed.
     #[arg(long, value_name = "DIR", default_value = "target/demo/network")]
     pub folder: PathBuf,
-    /// Where the coordinator listens.
+    /// The address that the coordinator listens on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// Draws the lie; a fresh one where nothing is said.
+    /// Draws the operation that the liar falsifies. Default: a random seed.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     #[command(flatten)]
@@ -387,42 +386,42 @@ pub struct Demo {
 /// `anneal provide`. What is not said here is as `anneal setup` wrote it to the folder.
 #[derive(Clone, Debug, Args)]
 pub struct Provide {
-    /// A coordinator; again for several. Those of `anneal setup`, or ANNEAL_COORDINATOR, where nothing is said.
+    /// A coordinator. Can be repeated. Default: those of `anneal setup`, or ANNEAL_COORDINATOR.
     #[arg(long = "coordinator", value_name = "URL")]
     pub coordinators: Vec<String>,
-    /// What is offered; again for several. All hardware where nothing is said.
+    /// The devices to offer. Can be repeated. Default: all hardware.
     #[arg(long = "device", value_name = "cpu|gpu|all", value_enum)]
     pub devices: Vec<Offered>,
-    /// Threads of the CPU that work; all where nothing is said.
+    /// CPU threads to use. Default: all.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// For people: how this provider is called.
+    /// The provider's display name.
     #[arg(long)]
     pub name: Option<String>,
-    /// Where earnings go, once there is money: a Monero subaddress.
+    /// The Monero subaddress for earnings, once there is money.
     #[arg(long, value_name = "ADDRESS")]
     pub payout: Option<String>,
-    /// The owner's limits; policy.toml in its folder where nothing is said.
+    /// The policy. Default: policy.toml in the provider's folder.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Work for no less than this for 10^9 gas.
+    /// The lowest price for 10^9 gas that you accept.
     #[arg(long, value_name = "CREDITS")]
     pub price_floor: Option<u64>,
-    /// Run nothing without this layer of the confinement, as `anneal doctor` names it; again for more, beside those
+    /// Refuse to run without this layer of confinement, as `anneal doctor` names it. Can be repeated, and adds to those
     /// of `anneal setup`. Strangers' work always needs a minimum.
     #[arg(long, value_name = "LAYER")]
     pub require: Vec<Layer>,
-    /// Where this provider's key and work are kept.
+    /// Folder for this provider's key and work.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// Offer GPUs that are programs, too: they take tests only.
+    /// Offer software GPUs, too. They run test jobs only.
     #[arg(long)]
     pub software: bool,
-    /// The port of your page on 127.0.0.1; another at each start where nothing is said, so that nobody on this
-    /// machine can wait on it.
+    /// The port of your page on 127.0.0.1. Default: a new port at each start, so that no other user of this machine can
+    /// take it first.
     #[arg(long, value_name = "PORT")]
     pub page_port: Option<u16>,
-    /// Serve no page.
+    /// Do not serve the page.
     #[arg(long, conflicts_with = "page_port")]
     pub no_page: bool,
 }
@@ -432,16 +431,16 @@ pub struct Provide {
 pub struct Setup {
     #[command(flatten)]
     pub provide: Provide,
-    /// Name no payout address yet.
+    /// Set no payout address yet.
     #[arg(long, conflicts_with = "payout")]
     pub no_payout: bool,
-    /// Your limits of heat, power and time, to begin with: quiet-night, solar, gamer, dedicated or laptop.
+    /// The policy to start from: quiet-night, solar, gamer, dedicated or laptop.
     #[arg(long, value_name = "PRESET")]
     pub limits: Option<String>,
-    /// Write the files anew where they are there already.
+    /// Overwrite existing files.
     #[arg(long)]
     pub force: bool,
-    /// Install and start the service, too.
+    /// Also install and start the service.
     #[arg(long)]
     pub service: bool,
     #[command(flatten)]
@@ -454,35 +453,35 @@ pub struct Service {
     /// What to do.
     #[arg(value_enum)]
     pub action: ServiceAction,
-    /// The provider's folder, as `anneal setup` wrote it.
+    /// The provider's folder.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }
 
-/// What is done with the service.
+/// The subcommands of `anneal service`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ServiceAction {
-    /// Write the unit, and start it.
+    /// Write the systemd unit and start it.
     Install,
-    /// Stop it, and remove the unit.
+    /// Stop the service and remove its unit.
     Remove,
-    /// Print the unit, and whether it runs.
+    /// Print the unit and whether it runs.
     Show,
 }
 
 /// `anneal status`, `pause`, `resume` and `finish`.
 #[derive(Clone, Debug, Args)]
 pub struct OfProvider {
-    /// The folder that `anneal provide` works in.
+    /// The provider's folder.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }
 
-/// What of a machine is offered.
+/// Kinds of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Offered {
@@ -490,12 +489,12 @@ pub enum Offered {
     Cpu,
     /// Every GPU.
     Gpu,
-    /// All of it.
+    /// The CPU and every GPU.
     All,
 }
 
 impl Offered {
-    /// The word for it.
+    /// As it is written on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Offered::Cpu => "cpu",
@@ -510,10 +509,10 @@ impl Offered {
 pub struct Verify {
     #[command(flatten)]
     pub job: JobArguments,
-    /// Leave out GPUs that are programs, like lavapipe.
+    /// Leave out software GPUs such as lavapipe.
     #[arg(long)]
     pub hardware_only: bool,
-    /// Run the reference interpreter, too: plain loops, slow.
+    /// Also run the reference interpreter, which is slow.
     #[arg(long)]
     pub reference: bool,
     #[command(flatten)]
@@ -523,7 +522,7 @@ pub struct Verify {
 /// [`BackendChoice`] on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
-    /// The first GPU that is no program, else the CPU.
+    /// The first hardware GPU, or the CPU if there is none.
     Auto,
     /// The CPU.
     Cpu,
@@ -531,23 +530,23 @@ pub enum Backend {
     Gpu,
 }
 
-/// The entries that can be run alone.
+/// The entries that `--entry` accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EntryArgument {
-    /// How good the state is.
+    /// Evaluate the state.
     Evaluate,
 }
 
-/// The schemas there are.
+/// The schemas that `anneal schema` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
     /// The manifest.
     Job,
-    /// `anneal run --json`; `result.json` is the same without the envelope's fields.
+    /// `anneal run --json`. `result.json` is the same without the envelope's fields.
     Run,
     /// `anneal verify --json`.
     Verify,
-    /// An owner's limits.
+    /// The policy.
     Policy,
 }
 

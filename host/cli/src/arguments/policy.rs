@@ -9,27 +9,27 @@ use super::Output;
 /// What is done with a policy.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Policy {
-    /// Read a policy, and say what it means on this machine.
+    /// Validate a policy, and say what it means on this machine.
     Check {
         /// The policy.
         file: PathBuf,
         #[command(flatten)]
         output: Output,
     },
-    /// Read the sensors, and say what would happen now and why.
+    /// Read the sensors, and explain what would happen now.
     Explain {
-        /// The policy; your provider's policy.toml where nothing is said, or the defaults.
+        /// The policy. Default: your provider's policy.toml, or the built-in defaults.
         file: Option<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
-    /// Go through a recorded day: what would have run, earned and cost.
+    /// Replay a recorded day: what would have run, earned and cost.
     Simulate(Simulate),
-    /// Print a policy to begin with; without a name, list them.
+    /// Print a policy to start from; without a name, list them.
     Preset {
-        /// Which.
+        /// The preset's name.
         name: Option<String>,
-        /// Whose clock its hours are by; this machine's where nothing is said.
+        /// The time zone of its hours. Default: this machine's.
         #[arg(long, value_name = "ZONE", requires = "name")]
         zone: Option<String>,
     },
@@ -40,10 +40,10 @@ pub enum Policy {
 pub struct Simulate {
     /// The policy.
     pub file: PathBuf,
-    /// The recorded day: CSV with a `time`, and a column for each sensor.
+    /// The recorded day: CSV with a `time` column and a column for each sensor.
     #[arg(long, value_name = "CSV")]
     pub trace: PathBuf,
-    /// Where the picture of it goes.
+    /// File for the chart.
     #[arg(long, value_name = "SVG", default_value = "policy-simulation.svg")]
     pub out: PathBuf,
     #[command(flatten)]
