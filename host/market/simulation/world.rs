@@ -394,6 +394,7 @@ impl World {
                 if self.actors[actor].online {
                     let attempts = self.actors[actor].work.keys().copied().collect();
                     self.send(Some(actor), Command::Heartbeat { provider, attempts, all: true });
+                    self.ask(actor);
                 }
             }
             Effect::KeepBlob { job, index, blob } => {
@@ -568,7 +569,7 @@ impl World {
         if !self.actors[number].online {
             return;
         }
-        let (provider, device) = (self.actors[number].id, self.actors[number].device);
+        let provider = self.actors[number].id;
         let unacknowledged: Vec<AttemptId> = self.actors[number]
             .work
             .iter()
@@ -580,12 +581,17 @@ impl World {
         }
         let attempts = self.actors[number].work.keys().copied().collect();
         self.send(Some(number), Command::Heartbeat { provider, attempts, all: true });
-        let working = self.actors[number].work.values().filter(|work| !work.acknowledged).count();
-        if working == 0 {
-            self.send(Some(number), Command::AskLease { provider, device, price_floor: Price(10) });
-        }
+        self.ask(number);
         if self.random.chance(20) {
             self.send(Some(number), Command::ResumeProvider { provider });
+        }
+    }
+
+    /// Asks for a lease, unless the actor is at work.
+    fn ask(&mut self, number: usize) {
+        let (provider, device) = (self.actors[number].id, self.actors[number].device);
+        if self.actors[number].work.values().all(|work| work.acknowledged) {
+            self.send(Some(number), Command::AskLease { provider, device, price_floor: Price(10) });
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     matching::{Asker, Found},
     presence::Idle,
     provider::Device,
+    standing::ANSWERS_FOR,
     task::Stage,
 };
 
@@ -46,11 +47,14 @@ impl Market {
         let asker = Asker { provider: id, device, operator, price };
         let found = if price < floor { Err(NothingHint::PriceBelowFloor) } else { self.find(&asker, start) };
         self.presence.hear(id, now);
+        self.presence.called.remove(&id);
         match found {
             Ok(found) => Ok(self.grant(found, id, device_id, price)),
             Err(hint) => {
                 self.presence.idle.insert((id, device_id), Idle { class, floor, at: now });
-                nothing(hint, RETRY_AFTER)
+                // Those before it may not come.
+                let again = if hint == NothingHint::NotYourTurn { ANSWERS_FOR } else { RETRY_AFTER };
+                nothing(hint, again)
             }
         }
     }

@@ -234,6 +234,9 @@ impl Market {
             let more = (slots - turn.slots_before) as usize;
             self.turn.now = turn.now;
             let called = self.whom_to_call(more, turn.seed);
+            for provider in &called {
+                self.presence.called.entry(*provider).or_insert(turn.now);
+            }
             self.turn = Turn::default();
             applied.effects.extend(called.into_iter().map(|provider| Effect::Call { provider }));
             applied.effects.push(Effect::Wake { class: None, slots: slots - turn.slots_before });

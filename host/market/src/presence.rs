@@ -16,6 +16,8 @@ pub(crate) struct Presence {
     pub(crate) seen: BTreeMap<Identity, Timestamp>,
     /// Devices that asked for a lease and got none.
     pub(crate) idle: BTreeMap<(Identity, DeviceId), Idle>,
+    /// Since when a waiting provider was called to work and has not asked: it is not there, and holds nobody's turn up.
+    pub(crate) called: BTreeMap<Identity, Timestamp>,
     /// When a network prefix, or a key, was last leased something as one that is no anchor.
     pub(crate) served: BTreeMap<Digest, Timestamp>,
     /// Since when this market has been listening.

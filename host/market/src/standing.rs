@@ -23,6 +23,8 @@ const CALLED_SCANNED_MAX: usize = 256;
 const CALLED_BESIDES: usize = 3;
 /// A device waits for its turn for so long after it asked: a little longer than it takes to ask again.
 const WAITS_FOR: Span = Span::seconds(35);
+/// Who is called to work and has not asked for so long is passed over.
+pub(crate) const ANSWERS_FOR: Span = Span::seconds(2);
 
 impl Market {
     pub(crate) fn set_lists(
@@ -125,6 +127,9 @@ impl Market {
             let Some(other) = self.providers.get(id).filter(|other| other.id != asker.provider) else {
                 return false;
             };
+            if self.presence.called.get(id).is_some_and(|at| self.now().since(*at) >= ANSWERS_FOR) {
+                return false;
+            }
             let Some((operator, device)) = self.operators.get(&other.operator).zip(other.devices.get(device))
             else {
                 return false;

@@ -79,7 +79,7 @@ fn lying_together_costs_more_than_it_brings() {
 #[test]
 fn trust_that_was_farmed_is_worth_less_than_it_costs() {
     let (mut profit, mut lies) = (0, 0);
-    for seed in 31..=34 {
+    for seed in 31..=40 {
         let setup = Setup {
             providers: only(&[(Kind::Honest, 8), (Kind::Farming, 6), (Kind::Sybil, 6)]),
             redundancy: Redundancy::Adaptive,

@@ -381,8 +381,8 @@ fn a_stumbling_stranger_costs_a_task_one_lease() {
 
 #[test]
 fn prefixes_are_served_in_turn() {
-    let mut desk = with_known(quiet(), &[5, 6, 7]);
-    for (number, prefix) in [(5, b"attackers"), (6, b"attackers"), (7, b"stranger ")] {
+    let mut desk = with_known(quiet(), &[5, 6, 7, 8]);
+    for (number, prefix) in [(5, b"attackers"), (6, b"attackers"), (7, b"stranger "), (8, b"attackers")] {
         let marks = OperatorMarks { payout: None, network: Some(Digest::of(prefix)) };
         desk.ok(Command::Enrol { provider: provider(number), marks });
     }
@@ -391,10 +391,15 @@ fn prefixes_are_served_in_turn() {
     assert!(desk.ask(7).is_err(), "it waits");
     desk.submit(JobSpec { seed: 8, ..spec(PlanSpec::Single, TWO) });
     assert_eq!(desk.ask(6), Err(NothingHint::NotYourTurn));
+    desk.wait(1);
     desk.lease(7);
-    // Who does not come when its turn is there holds nobody up for long.
+    // Who waits, is called because its turn is there, and does not come, holds nobody up.
+    let marks = OperatorMarks { payout: None, network: Some(Digest::of(b"absentees")) };
+    desk.ok(Command::Enrol { provider: provider(8), marks });
+    assert!(desk.ask(8).is_err(), "it waits");
     desk.submit(JobSpec { seed: 9, ..spec(PlanSpec::Single, TWO) });
-    desk.wait(40);
+    assert_eq!(desk.ask(6), Err(NothingHint::NotYourTurn));
+    desk.wait(3);
     desk.lease(6);
 }
 
