@@ -2,6 +2,8 @@
 //! one: a new key shadows others unpaid, a known one works beside an anchor, and an anchor has something to lose.
 //! Not here: what a lease is (`lease`), how a quorum is judged (`verify`).
 
+use std::collections::BTreeSet;
+
 use anneal_job::{Credits, Identity, OperatorId, Span, Timestamp};
 
 use crate::{
@@ -29,8 +31,8 @@ pub(crate) const ANSWERS_FOR: Span = Span::seconds(2);
 impl Market {
     pub(crate) fn set_lists(
         &mut self,
-        anchors: std::collections::BTreeSet<Identity>,
-        developers: std::collections::BTreeSet<Identity>,
+        anchors: BTreeSet<Identity>,
+        developers: BTreeSet<Identity>,
     ) -> Result<Reply, crate::Rejection> {
         let changed = self.totals.anchors != anchors;
         let totals = self.totals_mut();
@@ -158,8 +160,9 @@ impl Market {
         self.presence.serve([line, operator.0], now);
     }
 
-    /// Who waits and is to hear first that there is work: a few more anchors, and a few more of the others in their
-    /// turn, than there are leases. However many strangers wait, anchors hear of it.
+    /// Who waits and is to hear first that there is work: a few more anchors, and a few more of the known keys in their
+    /// turn, than there are leases, and a few new keys for shadows. However many strangers wait, anchors hear of it, and
+    /// however many new keys wait, known ones do.
     pub(crate) fn whom_to_call(&self, leases: usize, seed: Seed) -> Vec<Identity> {
         let wanted = leases.saturating_add(CALLED_BESIDES);
         let now = self.now();
@@ -174,15 +177,17 @@ impl Market {
         let start = (Identity::from_bytes(seed.0), crate::DeviceId(0));
         let around = self.presence.idle.range(start..).chain(self.presence.idle.range(..start));
         let others = around.take(CALLED_SCANNED_MAX).filter(|(_, idle)| now.since(idle.at) < WAITS_FOR);
-        let mut others: Vec<_> = others
+        let in_turn: BTreeSet<_> = others
             .filter_map(|((id, _), _)| {
-                let operator = self.operators.get(&self.providers.get(id)?.operator)?;
-                (!called.contains(id)).then(|| (self.served(operator), *id))
+                let provider = self.providers.get(id)?;
+                let operator = self.operators.get(&provider.operator)?;
+                let new = self.standing(provider) != Standing::Known;
+                (!called.contains(id)).then(|| (new, self.served(operator), *id))
             })
             .collect();
-        others.sort_unstable();
-        others.dedup();
-        called.extend(others.into_iter().map(|(_, id)| id).take(wanted));
+        let (new, known): (Vec<_>, Vec<_>) = in_turn.into_iter().partition(|(new, ..)| *new);
+        let called_new = new.into_iter().take(CALLED_BESIDES);
+        called.extend(known.into_iter().take(wanted).chain(called_new).map(|(.., id)| id));
         called
     }
 
