@@ -18,6 +18,7 @@ use crate::{
     app::App,
     config::Config,
     doubt,
+    fair::Prefix,
     queue::{Added, Entry, Lane, Queue},
     replay::{AdmitError, Replayer},
 };
@@ -58,10 +59,10 @@ pub(crate) struct Admissions {
 
 impl Admissions {
     /// A job waits. One that is there already is not added again.
-    pub(crate) fn add(&self, waiting: &Waiting) {
+    pub(crate) fn add(&self, waiting: &Waiting, origin: Prefix) {
         let Waiting { job, developer, since } = *waiting;
         let name = job.to_string();
-        let entry = Entry { name, developer, urgent: true, since, slices: 0, generation: 0 };
+        let entry = Entry { name, developer, origin, urgent: true, since, slices: 0, generation: 0 };
         if self.queue().add(entry) == Added::Waits {
             self.news.notify_waiters();
         }
@@ -105,12 +106,17 @@ pub(crate) async fn known(app: &App, component: Digest) -> Result<Known, ErrorBo
 }
 
 /// Looks at components until told to stop.
-pub(crate) async fn work(app: Arc<App>, replayer: Arc<dyn Replayer>, mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn work(
+    app: Arc<App>,
+    lane: Lane,
+    replayer: Arc<dyn Replayer>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let admissions = &app.admissions;
     loop {
         // Asked for before the look, so that nothing is missed in between.
         let news = admissions.news.notified();
-        let next = admissions.queue().next(Lane::All);
+        let next = admissions.queue().next(lane);
         let Some(entry) = next else {
             tokio::select! {
                 () = news => continue,
@@ -118,7 +124,12 @@ pub(crate) async fn work(app: Arc<App>, replayer: Arc<dyn Replayer>, mut stoppin
             }
         };
         match serve(&app, &entry, &replayer).await {
-            Ok(()) => admissions.queue().done(&entry),
+            Ok(true) => admissions.queue().done(&entry),
+            Ok(false) => {
+                tracing::info!(job = entry.name, "a component takes long to compile: others pass it");
+                admissions.queue().again(entry);
+                admissions.news.notify_waiters();
+            }
             Err(error) => {
                 tracing::error!(
                     job = entry.name,
@@ -145,17 +156,26 @@ fn later(app: Arc<App>, entry: Entry) {
     });
 }
 
-/// Looks at a job's component, and says what came of it.
-async fn serve(app: &Arc<App>, entry: &Entry, replayer: &Arc<dyn Replayer>) -> Result<(), String> {
+/// Looks at a job's component for a slice of time, and says what came of it. Gives whether that is clear.
+async fn serve(app: &Arc<App>, entry: &Entry, replayer: &Arc<dyn Replayer>) -> Result<bool, String> {
     let job: JobId = entry.name.parse().map_err(|_| "its name is no job's".to_owned())?;
     let writer = app.writer().map_err(|error| error.to_string())?;
     let component = writer.look(move |market| market.waits_for(&job)).await;
     // It may have been cancelled.
-    let Some(component) = component.map_err(|error| error.to_string())? else { return Ok(()) };
+    let Some(component) = component.map_err(|error| error.to_string())? else { return Ok(true) };
     let refusal = match known(app, component).await.map_err(|error| error.to_string())? {
         Known::Admitted => None,
         Known::Refused(reason) => Some(reason),
-        Known::No => look(app, component, replayer).await?,
+        Known::No => {
+            let limits = &app.config.limits;
+            let (time, has_more) = entry.slice(limits.admission_slice, limits.admission_time);
+            let folder = app.config.scratch.join(format!("admit-{job}"));
+            match look(app, component, replayer, folder, time).await? {
+                Looking::Admitted => None,
+                Looking::OutOfLimits(_) if has_more => return Ok(false),
+                Looking::Refused(reason) | Looking::OutOfLimits(reason) => Some(reason),
+            }
+        }
     };
     let (key, by) = (looked_key(component), looker(&app.config));
     let told = app.turn(None, move |turn| {
@@ -163,18 +183,26 @@ async fn serve(app: &Arc<App>, entry: &Entry, replayer: &Arc<dyn Replayer>) -> R
         turn.apply(Command::Admitted { component, refusal })?;
         Ok(Vec::new())
     });
-    told.await.map(drop).map_err(|error| error.to_string())
+    told.await.map(|_| true).map_err(|error| error.to_string())
 }
 
-/// Why a component cannot be admitted; an `Err` is this machine's failure.
+/// What a look at a component came to.
+enum Looking {
+    Admitted,
+    Refused(String),
+    OutOfLimits(String),
+}
+
+/// Looks at a component; an `Err` is this machine's failure.
 async fn look(
     app: &Arc<App>,
     component: Digest,
     replayer: &Arc<dyn Replayer>,
-) -> Result<Option<String>, String> {
-    let folder = app.config.scratch.join(format!("admit-{component}"));
+    folder: PathBuf,
+    time: Duration,
+) -> Result<Looking, String> {
     tokio::fs::create_dir_all(&folder).await.map_err(|error| format!("{}: {error}", folder.display()))?;
-    let looked = look_in(app, component, replayer.clone(), folder.join("component")).await;
+    let looked = look_in(app, component, replayer.clone(), folder.join("component"), time).await;
     if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
         tracing::debug!(%error, "a component's folder was not removed");
     }
@@ -186,26 +214,31 @@ async fn look_in(
     component: Digest,
     replayer: Arc<dyn Replayer>,
     path: PathBuf,
-) -> Result<Option<String>, String> {
+    time: Duration,
+) -> Result<Looking, String> {
     if let Err(error) = app.blobs.fetch(component, &path).await {
         // Where it is damaged or gone, it is given up, and uploaded with the next job.
         doubt::look(app.clone(), vec![component]).await;
         let gone = app.read(move |store| store.blob_keepers(component)).await;
         return match gone {
-            Ok(keepers) if keepers.is_empty() => Ok(Some(
+            Ok(keepers) if keepers.is_empty() => Ok(Looking::Refused(
                 "its file was damaged at the coordinator: submit the job again, which uploads it again"
                     .to_owned(),
             )),
             _ => Err(error.to_string()),
         };
     }
-    let time = app.config.limits.admission_time;
     let looking = tokio::task::spawn_blocking(move || replayer.admit(&path, time));
     match looking.await.map_err(|error| format!("the worker broke: {error}"))? {
-        Ok(()) => Ok(None),
-        Err(AdmitError::Refused(reason)) => Ok(Some(reason.chars().take(REASON_CHARS_MAX).collect())),
+        Ok(()) => Ok(Looking::Admitted),
+        Err(AdmitError::Refused(reason)) => Ok(Looking::Refused(cut(&reason))),
+        Err(AdmitError::OutOfLimits(reason)) => Ok(Looking::OutOfLimits(cut(&reason))),
         Err(AdmitError::Failed(message)) => Err(message),
     }
+}
+
+fn cut(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
 /// Jobs that found no room are looked for again when there is some.
@@ -223,7 +256,7 @@ async fn fetch_left(app: &Arc<App>) {
         Err(error) => Err(error),
     };
     match waiting {
-        Ok(waiting) => waiting.iter().for_each(|job| admissions.add(job)),
+        Ok(waiting) => waiting.iter().for_each(|job| admissions.add(job, app.origin_of(job.developer))),
         Err(_) => admissions.queue().leave(left),
     }
 }

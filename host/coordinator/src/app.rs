@@ -19,6 +19,7 @@ use crate::{
     blobs::{BlobError, Blobs, Uploads},
     config::Config,
     disk::Disk,
+    fair::Prefix,
     http::guard::{Caller, Guard},
     metrics::Metrics,
     places::Places,
@@ -60,6 +61,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) profiles: Profiles,
     pub(crate) seen: Mutex<HashMap<Identity, Timestamp>>,
+    /// Where developers submitted from last.
+    pub(crate) origins: Mutex<HashMap<Identity, Prefix>>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) started: Instant,
 }
@@ -101,8 +104,31 @@ impl App {
         key: Option<CommandKey>,
         run: impl FnOnce(&mut Turn<'_>) -> Answer + Send + 'static,
     ) -> Answer {
+        self.guard.may_write(caller.party())?;
+        self.counted(caller, key, run).await.0
+    }
+
+    /// The same for what no work stands for: that somebody is there, or pauses.
+    pub(crate) async fn announcement_of(
+        &self,
+        caller: &Caller,
+        key: Option<CommandKey>,
+        run: impl FnOnce(&mut Turn<'_>) -> Answer + Send + 'static,
+    ) -> Answer {
         let party = caller.party();
         self.guard.may_write(party)?;
+        self.guard.may_announce(party)?;
+        let (answer, events) = self.counted(caller, key, run).await;
+        self.guard.announced(party, events);
+        answer
+    }
+
+    async fn counted(
+        &self,
+        caller: &Caller,
+        key: Option<CommandKey>,
+        run: impl FnOnce(&mut Turn<'_>) -> Answer + Send + 'static,
+    ) -> (Answer, u64) {
         let wrote = Arc::new(AtomicU64::new(0));
         let count = wrote.clone();
         let answer = self.turn(key, move |turn| {
@@ -112,8 +138,9 @@ impl App {
             answer
         });
         let answer = answer.await;
-        self.guard.wrote(party, wrote.load(Relaxed));
-        answer
+        let events = wrote.load(Relaxed);
+        self.guard.wrote(caller.party(), events);
+        (answer, events)
     }
 
     /// Runs something with a store for reading.
@@ -133,6 +160,21 @@ impl App {
         if seen.len() < SEEN_MAX || seen.contains_key(&identity) {
             seen.insert(identity, clock());
         }
+    }
+
+    /// A developer submits from a part of the network.
+    pub(crate) fn submits(&self, developer: Identity, origin: Prefix) {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if origins.len() >= SEEN_MAX {
+            origins.clear();
+        }
+        origins.insert(developer, origin);
+    }
+
+    /// Where a developer submitted from; those that this process has not heard of share one place.
+    pub(crate) fn origin_of(&self, developer: Identity) -> Prefix {
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.get(&developer).copied().unwrap_or(Prefix::Local)
     }
 
     /// When an identity was last heard of by this process.

@@ -114,6 +114,11 @@ pub struct Limits {
     pub events_per_minute: u32,
     /// Of those, at once.
     pub events_burst: u32,
+    /// Entries of the log per minute of an identity that no work stands for: that it enrols, changes its devices, pauses.
+    /// A network prefix may cause ten times that, all together a hundred times.
+    pub announcements_per_minute: u32,
+    /// Of those, at once.
+    pub announcements_burst: u32,
     /// Providers that enrol for the first time, per hour, of a network prefix; this machine is not counted.
     pub prefix_enrolments_per_hour: u32,
     /// Of all together. A prefix may have as many as are left, so that a few never leave none for another.
@@ -142,6 +147,8 @@ pub struct Limits {
     /// How long a component may take to compile before its job opens: less than any provider gives it.
     #[serde(deserialize_with = "duration::read")]
     pub admission_time: Duration,
+    /// For so long a component is compiled at first; one that takes longer begins anew behind the others.
+    pub admission_slice: Duration,
     /// Replays at once, beside one that takes none that have taken long.
     pub replay_workers: usize,
     /// A replay's first slice of time: one that takes longer begins anew with a longer one when it is its turn again.
@@ -168,8 +175,10 @@ impl Default for Limits {
             body_time: Duration::from_secs(300),
             requests_per_minute: 6_000,
             requests_burst: 1_000,
-            events_per_minute: 12_000,
+            events_per_minute: 3_000,
             events_burst: 5_000,
+            announcements_per_minute: 20,
+            announcements_burst: 200,
             prefix_enrolments_per_hour: 1_024,
             enrolments_per_hour: 20_000,
             blob_bytes_max: 16 << 30,
@@ -181,6 +190,7 @@ impl Default for Limits {
             blob_retention: Duration::from_secs(30 * 24 * 3600),
             disk_reserve_bytes: 1 << 30,
             shutdown_time: Duration::from_secs(10),
+            admission_slice: Duration::from_secs(5),
             admission_time: Duration::from_secs(60),
             replay_workers: 1,
             replay_slice: Duration::from_secs(3 * 60),

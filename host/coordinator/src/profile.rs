@@ -7,10 +7,9 @@ use std::{
 
 use anneal_api::ErrorBody;
 use anneal_job::{Identity, Price};
-use anneal_market::row;
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
+use crate::{app::App, views};
 
 /// What a provider said of itself, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +49,9 @@ impl Profiles {
         if let Some(profile) = self.lock().get(&identity) {
             return Ok(profile.clone());
         }
-        let row = app.read(move |store| store.row(&row_key(identity))).await?;
-        let profile = row.and_then(|row| row::decode(&row).ok()).unwrap_or_default();
+        // A row that cannot be read is an error: a provider without its devices' price floors would work for nothing.
+        let row = app.read(move |store| views::read(store, &row_key(identity))).await?;
+        let profile: Profile = row.unwrap_or_default();
         self.set(identity, profile);
         Ok(self.lock().get(&identity).cloned().unwrap_or_default())
     }

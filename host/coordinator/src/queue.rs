@@ -1,5 +1,5 @@
-//! Whose work is next for a trusted worker: developers in turn, disputes before audits, short ones never behind long
-//! ones. Pure: no clock, no locks, no orders either, only their names; what is to be done lies in the store.
+//! Whose work is next for a trusted worker: network prefixes in turn, then their developers, disputes before audits,
+//! short ones never behind long ones. Pure: no clock, no locks, no orders either, only their names; what is to be done lies in the store.
 //!
 //! A replay gets a slice of time. One that does not end within it goes to the end of the long ones' line and begins
 //! anew with a longer slice. Most workers take from all three lines by [`ALL_LINES`], so none waits for ever; one
@@ -11,6 +11,8 @@ use std::{
 };
 
 use anneal_job::{Identity, Timestamp};
+
+use crate::fair::Prefix;
 
 /// Entries of one developer that are remembered; more stay in the store until there is room.
 const DEVELOPER_MAX: usize = 256;
@@ -51,6 +53,8 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Whose job it is.
     pub(crate) developer: Identity,
+    /// Where the developer comes from, as far as this process knows: keys cost nothing, so prefixes are served first.
+    pub(crate) origin: Prefix,
     /// Whether somebody waits for it.
     pub(crate) urgent: bool,
     /// When it was ordered.
@@ -76,16 +80,27 @@ pub(crate) enum Added {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     developers: BTreeMap<Identity, Developer>,
-    /// For each line the developers that wait in it, who is next first.
-    turns: [VecDeque<Identity>; LINES],
+    origins: BTreeMap<Prefix, Origin>,
+    /// For each line the origins that wait in it, which is next first.
+    turns: [VecDeque<Prefix>; LINES],
     /// Where in its order each lane stands.
     places: [usize; 2],
     known: HashMap<String, Timestamp>,
     generation: u64,
 }
 
+/// A part of the network, and those of its developers who have something here.
 #[derive(Debug, Default)]
+struct Origin {
+    /// For each line the developers that wait in it, who is next first.
+    turns: [VecDeque<Identity>; LINES],
+    running: usize,
+}
+
+#[derive(Debug)]
 struct Developer {
+    /// Where it came from with the first of what is here.
+    origin: Prefix,
     waiting: [VecDeque<Entry>; LINES],
     running: usize,
     /// The oldest that found no room.
@@ -110,6 +125,10 @@ impl Entry {
 }
 
 impl Developer {
+    fn of(origin: Prefix) -> Developer {
+        Developer { origin, waiting: Default::default(), running: 0, left_out: None }
+    }
+
     fn len(&self) -> usize {
         self.waiting.iter().map(VecDeque::len).sum::<usize>() + self.running
     }
@@ -128,7 +147,8 @@ impl Queue {
             return Added::Known;
         }
         let is_full = self.known.len() >= ALL_MAX;
-        let developer = self.developers.entry(entry.developer).or_default();
+        let origin = entry.origin;
+        let developer = self.developers.entry(entry.developer).or_insert_with(|| Developer::of(origin));
         if is_full || developer.len() >= DEVELOPER_MAX {
             developer.left_out = Some(developer.left_out.map_or(entry.since, |since| since.min(entry.since)));
             return Added::LeftOut;
@@ -191,7 +211,7 @@ impl Queue {
     /// The outbox could not be read: they are still left out.
     pub(crate) fn leave(&mut self, left: Vec<(Identity, Timestamp)>) {
         for (id, since) in left {
-            let developer = self.developers.entry(id).or_default();
+            let developer = self.developers.entry(id).or_insert_with(|| Developer::of(Prefix::Local));
             developer.left_out = Some(developer.left_out.map_or(since, |known| known.min(since)));
         }
     }
@@ -213,26 +233,44 @@ impl Queue {
     }
 
     fn wait(&mut self, entry: Entry) {
-        let (line, id) = (entry.line() as usize, entry.developer);
-        let waiting = &mut self.developers.entry(id).or_default().waiting[line];
-        if waiting.is_empty() {
-            self.turns[line].push_back(id);
+        let (line, id, origin) = (entry.line() as usize, entry.developer, entry.origin);
+        let developer = self.developers.entry(id).or_insert_with(|| Developer::of(origin));
+        let (origin, is_first) = (developer.origin, developer.waiting[line].is_empty());
+        developer.waiting[line].push_back(entry);
+        if is_first {
+            self.queue_up(line, origin, id);
         }
-        waiting.push_back(entry);
     }
 
-    /// The first in turn of those developers who have the fewest running.
+    /// A developer has something that waits in a line.
+    fn queue_up(&mut self, line: usize, origin: Prefix, id: Identity) {
+        let turns = &mut self.origins.entry(origin).or_default().turns[line];
+        turns.push_back(id);
+        // Otherwise the origin is in the line already.
+        if turns.len() == 1 {
+            self.turns[line].push_back(origin);
+        }
+    }
+
+    /// The first in turn of those origins, and then of those of its developers, who have the fewest running.
     fn next_of(&mut self, line: Line) -> Option<Entry> {
-        let running = |id: &Identity| self.developers.get(id).map_or(0, |developer| developer.running);
-        let turns = self.turns[line as usize].iter().enumerate();
-        // Of equal ones `min_by_key` gives the first.
-        let (position, _) = turns.min_by_key(|(_, id)| running(id))?;
-        let id = self.turns[line as usize].remove(position)?;
+        let line = line as usize;
+        let origins = &self.origins;
+        let busy = |origin: &Prefix| origins.get(origin).map_or(0, |origin| origin.running);
+        let prefix = take_first(&mut self.turns[line], busy)?;
+        let developers = &self.developers;
+        let busy = |id: &Identity| developers.get(id).map_or(0, |developer| developer.running);
+        let origin = self.origins.get_mut(&prefix)?;
+        let id = take_first(&mut origin.turns[line], busy)?;
+        origin.running += 1;
+        if !origin.turns[line].is_empty() {
+            self.turns[line].push_back(prefix);
+        }
         let developer = self.developers.get_mut(&id)?;
-        let entry = developer.waiting[line as usize].pop_front()?;
+        let entry = developer.waiting[line].pop_front()?;
         developer.running += 1;
-        if !developer.waiting[line as usize].is_empty() {
-            self.turns[line as usize].push_back(id);
+        if !developer.waiting[line].is_empty() {
+            self.queue_up(line, prefix, id);
         }
         Some(entry)
     }
@@ -240,10 +278,23 @@ impl Queue {
     fn rested(&mut self, entry: &Entry) {
         let Some(developer) = self.developers.get_mut(&entry.developer) else { return };
         developer.running = developer.running.saturating_sub(1);
+        if let Some(origin) = self.origins.get_mut(&developer.origin) {
+            origin.running = origin.running.saturating_sub(1);
+            if origin.running == 0 && origin.turns.iter().all(VecDeque::is_empty) {
+                self.origins.remove(&developer.origin);
+            }
+        }
         if developer.len() == 0 && developer.left_out.is_none() {
             self.developers.remove(&entry.developer);
         }
     }
+}
+
+/// Takes the first of those with the fewest running.
+fn take_first<T>(turns: &mut VecDeque<T>, running: impl Fn(&T) -> usize) -> Option<T> {
+    // Of equal ones `min_by_key` gives the first.
+    let (position, _) = turns.iter().enumerate().min_by_key(|(_, who)| running(who))?;
+    turns.remove(position)
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     app::App,
-    doubt, possession,
+    doubt,
+    fair::Prefix,
+    possession,
     queue::{Added, Entry, Lane, Queue},
     store::KeptBlob,
     writer::{cause, clock, replay_name},
@@ -46,6 +48,9 @@ pub enum AdmitError {
     /// It cannot be: it is refused, invalid, or over the limits.
     #[error("{0}")]
     Refused(String),
+    /// It was not compiled within the time, or the memory, that it was given.
+    #[error("{0}")]
+    OutOfLimits(String),
     /// This machine failed; it is asked again.
     #[error("{0}")]
     Failed(String),
@@ -119,10 +124,11 @@ pub(crate) struct Standing {
 
 impl Orders {
     /// Adds an order, which lies in the outbox; one that is there already is not added again.
-    pub(crate) fn add(&self, order: &ReplayOrder) {
+    pub(crate) fn add(&self, order: &ReplayOrder, origin: Prefix) {
         let entry = Entry {
             name: replay_name(order),
             developer: order.developer,
+            origin,
             urgent: order.urgent,
             since: order.ordered_at,
             slices: 0,
@@ -238,7 +244,7 @@ async fn fetch_left(app: &Arc<App>) {
     match app.read(|store| store.outbox()).await {
         Ok(items) => {
             let known = items.iter().filter_map(|item| serde_json::from_slice(&item.payload).ok());
-            known.for_each(|order: ReplayOrder| orders.add(&order));
+            known.for_each(|order: ReplayOrder| orders.add(&order, app.origin_of(order.developer)));
         }
         Err(error) => {
             tracing::warn!(%error, "the outbox cannot be read; tried again after the next replay");

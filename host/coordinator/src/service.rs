@@ -135,7 +135,10 @@ impl Coordinator {
         for lane in lanes {
             tokio::spawn(replay::work(app.clone(), lane, replayer.clone(), stopping.clone()));
         }
-        tokio::spawn(admit::work(app.clone(), replayer.clone(), stopping.clone()));
+        // Two, so that components which take long to compile never hold up the others.
+        for lane in [Lane::All, Lane::Short] {
+            tokio::spawn(admit::work(app.clone(), lane, replayer.clone(), stopping.clone()));
+        }
         tokio::spawn(sweep::work(app.clone(), stopping.clone()));
         tokio::spawn(sweep::work_uploads(app.clone(), stopping.clone()));
         tokio::spawn(scrub::work(app.clone(), stopping.clone()));
@@ -265,6 +268,7 @@ fn app(
         metrics: Metrics::default(),
         profiles: Profiles::default(),
         seen: Mutex::new(HashMap::new()),
+        origins: Mutex::new(HashMap::new()),
         stopping,
         started: Instant::now(),
         config,
@@ -289,8 +293,8 @@ impl Listener for Ear {
                 Notice::Call(provider) => app.waiters.call(provider),
                 Notice::Job(job) => app.waiters.changed(job),
                 Notice::JobEnded(job) => app.waiters.forget(job),
-                Notice::Admit(waiting) => app.admissions.add(&waiting),
-                Notice::Replay(order) => app.replays.add(&order),
+                Notice::Admit(waiting) => app.admissions.add(&waiting, app.origin_of(waiting.developer)),
+                Notice::Replay(order) => app.replays.add(&order, app.origin_of(order.developer)),
                 Notice::TellProvider(provider, message) => {
                     tracing::info!(%provider, message, "a provider must be told");
                 }
@@ -312,9 +316,9 @@ impl Listener for Ear {
         app.bans.replace(banned);
         app.waiters.begin(epoch.0);
         app.replays.clear();
-        replays.iter().for_each(|order| app.replays.add(order));
+        replays.iter().for_each(|order| app.replays.add(order, app.origin_of(order.developer)));
         app.admissions.clear();
-        waiting.iter().for_each(|job| app.admissions.add(job));
+        waiting.iter().for_each(|job| app.admissions.add(job, app.origin_of(job.developer)));
     }
 
     fn broken(&self, error: &LeadError) {

@@ -206,6 +206,10 @@ pub struct Scan {
     pub limit: u64,
 }
 
+const UPDATE: &str = "update `anneal` to the version that wrote it; nothing was changed";
+const TOO_OLD: &str = "the version that wrote it was never released, so there is no conversion; run that version, or \
+                       start with a new folder or database. Nothing was changed";
+
 /// Why the store did not do it.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -238,6 +242,20 @@ pub enum StoreError {
         /// What.
         what: String,
     },
+    /// Its tables are of another version of this program.
+    #[error(
+        "the database has tables of version {found}, and this program reads and writes version {ours}: {}",
+        if found > ours { UPDATE } else { TOO_OLD }
+    )]
+    OtherVersion {
+        /// The database's.
+        found: i64,
+        /// This program's.
+        ours: i64,
+    },
+    /// It belongs to another program.
+    #[error("the database has tables of another program; use another database for the coordinator")]
+    Foreign,
     /// Something in it is not what was written.
     #[error("the database holds {what}, which no coordinator of this version wrote")]
     Corrupt {

@@ -166,6 +166,7 @@ impl Replayer for CpuReplayer {
                 CompileError::Cache { .. } | CompileError::Confinement(_) | CompileError::Engine(_) => {
                     AdmitError::Failed(error.to_string())
                 }
+                CompileError::Limits(_) => AdmitError::OutOfLimits(error.to_string()),
                 // A process that dies of a component is one that dies of it at every provider, too.
                 _ => AdmitError::Refused(error.to_string()),
             }),

@@ -26,6 +26,8 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3600);
 /// What a network prefix may do more than one identity of it.
 const PREFIX_FACTOR: f64 = 10.0;
+/// What all may do together more than one identity.
+const TOTAL_FACTOR: f64 = 100.0;
 
 /// What guards the requests of one process.
 pub(crate) struct Guard {
@@ -34,6 +36,9 @@ pub(crate) struct Guard {
     nonces: Nonces,
     requests: Shared,
     events: Shared,
+    announcements: Shared,
+    /// Of announcements, all together.
+    announced: Rates<()>,
     enrolments: Rates<Prefix>,
     /// All of the hour that began then.
     newcomers: Mutex<(Instant, Threshold)>,
@@ -69,6 +74,11 @@ impl Guard {
             nonces: Nonces::new(),
             requests: Shared::new(limits.requests_per_minute, limits.requests_burst),
             events: Shared::new(limits.events_per_minute, limits.events_burst),
+            announcements: Shared::new(limits.announcements_per_minute, limits.announcements_burst),
+            announced: Rates::new(
+                f64::from(limits.announcements_per_minute) * TOTAL_FACTOR,
+                f64::from(limits.announcements_burst) * TOTAL_FACTOR,
+            ),
             enrolments: Rates::new(enrolments / 60.0, enrolments),
             newcomers: Mutex::new((Instant::now(), Threshold::new(limits.enrolments_per_hour as usize))),
         }
@@ -160,6 +170,24 @@ impl Guard {
         }
     }
 
+    /// Whether a provider may say anew what it offers, or that it pauses: entries of the log that no work stands for.
+    /// Where all together have said too much, those who have said little still may.
+    pub(crate) fn may_announce(&self, party: Party) -> Result<(), ErrorBody> {
+        self.announcements.check(party).map_err(later)?;
+        match self.announced.check((), Instant::now()) {
+            Err(wait) if !self.announcements.is_light(party) => Err(later(wait)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Counts what an announcement wrote to the log.
+    pub(crate) fn announced(&self, party: Party, events: u64) {
+        if events > 0 {
+            self.announcements.charge(party, events);
+            self.announced.charge((), events, Instant::now());
+        }
+    }
+
     /// Counts a provider that is new.
     pub(super) fn enrols(&self, prefix: Prefix) -> Result<(), ErrorBody> {
         if prefix != Prefix::Local {
@@ -201,6 +229,13 @@ impl Shared {
             Prefix::Local => Ok(()),
             prefix => self.prefixes.check(prefix, now),
         }
+    }
+
+    /// Whether somebody, and its prefix, have used less than half of what they may at once.
+    fn is_light(&self, party: Party) -> bool {
+        let now = Instant::now();
+        let prefix = party.prefix == Prefix::Local || self.prefixes.is_half_full(party.prefix, now);
+        prefix && self.keys.is_half_full(party.key, now)
     }
 
     fn charge(&self, party: Party, amount: u64) {

@@ -52,6 +52,7 @@ pub(super) async fn submit(app: Arc<App>, ask: Ask<Submit>) -> Outcome {
         Known::No => false,
         Known::Refused(reason) => return Err(admit::refused(reason)),
     };
+    app.submits(developer, ask.caller.party().prefix);
     let grant = app.config.grants.developer;
     let (caller, job) = (ask.caller, ask.body);
     let submitted = app.turn_of(&caller, Some(key), move |turn| {

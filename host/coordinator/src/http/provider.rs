@@ -61,7 +61,7 @@ pub(super) async fn enrol(app: Arc<App>, ask: Ask<EnrolProvider>) -> Outcome {
     if app.read(move |store| store.row(&format!("provider/{provider}"))).await?.is_none() {
         app.guard.enrols(ask.caller.party().prefix)?;
     }
-    let enrolled = app.turn_of(&ask.caller, ask.caller.key(), move |turn| {
+    let enrolled = app.announcement_of(&ask.caller, ask.caller.key(), move |turn| {
         // One command: where it is refused, nothing has changed.
         turn.apply(Command::EnrolWith { provider, marks, devices })?;
         turn.put_row(profile::row_key(provider), row);
@@ -115,7 +115,7 @@ pub(super) async fn pause(app: Arc<App>, ask: Ask<PauseProvider>) -> Outcome {
         true => Command::PauseProvider { provider },
         false => Command::ResumeProvider { provider },
     };
-    let done = app.turn_of(&ask.caller, ask.caller.key(), move |turn| {
+    let done = app.announcement_of(&ask.caller, ask.caller.key(), move |turn| {
         turn.apply(command)?;
         to_json(&Nothing {})
     });

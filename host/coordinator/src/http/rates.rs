@@ -39,6 +39,11 @@ impl<K: Hash + Eq> Rates<K> {
         self.spend(who, 1.0, 0.0, now)
     }
 
+    /// Whether at least half of a bucket is left.
+    pub(super) fn is_half_full(&self, who: K, now: Instant) -> bool {
+        self.spend(who, self.burst / 2.0, 0.0, now).is_ok()
+    }
+
     /// Counts what was done already, be it more than was left.
     pub(super) fn charge(&self, who: K, amount: u64, now: Instant) {
         // With nothing asked for, nothing is refused but for want of buckets.

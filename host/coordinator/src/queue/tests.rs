@@ -15,6 +15,7 @@ fn entry(number: u64, developer_number: u8, urgent: bool) -> Entry {
     Entry {
         name: format!("replay/{number}"),
         developer: developer(developer_number),
+        origin: Prefix::Local,
         urgent,
         since: Timestamp(number),
         slices: 0,
@@ -209,4 +210,23 @@ fn what_ran_when_all_was_forgotten_is_nobodys() {
     assert_eq!((queue.len(), queue.running()), (1, 0));
     assert_eq!(queue.next(Lane::All).map(|entry| entry.name), Some("replay/0".to_owned()));
     assert_eq!(queue.next(Lane::All), None, "once");
+}
+
+#[test]
+fn however_many_keys_a_prefix_has_it_has_one_turn() {
+    let mut queue = Queue::default();
+    let of = |number: u64, key: u8, prefix: u8| Entry {
+        origin: Prefix::V4([prefix; 3]),
+        ..entry(number, key, true)
+    };
+    for number in 0..100 {
+        queue.add(of(number, number as u8, (number % 5) as u8));
+    }
+    queue.add(of(100, 200, 9));
+    let waited = (0..).find(|_| {
+        let next = queue.next(Lane::All).expect("something waits");
+        queue.done(&next);
+        next.developer == developer(200)
+    });
+    assert_eq!(waited, Some(5), "one of each of the five prefixes was before it");
 }

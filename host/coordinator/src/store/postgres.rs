@@ -15,7 +15,11 @@ use tokio_postgres::{Client, Config, NoTls, Socket, tls::MakeTlsConnect, types::
 use self::way::Way;
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, Scan, Store, StoreError,
-    Transaction, digest, lease::LEAD_FOR, merged, schema, seal, to_signed, to_unsigned,
+    Transaction, digest,
+    lease::LEAD_FOR,
+    merged,
+    schema::{self, Tables},
+    seal, to_signed, to_unsigned,
 };
 
 /// How long a connection may take.
@@ -78,17 +82,29 @@ impl PostgresStore {
 
     fn prepare(&self) -> Result<(), StoreError> {
         // Two processes that start at once must not both make the tables: the lock is on a number of ours.
+        self.tables()?.check()?;
         let set_up = format!(
             "SET statement_timeout = {STATEMENT_MS_MAX}; SET synchronous_commit = on; SET client_min_messages = warning;
              BEGIN; SELECT pg_advisory_xact_lock(7227250013); {} COMMIT;",
             schema::postgres()
         );
         self.runtime.get().block_on(self.client.batch_execute(&set_up)).map_err(failed("making tables"))?;
-        let rows = self.query("SELECT value FROM setting WHERE name = 'schema'", &[])?;
-        match rows.first().map(|row| row.get::<_, i64>(0)) {
-            Some(schema::SCHEMA_VERSION) => Ok(()),
-            other => Err(StoreError::Corrupt { what: format!("tables of version {other:?}") }),
+        self.tables()?.check()
+    }
+
+    /// Other tables than a coordinator's are nobody's business: a database may be shared.
+    fn tables(&self) -> Result<Tables, StoreError> {
+        let there = self.query("SELECT to_regclass('setting') IS NOT NULL", &[])?;
+        if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+            return Ok(Tables::None);
         }
+        let columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'setting'
+            AND table_schema = current_schema() AND column_name IN ('name', 'value')";
+        if self.query(columns, &[])?.first().is_none_or(|row| row.get::<_, i64>(0) != 2) {
+            return Ok(Tables::Foreign);
+        }
+        let rows = self.query("SELECT value FROM setting WHERE name = 'schema'", &[])?;
+        Ok(rows.first().map_or(Tables::Foreign, |row| Tables::Version(row.get(0))))
     }
 
     fn query(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<tokio_postgres::Row>, StoreError> {
@@ -103,6 +119,15 @@ impl PostgresStore {
         let rows = self.query("SELECT epoch FROM leader WHERE id = 1", &[])?;
         let row = rows.first().ok_or_else(|| StoreError::Corrupt { what: "no leader's row".to_owned() })?;
         Ok(Epoch(to_unsigned(row.get(0))))
+    }
+}
+
+#[cfg(test)]
+impl PostgresStore {
+    /// As another version of this program leaves its tables.
+    pub(super) fn set_schema_version(&self, version: i64) {
+        let sql = "UPDATE setting SET value = $1 WHERE name = 'schema'";
+        self.execute(sql, &[&version]).expect("it is written");
     }
 }
 

@@ -2,6 +2,8 @@
 //! of a number which rows are found by and added in the order of. `{by key}` ends a table whose short rows lie in
 //! the order of its key.
 
+use super::StoreError;
+
 /// Kept in `setting`; another number is another program's database.
 pub(super) const SCHEMA_VERSION: i64 = 6;
 
@@ -26,6 +28,27 @@ CREATE TABLE IF NOT EXISTS keeper (id {bytes} PRIMARY KEY, bytes BIGINT NOT NULL
 INSERT INTO leader (id, epoch, address, until_ms) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING;
 INSERT INTO setting (name, value) VALUES ('schema', 6) ON CONFLICT DO NOTHING;
 ";
+
+/// What is in a database before anything is done with it.
+pub(super) enum Tables {
+    /// Nothing.
+    None,
+    /// A coordinator's tables.
+    Version(i64),
+    /// Somebody else's.
+    Foreign,
+}
+
+impl Tables {
+    /// Whether a coordinator of this version may use it, and make what is missing.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match *self {
+            Tables::None | Tables::Version(SCHEMA_VERSION) => Ok(()),
+            Tables::Version(found) => Err(StoreError::OtherVersion { found, ours: SCHEMA_VERSION }),
+            Tables::Foreign => Err(StoreError::Foreign),
+        }
+    }
+}
 
 /// For SQLite, which compares texts byte by byte.
 pub(super) fn sqlite() -> String {

@@ -12,7 +12,11 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params,
 
 use super::{
     CommandRecord, Epoch, KeptBlob, Leader, Leadership, LogEnd, OutboxItem, RowKind, Scan, Store, StoreError,
-    Transaction, checkpoint::Checkpoints, digest, merged, schema, seal, to_signed, to_unsigned,
+    Transaction,
+    checkpoint::Checkpoints,
+    digest, merged,
+    schema::{self, Tables},
+    seal, to_signed, to_unsigned,
 };
 
 /// Prepared statements kept.
@@ -51,20 +55,22 @@ impl SqliteStore {
     /// When it cannot be opened or is no coordinator's database.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
         let connection = Connection::open(path).map_err(failed("opening"))?;
-        let set_up = || {
-            connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS_MAX))?;
+        let set_up = || -> rusqlite::Result<()> {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", schema::sqlite()))?;
-            connection.query_row("SELECT value FROM setting WHERE name = 'schema'", [], |row| row.get(0))
+            Ok(())
         };
-        let version: i64 = set_up().map_err(failed("opening"))?;
-        if version != schema::SCHEMA_VERSION {
-            return Err(StoreError::Corrupt { what: format!("tables of version {version}") });
-        }
+        let patience = std::time::Duration::from_millis(BUSY_MS_MAX);
+        connection.busy_timeout(patience).map_err(failed("opening"))?;
+        // A database that is not ours is left as it is.
+        tables(&connection).map_err(failed("opening"))?.check()?;
+        set_up().map_err(failed("opening"))?;
+        let made = connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", schema::sqlite()));
+        made.map_err(failed("making tables"))?;
+        tables(&connection).map_err(failed("opening"))?.check()?;
         Ok(SqliteStore { connection, path: path.to_owned(), lock: None, checkpoints: None })
     }
 
@@ -104,6 +110,21 @@ impl SqliteStore {
         let rows = statement.query_map(parameters, |row| read(row)).map_err(failed("reading"))?;
         rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed("reading"))
     }
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Tables> {
+    let count = |which: &str| {
+        let sql = format!("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND {which}");
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+    };
+    if count("name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")? == 0 {
+        return Ok(Tables::None);
+    }
+    if count("name = 'setting'")? == 0 {
+        return Ok(Tables::Foreign);
+    }
+    let sql = "SELECT value FROM setting WHERE name = 'schema'";
+    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.map_or(Tables::Foreign, Tables::Version))
 }
 
 impl Store for SqliteStore {

@@ -295,3 +295,33 @@ fn a_server_over_tls_is_checked_and_used() {
     // On this machine nobody has to vouch for a server whose URL asks for no TLS.
     open_at("template1", "").expect("it opens");
 }
+
+#[test]
+fn tables_of_another_version_or_program_are_refused_and_left_as_they_are() {
+    let place = Place::sqlite();
+    let StoreUrl::Sqlite(path) = &place.url else { unreachable!("it is SQLite's") };
+    drop(place.open());
+    let connection = rusqlite::Connection::open(path).expect("it opens");
+    for (found, advice) in [(5, "start with a new folder"), (99, "update `anneal`")] {
+        connection.execute("UPDATE setting SET value = ?1 WHERE name = 'schema'", [found]).expect("written");
+        connection.execute("DROP TABLE IF EXISTS outbox", []).expect("dropped");
+        let refused = place.url.open().err().expect("it is refused");
+        assert!(matches!(refused, StoreError::OtherVersion { .. }), "{refused:?}");
+        let told = refused.to_string();
+        assert!(told.contains(&format!("version {found},")) && told.contains(advice), "{told}");
+        let made_again = "SELECT count(*) FROM sqlite_schema WHERE name = 'outbox'";
+        let count: i64 = connection.query_row(made_again, [], |row| row.get(0)).expect("read");
+        assert_eq!(count, 0, "nothing was changed");
+    }
+    let other = path.with_file_name("cats.sqlite");
+    let connection = rusqlite::Connection::open(&other).expect("it opens");
+    connection.execute("CREATE TABLE cats (name TEXT)", []).expect("made");
+    let refused = StoreUrl::Sqlite(other).open().err().expect("it is refused");
+    assert!(matches!(refused, StoreError::Foreign), "{refused:?}");
+
+    let place = Place::postgres();
+    let StoreUrl::Postgres(url) = &place.url else { unreachable!("it is PostgreSQL's") };
+    PostgresStore::open(url).expect("it opens").set_schema_version(99);
+    let refused = place.url.open().err().expect("it is refused");
+    assert!(matches!(refused, StoreError::OtherVersion { found: 99, .. }), "{refused:?}");
+}

@@ -176,9 +176,11 @@ fn refuse_all(group: Vec<Work>, error: &StoreError) -> Ended {
 fn outcome(error: &StoreError) -> (ErrorCode, Ended) {
     match error {
         StoreError::Fenced { .. } | StoreError::InUse(_) => (ErrorCode::NotLeader, Ended::Fenced),
-        StoreError::Failed { .. } | StoreError::Damaged { .. } | StoreError::Corrupt { .. } => {
-            (ErrorCode::Unavailable, Ended::Failed)
-        }
+        StoreError::Failed { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::OtherVersion { .. }
+        | StoreError::Foreign => (ErrorCode::Unavailable, Ended::Failed),
     }
 }
 

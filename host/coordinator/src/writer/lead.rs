@@ -111,7 +111,12 @@ impl LeadError {
     fn is_final(&self) -> bool {
         match self {
             LeadError::OtherKey { .. } | LeadError::Damaged(_) | LeadError::Load(_) => true,
-            LeadError::Store(StoreError::Damaged { .. } | StoreError::Corrupt { .. }) => true,
+            LeadError::Store(
+                StoreError::Damaged { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::OtherVersion { .. }
+                | StoreError::Foreign,
+            ) => true,
             LeadError::Store(_) => false,
         }
     }

@@ -88,6 +88,9 @@ impl Market {
         salt: Digest,
     ) {
         let (found, gas) = (outcome.key(salt), outcome.gas());
+        // More of them than may be compared are of no use to a dispute, and a row holds them.
+        let comparable = commits.len() as u64 <= self.parameters.trace_commits_max;
+        let commits = if comparable { commits } else { Vec::new() };
         let Some(task) = self.task_mut(key) else { return };
         let tag = task.tag;
         task.truths.push(Truth { outcome, key: found, trace_root, commits });
