@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anneal_job::{AttemptId, Credits, Digest, Identity, OperatorId, Price, Redundancy, Timestamp};
 
 use crate::{
-    CloseReason, DeviceClass, Draw, EndKind, EpochSecret, Event, EventKind, JobTag, Parameters, TaskTag,
-    audit::AuditReport,
+    Account, CloseReason, DeviceClass, Draw, EndKind, EpochSecret, Event, EventKind, JobTag, Parameters,
+    TaskTag, audit::AuditReport,
 };
 
 /// What is known of a log.
@@ -24,6 +24,11 @@ pub(super) struct Book {
     /// What faults took that is not final.
     pub(super) suspended: BTreeMap<AttemptId, Credits>,
     prices: BTreeMap<DeviceClass, Price>,
+    /// What a fault could take of each key: what it was paid and did not lose, and of each operator its stake.
+    pub(super) earned: BTreeMap<Identity, Credits>,
+    pub(super) stakes: BTreeMap<OperatorId, Credits>,
+    /// Whose the attempts are that are at fault.
+    pub(super) appealed: BTreeMap<AttemptId, Identity>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +50,10 @@ pub(super) struct KnownJob {
     pub(super) spent: Credits,
     pub(super) remainder: u64,
     pub(super) tasks: BTreeSet<TaskTag>,
+    /// Whether its developer has to resume it.
+    pub(super) paused: bool,
+    /// Whether a task was run again, so that more of them become final than the plan has.
+    pub(super) rerun: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +63,8 @@ pub(super) struct KnownTask {
     pub(super) replays: Vec<Digest>,
     pub(super) verdict: Option<Digest>,
     pub(super) needed: Option<u8>,
+    /// The verdict rests on a replay.
+    pub(super) by_replay: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +80,10 @@ pub(super) struct KnownAttempt {
     pub(super) closed: Option<CloseReason>,
     pub(super) revealed: Option<(Digest, u64)>,
     pub(super) valid: bool,
+    /// A verdict said whether it is.
+    pub(super) judged: bool,
+    /// It is at fault, and where it went wrong was not said yet.
+    pub(super) unlocated: bool,
     pub(super) paid: bool,
     /// What must follow from a verdict before the task is final.
     pub(super) owed: Option<Owed>,
@@ -116,9 +131,20 @@ impl Book {
 
     pub(super) fn read(&mut self, event: &Event, report: &mut AuditReport) -> Result<(), String> {
         let back = event.at < self.at;
+        let unended = event.at > self.at && self.forget_unended();
         self.at = self.at.max(event.at);
         self.read_kind(&event.kind, report)?;
-        ensure(!back, "time goes back")
+        ensure(!back, "time goes back")?;
+        ensure(!unended, "every task of a job is final, and the job's end and refund are not here")
+    }
+
+    /// Whether a job ought to have ended by now: it ends with the last of its tasks. Said once of each.
+    fn forget_unended(&mut self) -> bool {
+        let is_over =
+            |job: &KnownJob| job.finals >= job.planned && job.tasks.is_empty() && !job.paused && !job.rerun;
+        let before = self.jobs.len();
+        self.jobs.retain(|_, job| !is_over(job));
+        self.jobs.len() < before
     }
 
     fn read_kind(&mut self, kind: &EventKind, report: &mut AuditReport) -> Result<(), String> {
@@ -142,8 +168,10 @@ impl Book {
                     spent: Credits::ZERO,
                     remainder: 0,
                     tasks: BTreeSet::new(),
+                    paused: false,
+                    rerun: false,
                 };
-                self.jobs.insert(*job, known);
+                return ensure(self.jobs.insert(*job, known).is_none(), "a job is submitted twice");
             }
             EventKind::JobEnded { job, end, refund } => return self.end_job(*job, *end, *refund),
             EventKind::TaskOpened { job, task } => {
@@ -153,10 +181,18 @@ impl Book {
                     replays: Vec::new(),
                     verdict: None,
                     needed: None,
+                    by_replay: false,
                 };
+                ensure(!self.tasks.contains_key(task), "a task is opened twice")?;
                 self.tasks.insert(*task, known);
                 let job = self.jobs.get_mut(job).ok_or("a task of a job that was never submitted")?;
                 job.tasks.insert(*task);
+            }
+            EventKind::JobPaused { job } => self.known_job(*job, |job| job.paused = true),
+            EventKind::JobResumed { job } => self.known_job(*job, |job| job.paused = false),
+            EventKind::StateLost { job, .. } => self.known_job(*job, |job| job.rerun = true),
+            EventKind::FundsSet { account: Account::Stake { operator }, credits } => {
+                self.stakes.insert(*operator, *credits);
             }
             EventKind::CacheHit { task, key, .. } => self.task(*task)?.verdict = Some(*key),
             EventKind::Replayed { task, key, .. } => self.task(*task)?.replays.push(*key),
@@ -167,6 +203,12 @@ impl Book {
             other => return self.check(other, report),
         }
         Ok(())
+    }
+
+    fn known_job(&mut self, tag: JobTag, change: impl FnOnce(&mut KnownJob)) {
+        if let Some(job) = self.jobs.get_mut(&tag) {
+            change(job);
+        }
     }
 
     fn open_epoch(

@@ -39,8 +39,12 @@ impl Book {
             }
             EventKind::AppealDecided { attempt, stands, .. } => {
                 let open = self.suspended.contains_key(attempt);
-                if !stands {
-                    self.suspended.remove(attempt);
+                if !stands && let Some(back) = self.suspended.remove(attempt) {
+                    let owner = self.appealed.remove(attempt);
+                    if let Some(owner) = owner {
+                        let earned = self.earned.entry(owner).or_default();
+                        earned.0 = earned.0.saturating_add(back.0);
+                    }
                 }
                 ensure(open, "an appeal is decided about what was no fault")
             }
@@ -62,20 +66,28 @@ impl Book {
                 let contradicted = known.verdict.replace(*key).is_some_and(|before| before != *key);
                 let replays = known.replays.iter().filter(|replay| *replay == key).count();
                 ensure(contradicted, "a verdict is overturned by itself")?;
+                let job = known.job;
+                self.jobs.get_mut(&job).into_iter().for_each(|job| job.rerun = true);
                 ensure(replays >= 2, "a verdict is overturned by less than two replays")
             }
             EventKind::ShadowMatched { task, attempt, .. } => self.shadow(*task, *attempt, true),
             EventKind::ShadowDiffered { task, attempt, .. } => self.shadow(*task, *attempt, false),
             EventKind::Fault { task, attempt, operator, expected, found, suspended } => {
-                self.suspended.insert(*attempt, *suspended);
+                let again = self.suspended.insert(*attempt, *suspended).is_some();
+                ensure(!again, "an attempt is at fault twice")?;
+                self.take(*attempt, *suspended)?;
                 let replayed = self.task(*task)?.replays.contains(expected);
                 let known = self.attempt(*attempt)?;
-                (known.valid, known.owed) = (false, None);
+                (known.valid, known.owed, known.unlocated) = (false, None, true);
                 let revealed = known.revealed.is_some_and(|(key, _)| key == *found);
                 let owner = known.operator == *operator;
                 ensure(replayed, "a fault without a replay")?;
                 ensure(revealed && found != expected, "a fault of an attempt that agrees with the replay")?;
                 ensure(owner, "a fault of somebody else's attempt")
+            }
+            EventKind::Finding { attempt, .. } => {
+                self.attempt(*attempt)?.unlocated = false;
+                Ok(())
             }
             EventKind::Paid { .. } => {
                 report.payments += 1;
@@ -84,6 +96,18 @@ impl Book {
             EventKind::TaskFinal { task, audit, replicate } => self.finish(*task, *audit, *replicate),
             _ => Ok(()),
         }
+    }
+
+    /// A fault takes what its key has earned, and its operator's stake: never more.
+    fn take(&mut self, attempt: AttemptId, suspended: Credits) -> Result<(), String> {
+        let known = self.attempt(attempt)?;
+        let (provider, operator) = (known.provider, known.operator);
+        let earned = self.earned.entry(provider).or_default();
+        let stake = self.stakes.remove(&operator).unwrap_or_default();
+        let all = Credits(earned.0.saturating_add(stake.0));
+        *earned = all.saturating_sub(suspended);
+        self.appealed.insert(attempt, provider);
+        ensure(suspended <= all, "a fault takes more than its key ever earned")
     }
 
     fn lease(&mut self, kind: &EventKind) -> Result<(), String> {
@@ -105,6 +129,8 @@ impl Book {
             closed: None,
             revealed: None,
             valid: false,
+            judged: false,
+            unlocated: false,
             paid: false,
             owed: None,
         };
@@ -139,7 +165,8 @@ impl Book {
         gas: u64,
     ) -> Result<(), String> {
         let known = self.attempt(id)?;
-        known.revealed = Some((key, gas));
+        let again = known.revealed.replace((key, gas)).is_some();
+        ensure(!again, "an attempt reveals twice")?;
         let task = known.task;
         let fields = CommitmentFields {
             task_tag: task.0,
@@ -168,6 +195,8 @@ impl Book {
         let (mut valid, mut anchors) = (Vec::new(), 0);
         for Judged { attempt, valid: told } in judged {
             let known = self.attempt(*attempt)?;
+            let again = std::mem::replace(&mut known.judged, true);
+            ensure(!again, "an attempt is judged twice")?;
             known.valid = known.revealed.is_some_and(|(found, _)| found == key);
             known.owed = Some(match evidence {
                 _ if known.valid => Owed::Pay,
@@ -206,6 +235,7 @@ impl Book {
                 ensure(needed >= planned || single, "fewer are needed than the job's redundancy")
             }
             Evidence::Replay => {
+                known.by_replay = true;
                 let replayed = known.replays.contains(&key);
                 ensure(replayed, "a verdict by a replay that is not there")
             }
@@ -235,6 +265,9 @@ impl Book {
             }
         };
         let overspent = job.spent > job.escrow;
+        let owner = self.attempt(*attempt)?.provider;
+        let earned = self.earned.entry(owner).or_default();
+        earned.0 = earned.0.saturating_add(credits.saturating_sub(*fee).0);
         ensure(!again, "an attempt is paid twice")?;
         ensure(right, "an attempt is paid that is not valid, or for other gas than it used")?;
         ensure(priced, "an attempt is paid at another price than its lease's")?;
@@ -263,6 +296,20 @@ impl Book {
             attempt.revealed.is_some() || attempt.closed.is_some_and(|why| why != CloseReason::Superseded)
         };
         ensure(attempts.iter().all(ended), "a task is final while an attempt of it has no end")?;
+        let unjudged = |attempt: &KnownAttempt| {
+            attempt.revealed.is_some() && !attempt.shadow && !attempt.judged && attempt.closed.is_none()
+        };
+        ensure(
+            !attempts.iter().any(unjudged),
+            "a task is final while what an attempt revealed was never judged",
+        )?;
+        let unlocated = attempts.iter().any(|attempt| attempt.unlocated);
+        ensure(!unlocated, "a task is final while it was not said where a faulty attempt went wrong")?;
+        let shared = |attempt: &KnownAttempt| attempt.revealed.map(|(key, _)| key) == known.verdict;
+        let replays = known.replays.iter().filter(|replay| Some(**replay) == known.verdict).count();
+        let contradicted = attempts.iter().any(|attempt| attempt.revealed.is_some());
+        let confirmed = replays >= 2 || attempts.iter().any(shared) || !contradicted;
+        ensure(!known.by_replay || confirmed, "one replay contradicts every attempt, and was not repeated")?;
         if let Some(AuditDraw { epoch, millionths, audited }) = audit {
             let draw = KnownDraw { task: tag, draw: Draw::Audit, millionths, hit: audited };
             self.draws.entry(epoch).or_default().push(draw);

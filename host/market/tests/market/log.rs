@@ -1,7 +1,7 @@
 //! The public log: an honest one holds, every tampering shows, and it says nothing of a private job. And the
 //! words that go over the wire.
 
-use anneal_job::{Credits, Digest, PlanSpec, Price, Redundancy, Timestamp};
+use anneal_job::{AttemptId, Credits, Digest, PlanSpec, Price, Redundancy, Timestamp};
 use anneal_market::{Discrepancy, EpochSecret, Event, EventKind, Key, Nonce, Rejection, audit::audit, view};
 use proptest::prelude::*;
 
@@ -25,6 +25,7 @@ fn log() -> Vec<Event> {
     while !desk.orders.is_empty() {
         desk.replay(None);
     }
+    desk.wait(1);
     desk.ok(anneal_market::Command::BeginEpoch { secret: EpochSecret::from_bytes([9; 32]) });
     desk.events
 }
@@ -213,6 +214,85 @@ fn every_tampering_shows() {
     let mut log = honest;
     log.last_mut().expect("it is long").at = Timestamp(0);
     assert_ne!(audit(log).discrepancies, [], "time goes back");
+}
+
+/// Takes an attempt out of its task's verdicts, as if it had never been judged.
+fn unjudge(events: &mut [Event], id: AttemptId) {
+    for event in events {
+        if let EventKind::Verdict { attempts, .. } = &mut event.kind {
+            attempts.retain(|judged| judged.attempt != id);
+        }
+    }
+}
+
+/// A coordinator that leaves something out and signs the rest anew changes what it belongs to, so that it fits.
+#[test]
+fn what_is_left_out_or_said_twice_shows_however_well_the_rest_fits() {
+    let honest = log();
+    let found = |events: &[Event]| !audit(events.to_vec()).discrepancies.is_empty();
+    assert!(!found(&honest));
+
+    let paid = honest.iter().find_map(|event| match &event.kind {
+        EventKind::Paid { attempt, credits, .. } => Some((*attempt, *credits)),
+        _ => None,
+    });
+    let (unpaid, saved) = paid.expect("somebody is paid");
+    let mut without = honest.clone();
+    without.retain(|event| !matches!(&event.kind, EventKind::Paid { attempt, .. } if *attempt == unpaid));
+    unjudge(&mut without, unpaid);
+    for event in &mut without {
+        if let EventKind::JobEnded { refund, .. } = &mut event.kind {
+            refund.0 += saved.0;
+        }
+    }
+    assert!(found(&without), "a payment");
+
+    let fault = honest.iter().find_map(|event| match &event.kind {
+        EventKind::Fault { attempt, .. } => Some(*attempt),
+        _ => None,
+    });
+    let liar = fault.expect("a lie is caught");
+    let about = |event: &Event| match &event.kind {
+        EventKind::Fault { attempt, .. } | EventKind::Finding { attempt, .. } => *attempt == liar,
+        _ => false,
+    };
+    let mut without: Vec<Event> = honest.iter().filter(|event| !about(event)).cloned().collect();
+    unjudge(&mut without, liar);
+    assert!(found(&without), "a fault");
+
+    let drops: [(&str, fn(&EventKind) -> bool); 2] = [
+        ("a job's end", |kind| matches!(kind, EventKind::JobEnded { .. })),
+        ("a finding", |kind| matches!(kind, EventKind::Finding { .. })),
+    ];
+    for (what, is_dropped) in drops {
+        let without: Vec<Event> = honest.iter().filter(|event| !is_dropped(&event.kind)).cloned().collect();
+        assert!(without.len() < honest.len() && found(&without), "{what}");
+    }
+
+    let twice: [(&str, fn(&EventKind) -> bool); 5] = [
+        ("a job", |kind| matches!(kind, EventKind::JobSubmitted { .. })),
+        ("a task", |kind| matches!(kind, EventKind::TaskOpened { .. })),
+        ("a receipt", |kind| matches!(kind, EventKind::Revealed { .. })),
+        ("a verdict", |kind| matches!(kind, EventKind::Verdict { attempts, .. } if !attempts.is_empty())),
+        ("a fault", |kind| matches!(kind, EventKind::Fault { .. })),
+    ];
+    for (what, is_repeated) in twice {
+        for place in 0..honest.len() {
+            if is_repeated(&honest[place].kind) {
+                let mut events = honest.clone();
+                events.insert(place, honest[place].clone());
+                assert!(found(&events), "{what}, twice, at {place}");
+            }
+        }
+    }
+
+    let mut more = honest.clone();
+    for event in &mut more {
+        if let EventKind::Fault { suspended, .. } = &mut event.kind {
+            suspended.0 += 1_000_000_000;
+        }
+    }
+    assert!(found(&more), "a fault takes what nobody earned");
 }
 
 #[test]
