@@ -3,10 +3,17 @@
 //! Host functions and limits raise an [`Ending`] as the error of a trap; here such an error, or one of
 //! wasmtime's own, becomes an outcome.
 
+use std::fmt::{self, Write};
+
 use anneal_job::{FailureCode, FaultCode, GuestFailure, HostFault, Outcome};
 use anneal_tensor::{ExecutorError, Exhausted, WrongMode};
 use thiserror::Error;
 use wasmtime::{Trap, WasmBacktrace};
+
+/// Bytes of a function's name that a developer is shown.
+const NAME_BYTES_MAX: usize = 200;
+/// Bytes of a function's name that are looked at.
+const MANGLED_BYTES_MAX: usize = 4096;
 
 /// A run's end without a result. As an error of a host function, it traps the guest.
 #[derive(Clone, Debug, Error)]
@@ -90,10 +97,38 @@ pub(crate) fn classify(
     }
 }
 
-/// The frames of the guest at the time of an error, innermost first, for the developer.
+/// The frames of the guest at the time of an error, innermost first, for the developer. Not as wasmtime prints them: it
+/// demangles C++ names, whose substitutions double at each level, and names are the guest's.
 pub(crate) fn backtrace(error: &wasmtime::Error) -> Option<String> {
-    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
-    (!backtrace.frames().is_empty()).then(|| backtrace.to_string())
+    let frames = error.downcast_ref::<WasmBacktrace>()?.frames().iter().enumerate();
+    let lines: Vec<String> = frames
+        .map(|(number, frame)| {
+            let index = frame.func_index();
+            let name = frame.func_name().map_or_else(|| format!("function {index}"), readable);
+            format!("{number:>5}: {name}")
+        })
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// A function's name as Rust wrote it, cut.
+fn readable(name: &str) -> String {
+    let end = name.floor_char_boundary(MANGLED_BYTES_MAX);
+    let mut text = Cut(String::new());
+    // It ends early where there is no more room.
+    let _is_cut = write!(text, "{:#}", rustc_demangle::demangle(&name[..end]));
+    text.0
+}
+
+/// A text that takes no more than so many characters.
+struct Cut(String);
+
+impl fmt::Write for Cut {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = NAME_BYTES_MAX.saturating_sub(self.0.len());
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 fn stack_overflow() -> Ending {
@@ -140,8 +175,10 @@ fn handed_over(error: &wasmtime::Error) -> Ending {
 
 /// An error and what it came from, without backtraces, in one line.
 pub(crate) fn chain(error: &wasmtime::Error) -> String {
-    let parts: Vec<String> =
-        error.chain().map(ToString::to_string).filter(|part| !part.contains('\n')).collect();
+    // The outermost is the backtrace, where there is one; it is not rendered at all.
+    let backtrace = usize::from(error.is::<WasmBacktrace>());
+    let parts = error.chain().skip(backtrace).map(ToString::to_string);
+    let parts: Vec<String> = parts.filter(|part| !part.contains('\n')).collect();
     parts.join(": ")
 }
 
@@ -174,5 +211,23 @@ impl From<ExecutorError> for Ending {
             ExecutorError::ForeignValue(_) => (FaultCode::Internal, ""),
         };
         Ending::fault(code, format!("{error}{advice}"))
+    }
+}
+
+#[cfg(test)]
+mod name_tests {
+    use super::*;
+
+    #[test]
+    fn a_function_s_name_costs_what_it_is_long() {
+        assert_eq!(
+            readable("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE"),
+            "core::fmt::Write::write_fmt"
+        );
+        // In C++ each of these names all before it twice.
+        let levels: String = (0..40).map(|level| format!("S{level}_")).collect();
+        let cpp = format!("_Z1fI{levels}E");
+        assert_eq!(readable(&cpp), cpp[..cpp.len().min(NAME_BYTES_MAX)]);
+        assert_eq!(readable(&"é".repeat(1 << 20)).len(), NAME_BYTES_MAX);
     }
 }
