@@ -216,6 +216,9 @@ fn every_tampering_shows() {
     assert_ne!(audit(log).discrepancies, [], "time goes back");
 }
 
+/// A kind of event, and whether one is of it.
+type About = (&'static str, fn(&EventKind) -> bool);
+
 /// Takes an attempt out of its task's verdicts, as if it had never been judged.
 fn unjudge(events: &mut [Event], id: AttemptId) {
     for event in events {
@@ -260,7 +263,7 @@ fn what_is_left_out_or_said_twice_shows_however_well_the_rest_fits() {
     unjudge(&mut without, liar);
     assert!(found(&without), "a fault");
 
-    let drops: [(&str, fn(&EventKind) -> bool); 2] = [
+    let drops: [About; 2] = [
         ("a job's end", |kind| matches!(kind, EventKind::JobEnded { .. })),
         ("a finding", |kind| matches!(kind, EventKind::Finding { .. })),
     ];
@@ -269,7 +272,7 @@ fn what_is_left_out_or_said_twice_shows_however_well_the_rest_fits() {
         assert!(without.len() < honest.len() && found(&without), "{what}");
     }
 
-    let twice: [(&str, fn(&EventKind) -> bool); 5] = [
+    let twice: [About; 5] = [
         ("a job", |kind| matches!(kind, EventKind::JobSubmitted { .. })),
         ("a task", |kind| matches!(kind, EventKind::TaskOpened { .. })),
         ("a receipt", |kind| matches!(kind, EventKind::Revealed { .. })),
