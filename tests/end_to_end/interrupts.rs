@@ -30,6 +30,7 @@ struct Ended {
 /// Runs a command, sends it a signal once it is there, and waits for its end.
 fn interrupted(mut command: Command, name: &str, is_there: impl Fn(u32) -> bool) -> Ended {
     let line = format!("{command:?}");
+    let mut command = with_hangup("--default-signal=HUP", &command);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the command starts");
     let id = child.id();
@@ -48,13 +49,36 @@ fn interrupted(mut command: Command, name: &str, is_there: impl Fn(u32) -> bool)
     Ended { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Whether a process has handlers for SIGINT and SIGTERM.
-fn hears_signals(id: u32) -> bool {
+/// SIGHUP, SIGINT and SIGTERM in a process's masks of signals.
+const HANGUP: u64 = 1;
+const ENDING: u64 = HANGUP | 1 << 1 | 1 << 14;
+
+/// One of a process's masks of signals.
+fn mask(id: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    let (interrupt, terminate) = (1 << 1, 1 << 14);
-    caught & interrupt != 0 && caught & terminate != 0
+    let mask = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Whether a process has handlers for the signals that end it; SIGHUP may be ignored.
+fn hears_signals(id: u32) -> bool {
+    (mask(id, "SigCgt") | mask(id, "SigIgn") & HANGUP) & ENDING == ENDING
+}
+
+/// The same command, started so that it has to hear SIGHUP, or so that it has to ignore it.
+fn with_hangup(how: &str, command: &Command) -> Command {
+    let mut wrapped = Command::new("env");
+    wrapped.arg(how).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
 }
 
 fn in_folder(folder: &Path, arguments: &[&str]) -> Command {
@@ -66,7 +90,7 @@ fn in_folder(folder: &Path, arguments: &[&str]) -> Command {
 
 /// It says so, to people and to programs, and ends as it must.
 fn check(line: &[&str], folder: &Path, is_there: impl Fn(u32) -> bool) {
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let ended = interrupted(in_folder(folder, line), name, &is_there);
         assert_eq!(ended.status, Some(1), "{line:?} after {name}: {}", ended.stderr);
         assert!(ended.stderr.contains("error: interrupted"), "{line:?}: {}", ended.stderr);
@@ -160,6 +184,16 @@ fn whoever_serves_leaves_in_good_order() {
         assert!(wait_until(PATIENCE, || child.try_wait().expect("a child").is_some()), "it hears {name}");
         assert_eq!(child.wait().expect("it ended").code(), Some(0), "after {name}");
     }
+    // Under `nohup`, a terminal that is closed ends nothing.
+    let mut ignoring = with_hangup("--ignore-signal=HUP", &in_folder(folder.path(), &line));
+    let said = fs::File::create(folder.path().join("out")).expect("a file");
+    let mut child = ignoring.stdout(said).stderr(Stdio::null()).spawn().expect("it starts");
+    let ready = || fs::read_to_string(folder.path().join("out")).unwrap_or_default().contains("listening on");
+    assert!(wait_until(PATIENCE, || ready() && hears_signals(child.id())));
+    assert_eq!(mask(child.id(), "SigIgn") & HANGUP, HANGUP, "SIGHUP is left ignored");
+    signal(child.id(), "HUP");
+    signal(child.id(), "TERM");
+    assert_eq!(child.wait().expect("it ended").code(), Some(0));
     let help = anneal(["--help"]).success().stdout();
     assert!(help.contains("SIGTERM") && help.contains("status 1"), "{help}");
 }

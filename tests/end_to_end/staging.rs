@@ -77,7 +77,7 @@ fn running(folder: &Path, more: &[&str]) -> Process {
 #[test]
 fn inputs_are_staged_for_their_user_alone_and_go_with_the_run() {
     let folder = scratch();
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM"] {
         let mut run = running(folder.path(), &[]);
         for path in
             staged(folder.path()).iter().flat_map(|path| [path.clone(), path.parent().expect("below").into()])
@@ -126,6 +126,11 @@ fn what_is_no_file_is_refused_at_once() {
     fs::create_dir_all(path("provider")).expect("a folder");
     fs::set_permissions(path("provider"), fs::Permissions::from_mode(0o700)).expect("ours");
     symlink(path("pipe"), path("provider/provider.toml")).expect("a link");
+    let coordinator = path("coordinator");
+    fs::create_dir_all(&coordinator).expect("a folder");
+    let (log, pem) = (path("log"), path("pem"));
+    fs::write(&log, format!("{{\"coordinator\":\"{}\"}}\n", "ab".repeat(32))).expect("written");
+    fs::write(&pem, "none").expect("written");
     let guest = component("tests/guests/misbehave");
     let refused = |arguments: &[&str]| {
         let refused = anneal_in(folder.path(), arguments);
@@ -159,10 +164,70 @@ fn what_is_no_file_is_refused_at_once() {
             text(&folder.path().join("x.svg")),
         ]);
         refused(&["provide", "--coordinator", "http://127.0.0.1:1", "--policy", &path, "--no-page"]);
+        refused(&["audit", &path]);
+        refused(&["audit", text(&log), "--receipts", &path]);
+        let serve = ["coordinator", "--listen", "127.0.0.1:0", "--folder", text(&coordinator)];
+        for flag in ["--settings", "--rules"] {
+            refused(&[&serve[..], &[flag, &path]].concat());
+        }
+        refused(&[&serve[..], &["--certificate", &path, "--key", text(&pem)]].concat());
+        refused(&[&serve[..], &["--certificate", text(&pem), "--key", &path]].concat());
     }
     let said = refused(&["run", text(&path("job"))]);
     assert!(said.contains("is no file"), "{said}");
+    symlink(path("pipe"), coordinator.join("coordinator.toml")).expect("a link");
+    refused(&["coordinator", "--listen", "127.0.0.1:0", "--folder", text(&coordinator)]);
     refused(&["provide", "--folder", text(&path("provider"))]);
+}
+
+/// Two runs in one directory would write over each other; and what a killed one left is in nobody's way.
+#[test]
+fn a_directory_is_one_runs_at_a_time() {
+    let folder = scratch();
+    let mut run = running(folder.path(), &[]);
+    let (guest, manifest, out) =
+        (component("tests/guests/misbehave"), folder.path().join("job.toml"), folder.path().join("out"));
+    let again = ["run", text(&guest), "--manifest", text(&manifest), "--out", text(&out), "--backend", "cpu"];
+    for second in [
+        &again[..],
+        &["run", text(&guest), "--manifest", text(&manifest), "--resume", text(&out), "--backend", "cpu"],
+    ] {
+        let said = anneal_in(folder.path(), second).failure(2).stderr();
+        assert!(said.contains("another `anneal run` works in") && said.contains("--out"), "{said}");
+    }
+    run.kill();
+    // As a run leaves it that is killed before its first report.
+    fs::remove_file(out.join("result.json")).expect("it was there");
+    fs::write(out.join(".result.json.1-0.part"), "{").expect("written");
+    let hello = component("examples/hello");
+    let line = [
+        "run",
+        text(&hello),
+        "--manifest",
+        "examples/hello/job.toml",
+        "--backend",
+        "cpu",
+        "--out",
+        text(&out),
+    ];
+    anneal_in(folder.path(), &line).success();
+    assert!(!out.join(".result.json.1-0.part").exists());
+}
+
+/// A disk that is full makes no success, whatever was computed.
+#[test]
+fn output_that_is_lost_is_an_error() {
+    let folder = scratch();
+    for line in
+        [&["policy", "preset", "--json"][..], &["policy", "preset"], &["--version"], &["schema", "job"]]
+    {
+        let mut command = in_folder(folder.path());
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let output = command.args(line).stdout(full).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line:?}: {said}");
+        assert!(said.contains("the output could not be written"), "{line:?}: {said}");
+    }
 }
 
 #[test]

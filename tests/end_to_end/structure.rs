@@ -11,7 +11,7 @@ use anneal_tests::workspace;
 
 /// Layers from the bottom: a crate depends on lower ones only.
 const LAYERS: [&[&str]; 5] = [
-    &["job"],
+    &["job", "files"],
     &["tensor", "policy", "ledger", "market"],
     &["tensor-gpu", "sandbox", "sensors", "wallet", "api"],
     &["coordinator", "provider"],

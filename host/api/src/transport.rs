@@ -27,6 +27,8 @@ pub use url::{CoordinatorUrl, UrlError, is_loopback};
 const IDLE_CONNECTIONS_MAX: usize = 8;
 /// How long they do: less than what a coordinator grants.
 const IDLE_SECONDS: u64 = 10;
+/// Bytes of a file of certificates.
+const PEM_BYTES_MAX: u64 = 4 << 20;
 
 /// What sends requests.
 pub type HttpClient = HyperClient<Connector, Full<Bytes>>;
@@ -104,8 +106,9 @@ pub fn client_config(certificates: &[&Path]) -> Result<ClientConfig, TransportEr
     }
     for path in certificates {
         let wrong = |source| TransportError::Certificate { path: path.display().to_string(), source };
-        let found = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let pem = anneal_files::read_bounded(path, PEM_BYTES_MAX).map_err(|error| wrong(error.into()))?;
+        let found = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| wrong(io::Error::other(error)))?;
         for certificate in found {
             roots.add(certificate).map_err(|error| wrong(io::Error::other(error)))?;

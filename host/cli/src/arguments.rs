@@ -23,7 +23,7 @@ pub use policy::{Policy, Simulate};
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "Exit status: 0 for success; 1 if the job, the check or this machine failed, or the command was \
-                  interrupted; 2 for bad input.\nSIGINT (Ctrl-C) and SIGTERM end every command within a second with \
+                  interrupted; 2 for bad input.\nSIGINT (Ctrl-C), SIGTERM and SIGHUP end every command within a second with \
                   status 1; finished tasks are kept. `provide` and `coordinator` run until they are told to stop, and \
                   then shut down within 10 seconds with status 0. A second signal ends any command at once."
 )]

@@ -10,6 +10,7 @@ use anneal_job::{
     ByteCount, Digest,
     report::{BuildReport, ComponentReport},
 };
+use anneal_sandbox::admission;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
@@ -59,7 +60,7 @@ pub fn build(directory: &Path) -> Result<Built> {
         .context("cannot run cargo; install Rust from https://rustup.rs")?;
     ensure!(output.status.success(), "cargo could not build {}; its messages are above", directory.display());
     let path = artefact(&String::from_utf8_lossy(&output.stdout), &manifest)?;
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = admission::read(&path)?;
     let component = ComponentReport { digest: Digest::of(&bytes), bytes: bytes.len() as u64 };
     let report = BuildReport { path: path.display().to_string(), component, toolchain: toolchain.version };
     Ok(Built { path, report })

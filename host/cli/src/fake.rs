@@ -44,7 +44,7 @@ impl Machine for Fake {
             return Outcome::HostFault(HostFault { code: FaultCode::WorkerDied, message: "died".to_owned() });
         }
         for (path, expected) in request.states.iter().zip(&request.task.states) {
-            let (folder, name) = files::folder_and_name(path).expect("a path");
+            let (folder, name) = anneal_files::folder_and_name(path).expect("a path");
             let state = files::read_state(&folder, &name, 1 << 20).expect("a state");
             assert_eq!(state.digest(), *expected, "the state is the one that the task names");
         }
@@ -60,7 +60,7 @@ impl Machine for Fake {
         };
         let state = State::new(tensors).expect("a state");
         if let Some(output) = &request.output {
-            let (folder, name) = files::folder_and_name(output).expect("a path");
+            let (folder, name) = anneal_files::folder_and_name(output).expect("a path");
             files::write_state(&folder, &name, &state).expect("written");
         }
         let metrics = vec![Metric { name: "loss".to_owned(), step: 1, value: f64::from(seed) }];

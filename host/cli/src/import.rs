@@ -12,18 +12,21 @@ mod numbers;
 mod safetensors;
 
 use std::{
-    io::{Read, Take},
+    fs::File,
+    io::{BufReader, Read, Seek},
     path::{Path, PathBuf},
 };
 
+use anneal_files::ReadError;
 use anneal_job::InputFormat;
-use anneal_sandbox::files::{self, ReadError};
 use anneal_tensor::{DType, Elements, Shape, Value};
 use anyhow::{Context, Result, bail, ensure};
 use cap_std::{ambient_authority, fs::Dir};
 
 /// Bytes of an input, as a file and unpacked.
 pub const INPUT_BYTES_MAX: u64 = 2 << 30;
+/// Bytes by which a file shows what it is not.
+const BEGINNING_BYTES: u64 = 16;
 /// Tensors of one file.
 pub const TENSORS_MAX: usize = 4096;
 
@@ -66,11 +69,9 @@ pub fn import(file: &InputFile) -> Result<Vec<Imported>> {
     let InputFile { name, path, format, within } = file;
     let context = || format!("input `{name}` from {}", path.display());
     let (format, packed) = resolve(path, *format).with_context(context)?;
-    let mut bytes = read_file(path, within.as_deref()).with_context(context)?;
-    if packed && bytes.starts_with(&gzip::MAGIC) {
-        bytes = gzip::unpack(&bytes, INPUT_BYTES_MAX).with_context(context)?;
-    }
-    let parts = read(&bytes, format).with_context(context)?;
+    let file = open(path, within.as_deref()).with_context(context)?;
+    let bytes = contents(file, format, packed).with_context(context)?;
+    let parts = read(bytes, format).with_context(context)?;
     Ok(parts
         .into_iter()
         .map(|part| Imported {
@@ -81,13 +82,23 @@ pub fn import(file: &InputFile) -> Result<Vec<Imported>> {
         .collect())
 }
 
-fn read(bytes: &[u8], format: InputFormat) -> Result<Vec<Part>> {
+fn read(bytes: Vec<u8>, format: InputFormat) -> Result<Vec<Part>> {
     match format {
-        InputFormat::Safetensors => safetensors::read(bytes),
-        InputFormat::Npy => npy::read(bytes).map(|part| vec![part]),
-        InputFormat::Csv => csv::read(bytes).map(|part| vec![part]),
+        InputFormat::Safetensors => safetensors::read(&bytes),
+        InputFormat::Npy => npy::read(&bytes).map(|part| vec![part]),
+        InputFormat::Csv => csv::read(&bytes).map(|part| vec![part]),
         InputFormat::Idx => idx::read(bytes).map(|part| vec![part]),
         InputFormat::Auto | InputFormat::Raw => raw(bytes).map(|part| vec![part]),
+    }
+}
+
+/// Refuses what begins unlike its format, before two gigabytes of it are read.
+fn check_beginning(bytes: &[u8], format: InputFormat) -> Result<()> {
+    match format {
+        InputFormat::Safetensors => safetensors::check_beginning(bytes),
+        InputFormat::Npy => npy::check_beginning(bytes),
+        InputFormat::Idx => idx::check_beginning(bytes).map(|_| ()),
+        InputFormat::Csv | InputFormat::Auto | InputFormat::Raw => Ok(()),
     }
 }
 
@@ -121,25 +132,38 @@ fn resolve(path: &Path, format: InputFormat) -> Result<(InputFormat, bool)> {
     Ok((found, packed))
 }
 
-fn read_file(path: &Path, within: Option<&Path>) -> Result<Vec<u8>> {
+fn open(path: &Path, within: Option<&Path>) -> Result<File> {
     let missing = "cannot open the file; inputs are relative to job.toml";
     let metadata = std::fs::metadata(path).context(missing)?;
     ensure!(!metadata.is_dir(), "this is a directory; name a file");
     ensure!(metadata.is_file(), "this is a pipe, a socket or a device; name a file");
-    let read = match within {
-        None => files::read_bounded(path, INPUT_BYTES_MAX),
+    match within {
+        None => anneal_files::open_regular(path).context(missing),
         Some(folder) => {
             let (folder, name) = inside(path, folder)?;
             let folder = Dir::open_ambient_dir(folder, ambient_authority()).context(missing)?;
             // A link that is put there meanwhile leads nowhere out of the folder.
-            files::read_bounded_in(&folder, &name, INPUT_BYTES_MAX)
+            Ok(anneal_files::open_regular_in(&folder, &name).context(missing)?.into_std())
         }
-    };
-    read.map_err(|error| match error {
+    }
+}
+
+/// The bytes of a file, unpacked.
+fn contents(mut file: File, format: InputFormat, packed: bool) -> Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    (&file).take(BEGINNING_BYTES).read_to_end(&mut beginning).context("cannot read the file")?;
+    file.rewind().context("cannot read the file")?;
+    if packed && beginning.starts_with(&gzip::MAGIC) {
+        return gzip::unpack(BufReader::new(file), INPUT_BYTES_MAX, |beginning| {
+            check_beginning(beginning, format)
+        });
+    }
+    check_beginning(&beginning, format)?;
+    anneal_files::read_rest(&file, INPUT_BYTES_MAX).map_err(|error| match error {
         ReadError::TooLarge { .. } => {
             anyhow::anyhow!("the file is larger than 2 GiB; split it into several inputs")
         }
-        ReadError::Io(error) => anyhow::Error::from(error).context("cannot read the file"),
+        other => anyhow::Error::from(other).context("cannot read the file"),
     })
 }
 
@@ -161,14 +185,9 @@ pub fn inside(path: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
     }
 }
 
-/// One byte more than the limit can be read, so that going over it shows.
-fn limited<R: Read>(reader: R, limit: u64) -> Take<R> {
-    reader.take(limit + 1)
-}
-
-fn raw(bytes: &[u8]) -> Result<Part> {
+fn raw(bytes: Vec<u8>) -> Result<Part> {
     let shape = shape(&[bytes.len()])?;
-    Ok(Part { name: None, value: Value::host(DType::U8, shape, Elements::U8(bytes.to_vec())), note: None })
+    Ok(Part { name: None, value: Value::host(DType::U8, shape, Elements::U8(bytes)), note: None })
 }
 
 /// The shape with these sizes, where a tensor can have it.

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: every command ends within a second of either, and says so.
+//! SIGINT, SIGTERM and the other signals that ask a process to end: every command ends within a second, and says so.
 //!
 //! - A command that works for its caller ends with exit status 1 and the error kind `interrupted`; what is finished
 //!   is kept where the command keeps anything. It is asked first, by the [`StopFlag`] and [`interrupted`]; where it
@@ -7,7 +7,8 @@
 //!   [`LEAVE_TIME`] to give back its leases and to answer what was asked; most need far less than a second.
 //! - A second signal ends any command at once.
 //!
-//! Not SIGHUP: what a terminal that is closed does to a command is the shell's and `nohup`'s.
+//! SIGHUP is heard where it is not ignored: `nohup` means what it says. SIGQUIT, SIGALRM, SIGUSR1 and SIGUSR2 would
+//! end a process that does not hear them, and leave what it has staged.
 
 use std::{
     sync::{
@@ -15,6 +16,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    task::Poll,
     thread,
     time::{Duration, Instant},
 };
@@ -125,7 +127,7 @@ pub fn listen(last_words: impl Fn(&Terminal) + Send + Sync + 'static, terminal: 
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(hear);
     thread.context("cannot start a thread for signals").map_err(Failure::host)?;
     let is_ready = is_ready.recv().context("the thread for signals ended").map_err(Failure::host)?;
-    is_ready.context("cannot listen to SIGINT and SIGTERM").map_err(Failure::host)
+    is_ready.context("cannot listen to signals").map_err(Failure::host)
 }
 
 /// Ends the process, whatever else it is at. Workers end with it.
@@ -144,26 +146,51 @@ fn end(last_words: Arc<dyn Fn() + Send + Sync>) -> ! {
 /// Where signals come from.
 #[cfg(unix)]
 struct Source {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    signals: Vec<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Source {
     fn open() -> std::io::Result<Source> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Source {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        let mut kinds = vec![
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::quit(),
+            SignalKind::alarm(),
+            SignalKind::user_defined1(),
+            SignalKind::user_defined2(),
+        ];
+        if !is_ignored(SignalKind::hangup()) {
+            kinds.push(SignalKind::hangup());
+        }
+        let signals = kinds.into_iter().map(signal).collect::<std::io::Result<_>>()?;
+        Ok(Source { signals })
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+        std::future::poll_fn(|context| {
+            let mut heard = Poll::Pending;
+            for signal in &mut self.signals {
+                // Each is asked, so that each wakes us.
+                if signal.poll_recv(context).is_ready() {
+                    heard = Poll::Ready(());
+                }
+            }
+            heard
+        })
+        .await;
     }
+}
+
+/// Whether who started this process wants a signal to be ignored. Where the system does not say, it is taken to be:
+/// a signal that is not heard does what it always did.
+#[cfg(unix)]
+fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal.as_raw_value() - 1) & 1 == 1)
 }
 
 /// Where signals come from.

@@ -161,7 +161,7 @@ impl Job {
             Failure::bad_input("--entry evaluate is for a job that trains; this one's plan has no evaluation")
         })?;
         let read = || -> Result<_> {
-            let (folder, name) = files::folder_and_name(state)?;
+            let (folder, name) = anneal_files::folder_and_name(state)?;
             Ok(files::read_state(&folder, &name, anneal_sandbox::machine::FILE_BYTES_MAX)?)
         };
         let value = read().with_context(|| format!("--state {}", state.display()))?;
@@ -208,10 +208,8 @@ impl Source {
             path.display(),
             metadata.len()
         );
-        let bytes = files::read_bounded(path, anneal_job::manifest::MANIFEST_BYTES_MAX as u64);
-        let text = String::from_utf8(bytes.with_context(context)?)
-            .map_err(|_| anyhow!("the file is not UTF-8 text"))
-            .with_context(context)?;
+        let text = anneal_files::read_text(path, anneal_job::manifest::MANIFEST_BYTES_MAX as u64);
+        let text = text.with_context(context)?;
         Manifest::parse(&text).with_context(context)
     }
 

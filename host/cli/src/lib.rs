@@ -57,7 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             compute_as_defined(&parsed.command);
             dispatch(parsed.command)
         }
-        Err(error) => ExitCode::from(usage(&error, &arguments)),
+        Err(error) => ExitCode::from(with_output(usage(&error, &arguments))),
     }
 }
 
@@ -215,7 +215,18 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Compile => return anneal_sandbox::compile::serve(),
         Command::Nvml => return anneal_sensors::serve_nvml(),
     };
-    ExitCode::from(status)
+    ExitCode::from(with_output(status))
+}
+
+/// The exit status, where what was told has reached stdout; another one where it did not.
+fn with_output(status: u8) -> u8 {
+    match terminal::lost_output() {
+        None => status,
+        Some(failure) => {
+            Terminal::new(false).error(&failure);
+            if status == 0 { failure.exit_status() } else { status }
+        }
+    }
 }
 
 fn keep_coordinator(keep: arguments::Keep) -> u8 {

@@ -8,13 +8,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anneal_job::{Entry, PlannedTask, report::RunReport, shown_json};
+use anneal_files::LockFile;
+use anneal_job::{Entry, PlannedTask, report::RunReport, shown_json, shown_name};
 use anneal_sandbox::{State, files, machine::FILE_BYTES_MAX};
 use anyhow::{Context, Result, bail};
 use cap_std::{ambient_authority, fs::Dir};
 
 const REPORT_NAME: &str = "result.json";
 const STATE_NAME: &str = "state.safetensors";
+/// Held as long as a run works in the directory.
+const LOCK_NAME: &str = ".anneal.lock";
 const FOLDERS: [&str; 2] = ["segments", "tasks"];
 /// Bytes of a result.json: 100,000 tasks with their metrics.
 const REPORT_BYTES_MAX: u64 = 1 << 30;
@@ -24,19 +27,29 @@ const REPORT_BYTES_MAX: u64 = 1 << 30;
 pub struct OutDirectory {
     path: PathBuf,
     folder: Dir,
+    /// Two runs would write over each other.
+    _lock: LockFile,
 }
 
 impl OutDirectory {
-    /// Opens a directory, made where it is missing.
+    /// Opens a directory, made where it is missing, for this run alone. What a killed run left unfinished is removed.
     ///
     /// # Errors
-    /// Where it cannot be made or opened.
+    /// Where it cannot be made or opened, or another run works in it.
     pub fn open(path: &Path) -> Result<OutDirectory> {
         let context = || format!("cannot use the out directory {}", path.display());
         std::fs::create_dir_all(path).with_context(context)?;
         let path = path.canonicalize().with_context(context)?;
         let folder = Dir::open_ambient_dir(&path, ambient_authority()).with_context(context)?;
-        Ok(OutDirectory { path, folder })
+        let lock = LockFile::try_take(&folder, LOCK_NAME.as_ref()).with_context(context)?;
+        let lock = lock.with_context(|| {
+            format!(
+                "another `anneal run` works in {}; wait for its end, or name another directory with --out",
+                path.display()
+            )
+        })?;
+        remove_parts(&folder).with_context(context)?;
+        Ok(OutDirectory { path, folder, _lock: lock })
     }
 
     /// Its absolute path.
@@ -53,7 +66,7 @@ impl OutDirectory {
             return Ok(None);
         }
         let context = || self.path.join(REPORT_NAME).display().to_string();
-        let bytes = files::read_bounded_in(&self.folder, REPORT_NAME.as_ref(), REPORT_BYTES_MAX)
+        let bytes = anneal_files::read_bounded_in(&self.folder, REPORT_NAME.as_ref(), REPORT_BYTES_MAX)
             .with_context(context)?;
         let report = serde_json::from_slice(&bytes);
         report
@@ -70,18 +83,17 @@ impl OutDirectory {
         if self.folder.exists(REPORT_NAME) {
             return Ok(());
         }
-        let mut entries = self.folder.entries().context("cannot list the out directory")?;
-        match entries.next() {
-            None => Ok(()),
-            Some(entry) => {
-                let name = entry.context("cannot list the out directory")?.file_name();
+        for entry in self.folder.entries().context("cannot list the out directory")? {
+            let name = entry.context("cannot list the out directory")?.file_name();
+            if name != LOCK_NAME {
                 bail!(
                     "the out directory {} holds other files ({}); name an empty one with --out",
                     self.path.display(),
-                    name.to_string_lossy()
+                    shown_name(&name.to_string_lossy())
                 )
             }
         }
+        Ok(())
     }
 
     /// Removes what an earlier run left.
@@ -106,7 +118,7 @@ impl OutDirectory {
     /// The operating system's.
     pub fn record(&self, report: &RunReport) -> Result<()> {
         let text = shown_json(serde_json::to_string_pretty(report)?);
-        files::write_whole(&self.folder, REPORT_NAME.as_ref(), text.as_bytes())
+        anneal_files::write_whole(&self.folder, REPORT_NAME.as_ref(), text.as_bytes())
             .with_context(|| format!("cannot write {}", self.path.join(REPORT_NAME).display()))
     }
 
@@ -186,6 +198,26 @@ pub fn is_unfinished(out: &OutDirectory, job: &anneal_job::report::JobReport) ->
         );
     }
     Ok(old.result.is_none() && !old.tasks.is_empty())
+}
+
+/// Removes the unfinished files of a run that was killed, in the directory and in its folders.
+fn remove_parts(folder: &Dir) -> std::io::Result<()> {
+    for entry in folder.entries()? {
+        let (entry, name) = entry.map(|entry| (entry.file_type(), entry.file_name()))?;
+        if entry?.is_file() && anneal_files::is_part(&name) {
+            folder.remove_file(&name)?;
+        }
+    }
+    for name in FOLDERS.iter().filter(|name| folder.is_dir(name)) {
+        let inner = folder.open_dir(name)?;
+        for entry in inner.entries()? {
+            let name = entry?.file_name();
+            if anneal_files::is_part(&name) {
+                inner.remove_file(&name)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn file_name(task: &PlannedTask, tasks: usize) -> Option<PathBuf> {

@@ -17,7 +17,6 @@ use anneal_policy::{
     Decided, History, Moment, Policy, Readings, file::POLICY_BYTES_MAX, outline, picture, preset::PRESETS,
     schedule, simulate::Summary,
 };
-use anneal_sandbox::files;
 use anneal_sensors::{DeviceKind, Missing, Sensors};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
@@ -114,8 +113,7 @@ pub fn read(path: &Path) -> Result<Policy> {
 }
 
 fn text(path: &Path, bytes_max: u64) -> Result<String> {
-    let bytes = files::read_bounded(path, bytes_max)?;
-    String::from_utf8(bytes).map_err(|_| anyhow!("the file is not UTF-8 text"))
+    Ok(anneal_files::read_text(path, bytes_max)?)
 }
 
 /// The policy as it holds for a device.

@@ -87,7 +87,8 @@ fn prepare(arguments: &arguments::Run, host: &Host, terminal: &Terminal) -> Outc
             let path = arguments.out.clone().unwrap_or_else(|| out::default_path(&job.report.digest()));
             let out = OutDirectory::open(&path)?;
             if out::is_unfinished(&out, &job.report)? {
-                resume::resume(out.path(), &job, terminal)?
+                let finished = resume::finished(&out, &job, terminal)?;
+                (out, finished)
             } else {
                 out.clear().map_err(Failure::host)?;
                 (out, Vec::new())

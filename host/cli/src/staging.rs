@@ -6,8 +6,7 @@
 //! a lock back with the process that held it. One lock over all of them orders making and sweeping.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -15,7 +14,8 @@ use std::{
     },
 };
 
-use anneal_sandbox::files;
+use anneal_files::LockFile;
+use cap_std::fs::Dir;
 
 use crate::host::Host;
 
@@ -29,7 +29,7 @@ static IN_USE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 pub struct StagingFolder {
     path: PathBuf,
     /// The system gives the lock back with it.
-    _lock: File,
+    _lock: LockFile,
 }
 
 impl StagingFolder {
@@ -43,15 +43,14 @@ impl StagingFolder {
 
     fn below(base: &Path) -> io::Result<StagingFolder> {
         static FOLDERS: AtomicU64 = AtomicU64::new(0);
-        files::private_folder(base)?;
-        let all = open_lock(base)?;
-        all.lock()?;
-        sweep(base)?;
+        let all = anneal_files::private_folder(base)?;
+        let _one_at_a_time = LockFile::take(&all, LOCK.as_ref())?;
+        sweep(&all, base)?;
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let path = base.join(format!("{}-{number}", std::process::id()));
-        files::private_folder(&path)?;
-        let lock = open_lock(&path)?;
-        lock.try_lock().map_err(io::Error::from)?;
+        let folder = anneal_files::private_folder(&path)?;
+        let lock = LockFile::try_take(&folder, LOCK.as_ref())?;
+        let lock = lock.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
         IN_USE.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
         Ok(StagingFolder { path, _lock: lock })
     }
@@ -82,21 +81,18 @@ fn remove(path: &Path) {
     let _swept_later = fs::remove_dir_all(path);
 }
 
-fn open_lock(folder: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK))
-}
-
 /// Removes every folder whose lock nobody holds.
-fn sweep(base: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(base)? {
+fn sweep(all: &Dir, base: &Path) -> io::Result<()> {
+    for entry in all.entries()? {
         let entry = entry?;
         if !entry.file_type()?.is_dir() {
             continue;
         }
-        match open_lock(&entry.path()).map(|lock| lock.try_lock()) {
-            Ok(Err(TryLockError::WouldBlock)) => {}
+        let name = entry.file_name();
+        match all.open_dir(&name).and_then(|folder| LockFile::try_take(&folder, LOCK.as_ref())) {
+            Ok(None) => {}
             // One that cannot be removed is in nobody's way.
-            _ => remove(&entry.path()),
+            Ok(Some(_)) | Err(_) => remove(&base.join(name)),
         }
     }
     Ok(())

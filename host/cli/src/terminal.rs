@@ -4,12 +4,18 @@
 //! [`shown`], in which nothing steers a terminal, and a text is a line until its writer says where lines end
 //! ([`Lines`]): a name with a line's end in it forges none.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    sync::OnceLock,
+};
 
 use anneal_job::{report::Envelope, shown, shown_json};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
+
+/// Why data did not reach stdout.
+static LOST: OnceLock<String> = OnceLock::new();
 
 /// Lines to be written. A text becomes one line, whatever is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +71,7 @@ pub struct Terminal {
 impl Terminal {
     /// For this process; `json` prints one object on stdout and nothing else there.
     pub fn new(json: bool) -> Terminal {
-        let interactive = std::io::stderr().is_terminal();
+        let interactive = io::stderr().is_terminal();
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         Terminal { json, colour: interactive && !refused && !dumb, interactive: interactive && !dumb }
@@ -79,23 +85,23 @@ impl Terminal {
     /// Data for people; with `--json` the object says it instead.
     pub fn data(&self, lines: impl Into<Lines>) {
         if !self.json {
-            write(&mut std::io::stdout().lock(), "", &lines.into());
+            keep(write(&mut io::stdout().lock(), "", &lines.into()));
         }
     }
 
     /// Data as it is, whatever the mode: our own help texts and schemas.
     pub fn print(&self, text: &str) {
-        print(&mut std::io::stdout().lock(), text);
+        keep(print(&mut io::stdout().lock(), text));
     }
 
     /// Lines for people who watch.
     pub fn note(&self, lines: impl Into<Lines>) {
-        write(&mut std::io::stderr().lock(), "", &lines.into());
+        let _nobody_listens = write(&mut io::stderr().lock(), "", &lines.into());
     }
 
     /// Whether there is a person to ask.
     pub fn can_ask(&self) -> bool {
-        !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+        !self.json && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
     /// Asks a person, who is there; the answer without the space around it.
@@ -103,11 +109,11 @@ impl Terminal {
     /// # Errors
     /// Where the person is gone.
     pub fn ask(&self, question: &str) -> Outcome<String> {
-        let mut stderr = std::io::stderr().lock();
+        let mut stderr = io::stderr().lock();
         let _ = write!(stderr, "{}: ", shown(question));
         let _ = stderr.flush();
         let mut answer = String::new();
-        match std::io::stdin().read_line(&mut answer).map_err(Failure::host)? {
+        match io::stdin().read_line(&mut answer).map_err(Failure::host)? {
             0 => Err(Failure::bad_input("the input ended before every question had its answer")),
             _ => Ok(answer.trim().to_owned()),
         }
@@ -118,27 +124,28 @@ impl Terminal {
     /// # Errors
     /// Where there is nobody to ask.
     pub fn confirm(&self, question: &str) -> Outcome<bool> {
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Err(Failure::bad_input(format!("{question} There is nobody to ask: say --yes")));
         }
-        let mut stderr = std::io::stderr().lock();
+        let mut stderr = io::stderr().lock();
         let _ = write!(stderr, "{} [y/N] ", shown(question));
         let _ = stderr.flush();
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map_err(Failure::host)?;
+        io::stdin().read_line(&mut answer).map_err(Failure::host)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// A line for people about something that looks wrong but is none of our errors.
     pub fn warn(&self, line: impl Into<Lines>) {
         let label = self.paint("warning: ", "33");
-        write(&mut std::io::stderr().lock(), &label, &line.into());
+        let _nobody_listens = write(&mut io::stderr().lock(), &label, &line.into());
     }
 
     /// The error a command ends with.
     pub fn error(&self, failure: &Failure) {
         let label = self.paint("error: ", "31;1");
-        write(&mut std::io::stderr().lock(), &label, &Lines::of_other(&failure.to_string()));
+        let lines = Lines::of_other(&failure.to_string());
+        let _nobody_listens = write(&mut io::stderr().lock(), &label, &lines);
     }
 
     /// The command's object, where `--json` asks for it.
@@ -155,16 +162,31 @@ impl Terminal {
     }
 }
 
-/// Writes lines after a label of ours; a closed pipe is the reader's choice, not our error.
-fn write(stream: &mut dyn Write, label: &str, lines: &Lines) {
-    let lines: Vec<_> = lines.shown().collect();
-    print(stream, &format!("{label}{}", lines.join("\n")));
+/// What a command ends with whose data did not all reach stdout: a full disk makes no success.
+pub fn lost_output() -> Option<Failure> {
+    let why = LOST.get()?;
+    Some(Failure::host(anyhow::anyhow!("the output could not be written whole: {why}")))
 }
 
-fn print(stream: &mut dyn Write, text: &str) {
+/// Remembers that data were lost. A closed pipe is the reader's choice, not our error.
+fn keep(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _the_first_error_counts = LOST.set(error.to_string());
+    }
+}
+
+/// Writes lines after a label of ours.
+fn write(stream: &mut dyn Write, label: &str, lines: &Lines) -> io::Result<()> {
+    let lines: Vec<_> = lines.shown().collect();
+    print(stream, &format!("{label}{}", lines.join("\n")))
+}
+
+fn print(stream: &mut dyn Write, text: &str) -> io::Result<()> {
     let text = text.strip_suffix('\n').unwrap_or(text);
-    let _ = writeln!(stream, "{text}");
-    let _ = stream.flush();
+    writeln!(stream, "{text}")?;
+    stream.flush()
 }
 
 /// Rows under headings, columns as wide as they need; a line each.
@@ -194,7 +216,7 @@ mod tests {
     fn a_text_is_a_line_until_its_writer_says_where_lines_end() {
         let written = |lines: Lines| {
             let mut bytes = Vec::new();
-            write(&mut bytes, "error: ", &lines);
+            write(&mut bytes, "error: ", &lines).expect("written");
             String::from_utf8(bytes).expect("text")
         };
         let hostile = "\u{1b}[31mred\nresult 00";

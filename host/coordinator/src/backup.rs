@@ -22,6 +22,8 @@ use crate::{
 const STATE: &str = "state.sqlite";
 const BLOBS: &str = "stored";
 const NOTE: &str = "backup.json";
+/// Its bytes.
+const NOTE_BYTES_MAX: u64 = 1 << 20;
 
 /// What a copy holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +134,8 @@ pub async fn backup(
 /// # Errors
 /// Where the folder has a state, or the copy is damaged or none.
 pub async fn restore(from: &Path, folder: &Path) -> Result<Note, BackupError> {
-    let kept = std::fs::read(from.join(NOTE)).map_err(|_| BackupError::NoBackup(from.to_owned()))?;
+    let kept = anneal_files::read_bounded(&from.join(NOTE), NOTE_BYTES_MAX)
+        .map_err(|_| BackupError::NoBackup(from.to_owned()))?;
     let note: Note = serde_json::from_slice(&kept).map_err(|_| BackupError::NoBackup(from.to_owned()))?;
     let state = folder.join(STATE);
     if state.exists() || folder.join(BLOBS).exists() {

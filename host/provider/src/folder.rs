@@ -14,7 +14,6 @@ use std::{
 
 use anneal_api::SecretKey;
 use anneal_job::{AttemptId, Blob, Digest};
-use anneal_sandbox::files;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use thiserror::Error;
 
@@ -58,7 +57,7 @@ impl Folder {
     /// Where it cannot be made, or others can enter it.
     pub fn open(path: &Path) -> Result<Folder, FolderError> {
         let open = |path: &Path| {
-            files::private_folder(path).map_err(|source| FolderError { path: path.to_owned(), source })
+            anneal_files::private_folder(path).map_err(|source| FolderError { path: path.to_owned(), source })
         };
         open(path)?;
         let path = path.canonicalize().map_err(|source| FolderError { path: path.to_owned(), source })?;
@@ -83,9 +82,9 @@ impl Folder {
     pub fn key(&self) -> Result<SecretKey, FolderError> {
         let path = self.path.join(KEY);
         let failed = |source: io::Error| FolderError { path: path.clone(), source };
-        let folder = files::private_folder(&self.path).map_err(failed)?;
+        let folder = anneal_files::private_folder(&self.path).map_err(failed)?;
         if folder.exists(KEY) {
-            let bytes = files::read_bounded_in(&folder, KEY.as_ref(), KEY_BYTES_MAX);
+            let bytes = anneal_files::read_bounded_in(&folder, KEY.as_ref(), KEY_BYTES_MAX);
             let bytes = bytes.map_err(|error| failed(io::Error::other(error.to_string())))?;
             return SecretKey::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)));
@@ -120,7 +119,7 @@ impl Folder {
     }
 
     fn read_record(&self, attempt: &Path) -> Result<Record, String> {
-        let bytes = files::read_bounded_in(&self.attempts, &attempt.join(RECORD), RECORD_BYTES_MAX);
+        let bytes = anneal_files::read_bounded_in(&self.attempts, &attempt.join(RECORD), RECORD_BYTES_MAX);
         serde_json::from_slice(&bytes.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
     }
 
@@ -133,7 +132,7 @@ impl Folder {
         let json = serde_json::to_vec(record).map_err(io::Error::other);
         let written = self.attempts.create_dir_all(&name).and_then(|()| {
             let folder = self.attempts.open_dir(&name)?;
-            files::write_whole(&folder, RECORD.as_ref(), &json?)
+            anneal_files::write_whole(&folder, RECORD.as_ref(), &json?)
         });
         written.map_err(|source| self.failed(&format!("{ATTEMPTS}/{name}"), source))
     }

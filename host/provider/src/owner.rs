@@ -8,7 +8,6 @@ use std::{
 };
 
 use anneal_api::random_bytes;
-use anneal_sandbox::files;
 use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -61,7 +60,7 @@ impl Owner {
     /// Where the folder cannot be used.
     pub fn open(folder: &Path, version: &str) -> Result<Owner, FolderError> {
         let failed = |source| FolderError { path: folder.to_owned(), source };
-        let dir = files::private_folder(folder).map_err(failed)?;
+        let dir = anneal_files::private_folder(folder).map_err(failed)?;
         let token = hex::encode(random_bytes::<32>().map_err(|error| failed(io::Error::other(error)))?);
         let wish = if dir.exists(PAUSED) { Wish::Pause } else { Wish::Run };
         Ok(Owner(Arc::new(Inner {

@@ -21,7 +21,7 @@ use std::{
 
 use anneal_job::{AttemptId, Identity};
 use anneal_policy::{EnergyUsed, History, KilowattHours, Moment, Piconero, Policy, Readings, decide};
-use anneal_sandbox::{PaceHandle, files};
+use anneal_sandbox::PaceHandle;
 use thiserror::Error;
 
 use crate::status::DeviceLimits;
@@ -269,8 +269,8 @@ impl Warden {
             let history = |ward: &Ward| Some(standing.devices.get(&ward.name.number)?.history.clone());
             self.wards.values().filter_map(|ward| Some((ward.key.clone(), history(ward)?))).collect()
         };
-        let written = files::private_folder(&self.folder).and_then(|folder| {
-            files::write_whole(&folder, HISTORIES.as_ref(), &serde_json::to_vec(&histories)?)
+        let written = anneal_files::private_folder(&self.folder).and_then(|folder| {
+            anneal_files::write_whole(&folder, HISTORIES.as_ref(), &serde_json::to_vec(&histories)?)
         });
         written.map_err(|source| WardenError { path: self.folder.join(HISTORIES), source })
     }
@@ -320,11 +320,11 @@ pub(crate) fn wall_now() -> jiff::Timestamp {
 
 fn read(folder: &Path) -> Result<BTreeMap<String, History>, WardenError> {
     let failed = |source: io::Error| WardenError { path: folder.join(HISTORIES), source };
-    let opened = files::private_folder(folder).map_err(failed)?;
+    let opened = anneal_files::private_folder(folder).map_err(failed)?;
     if !opened.exists(HISTORIES) {
         return Ok(BTreeMap::new());
     }
-    let bytes = files::read_bounded_in(&opened, HISTORIES.as_ref(), HISTORIES_BYTES_MAX)
+    let bytes = anneal_files::read_bounded_in(&opened, HISTORIES.as_ref(), HISTORIES_BYTES_MAX)
         .map_err(|error| failed(io::Error::other(error.to_string())))?;
     serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))
 }

@@ -233,7 +233,7 @@ fn receipt_of(completed: Completed, output: &Path) -> Result<ReceiptOutcome, Hos
 /// # Errors
 /// The operating system's.
 pub fn blob_of(path: &Path) -> io::Result<Blob> {
-    let mut file = File::open(path)?;
+    let mut file = anneal_files::open_regular(path)?;
     let (mut hasher, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; 1 << 20]);
     loop {
         match file.read(&mut chunk)? {

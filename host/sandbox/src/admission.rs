@@ -14,7 +14,7 @@ use anneal_job::{Digest, Entry};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{files, versions, wasi};
+use crate::{versions, wasi};
 
 /// Bytes of a component.
 pub const COMPONENT_BYTES_MAX: u64 = 16 << 20;
@@ -183,11 +183,9 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, AdmissionError> {
 /// # Errors
 /// Where it is too large, no file, or unreadable.
 pub fn read(path: &Path) -> Result<Vec<u8>, AdmissionError> {
-    files::read_bounded(path, COMPONENT_BYTES_MAX).map_err(|error| match error {
-        files::ReadError::TooLarge { bytes, .. } => AdmissionError::TooLarge { bytes },
-        files::ReadError::Io(source) => {
-            AdmissionError::Unreadable { path: path.display().to_string(), source }
-        }
+    anneal_files::read_bounded(path, COMPONENT_BYTES_MAX).map_err(|error| match error {
+        anneal_files::ReadError::TooLarge { bytes, .. } => AdmissionError::TooLarge { bytes },
+        other => AdmissionError::Unreadable { path: path.display().to_string(), source: other.into() },
     })
 }
 

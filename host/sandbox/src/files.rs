@@ -1,20 +1,20 @@
-//! Named tensors on disk, as safetensors: what PyTorch opens, and what one task leaves for the next. And the
-//! careful ways to read and write a file: bounded, whole or not at all, through an open folder.
+//! Named tensors on disk, as safetensors: what PyTorch opens, and what one task leaves for the next.
 //!
 //! Converting other formats and types is the command line's work; here a type the engine lacks is refused.
 
 #[cfg(test)]
 mod tests;
-mod whole;
 
 use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
-use anneal_tensor::{DType, ImportError, Shape, Value, limits};
+use anneal_files::{ReadError, read_bounded_in, write_whole};
+use anneal_tensor::{DType, Elements, ImportError, Shape, Value, limits};
 use cap_std::fs::Dir;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorView, View},
+};
 use thiserror::Error;
-
-pub use whole::{ReadError, folder_and_name, private_folder, read_bounded, read_bounded_in, write_whole};
 
 use crate::state::{Inputs, NamedValue, State, StateError};
 
@@ -107,23 +107,37 @@ fn write<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a Value)>,
 ) -> Result<(), FileError> {
     let file = || name.display().to_string();
-    let bytes: Vec<(Cow<'_, str>, &Value, Vec<u8>)> = tensors
-        .map(|(name, value)| {
-            let elements = value.elements().expect("states and inputs were checked to be in host memory");
-            (name_in_file(name), value, elements.to_bytes())
-        })
-        .collect();
-    let format =
-        |error: safetensors::SafeTensorError| FileError::Format { file: file(), message: error.to_string() };
-    let views = bytes
-        .iter()
-        .map(|(name, value, bytes)| {
-            Ok((name, TensorView::new(file_dtype(value.dtype), value.shape.to_vec(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(format)?;
-    let whole = safetensors::serialize(views, None).map_err(format)?;
+    let views = tensors.map(|(name, value)| {
+        let elements = value.elements().expect("states and inputs were checked to be in host memory");
+        (name_in_file(name), Written { value, elements })
+    });
+    let whole = safetensors::serialize(views, None)
+        .map_err(|error| FileError::Format { file: file(), message: error.to_string() })?;
     write_whole(folder, name, &whole).map_err(|source| FileError::Write { file: file(), source })
+}
+
+/// A tensor as it is written: its bytes are made when they are, if at all.
+struct Written<'a> {
+    value: &'a Value,
+    elements: &'a Elements,
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> Dtype {
+        file_dtype(self.value.dtype)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.value.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.elements.bytes()
+    }
+
+    fn data_len(&self) -> usize {
+        self.elements.len() * self.value.dtype.byte_size()
+    }
 }
 
 fn read(folder: &Dir, name: &Path, bytes_max: u64) -> Result<Vec<NamedValue>, FileError> {

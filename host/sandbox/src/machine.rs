@@ -102,7 +102,7 @@ impl InProcessMachine {
         let (outcome, state) =
             run_task(&component, &request.task, &inputs, states, &mut self.executor, observer, options);
         if let (Some(state), Some(path)) = (state, &request.output) {
-            let (folder, name) = files::folder_and_name(path).map_err(io_fault)?;
+            let (folder, name) = anneal_files::folder_and_name(path).map_err(io_fault)?;
             files::write_state(&folder, &name, &state).map_err(io_fault)?;
         }
         Ok(outcome)
@@ -121,12 +121,12 @@ impl Machine for InProcessMachine {
 
 fn read_inputs(path: Option<&Path>) -> Result<Inputs, HostFault> {
     let Some(path) = path else { return Ok(Inputs::default()) };
-    let (folder, name) = files::folder_and_name(path).map_err(io_fault)?;
+    let (folder, name) = anneal_files::folder_and_name(path).map_err(io_fault)?;
     files::read_inputs(&folder, &name, FILE_BYTES_MAX).map_err(io_fault)
 }
 
 fn read_state(path: &Path) -> Result<State, HostFault> {
-    let (folder, name) = files::folder_and_name(path).map_err(io_fault)?;
+    let (folder, name) = anneal_files::folder_and_name(path).map_err(io_fault)?;
     files::read_state(&folder, &name, FILE_BYTES_MAX).map_err(io_fault)
 }
 

@@ -217,7 +217,7 @@ fn value_digest(value: &Value) -> Digest {
 
 /// The digest of a value whose elements were read.
 pub(crate) fn elements_digest(value: &Value, elements: &Elements) -> Digest {
-    Digest::from_bytes(tensor_digest(&value.shape, value.dtype, &elements.to_bytes()))
+    Digest::from_bytes(tensor_digest(&value.shape, value.dtype, &elements.bytes()))
 }
 
 /// The row-major position of an element that is ±2^62, where there is one: the computation overflowed.

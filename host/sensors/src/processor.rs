@@ -133,7 +133,7 @@ impl ProcessorPower {
 }
 
 fn readable(path: &Path) -> Found<u64> {
-    if let Err(error) = std::fs::File::open(path)
+    if let Err(error) = anneal_files::open_regular(path)
         && error.kind() == std::io::ErrorKind::PermissionDenied
     {
         return Err(Gap::absent(format!(

@@ -28,6 +28,8 @@ const WINDOWS_MAX: usize = 512;
 const REPLY_BYTES_MAX: usize = 1 << 20;
 /// Events before a reply.
 const EVENTS_MAX: usize = 256;
+/// Bytes of the file of keys.
+const AUTHORITY_BYTES_MAX: u64 = 1 << 20;
 
 /// The owner's screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,7 +129,7 @@ impl ScreenSource {
 
 impl Connection {
     fn open(socket: &Path, number: u32, authority: Option<&Path>) -> io::Result<Connection> {
-        let key = authority.and_then(|path| fs::read(path).ok());
+        let key = authority.and_then(|path| anneal_files::read_bounded(path, AUTHORITY_BYTES_MAX).ok());
         let key = key.and_then(|bytes| Authority::of(&bytes, number)).unwrap_or_default();
         let stream = UnixStream::connect(socket)?;
         stream.set_write_timeout(Some(ANSWER_TIME))?;

@@ -12,11 +12,14 @@ use crate::gap::{Found, Gap};
 /// Entries of a folder that are looked at: /proc may hold a process for each.
 const ENTRIES_MAX: usize = 1 << 16;
 
+/// Bytes of a file: /proc/stat says something of every interrupt.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// The text of a file, without the space around it.
 pub(crate) fn text(path: &Path) -> Found<String> {
-    match fs::read(path) {
+    match anneal_files::read_kernel_file(path, FILE_BYTES_MAX) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
-        Err(error) => Err(gap(path, &error)),
+        Err(error) => Err(gap(path, &error.into())),
     }
 }
 

@@ -114,15 +114,38 @@ impl Elements {
     /// holds and what a digest covers.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
-            // Adding +0 turns −0 into +0 and keeps everything else.
-            Elements::F32(elements) => elements.iter().flat_map(|&x| (x + 0.0).to_le_bytes()).collect(),
+            Elements::F32(elements) => elements.iter().flat_map(|&x| unsigned_f32(x).to_le_bytes()).collect(),
             Elements::I32(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Elements::U8(elements) => elements.clone(),
-            Elements::U16(elements) => {
-                elements.iter().flat_map(|&x| (if x == 0x8000 { 0 } else { x }).to_le_bytes()).collect()
-            }
+            Elements::U16(elements) => elements.iter().flat_map(|&x| unsigned_f16(x).to_le_bytes()).collect(),
         }
     }
+
+    /// As [`Elements::to_bytes`], without a copy where memory holds these very bytes already.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        let same = cfg!(target_endian = "little").then(|| match self {
+            Elements::F32(elements) => {
+                let same = |&x: &f32| unsigned_f32(x).to_bits() == x.to_bits();
+                elements.iter().all(same).then(|| bytemuck::cast_slice(elements))
+            }
+            Elements::I32(elements) => Some(bytemuck::cast_slice(elements)),
+            Elements::U8(elements) => Some(elements.as_slice()),
+            Elements::U16(elements) => {
+                elements.iter().all(|&x| unsigned_f16(x) == x).then(|| bytemuck::cast_slice(elements))
+            }
+        });
+        same.flatten().map_or_else(|| Cow::Owned(self.to_bytes()), Cow::Borrowed)
+    }
+}
+
+/// Adding +0 turns −0 into +0 and keeps everything else.
+fn unsigned_f32(x: f32) -> f32 {
+    x + 0.0
+}
+
+/// The same for the bits of a bf16 or f16.
+fn unsigned_f16(bits: u16) -> u16 {
+    if bits == 0x8000 { 0 } else { bits }
 }
 
 impl Value {

@@ -9,7 +9,8 @@ use super::{
     shape,
 };
 
-pub(super) fn read(bytes: &[u8]) -> Result<Part> {
+/// The element type of a file that begins like this.
+pub(super) fn check_beginning(bytes: &[u8]) -> Result<Source> {
     let header = bytes.get(..4).context("the file is too short for IDX: it is cut off")?;
     ensure!(
         header[..2] == [0, 0],
@@ -17,7 +18,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Part> {
         header[0],
         header[1]
     );
-    let source = match header[2] {
+    Ok(match header[2] {
         0x08 => Source::Same(DType::U8),
         0x09 => Source::I8,
         0x0b => Source::I16,
@@ -25,15 +26,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Part> {
         0x0d => Source::Same(DType::F32),
         0x0e => Source::F64,
         other => bail!("this is no IDX file: there is no element type {other:#04x}"),
-    };
-    let rank = usize::from(header[3]);
+    })
+}
+
+pub(super) fn read(mut bytes: Vec<u8>) -> Result<Part> {
+    let source = check_beginning(&bytes)?;
+    let rank = usize::from(bytes[3]);
     let sizes = bytes.get(4..4 + 4 * rank).context("the file is cut off within its sizes")?;
     let sizes: Vec<usize> =
         sizes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
-    let mut elements = bytes[4 + 4 * rank..].to_vec();
+    let elements = &mut bytes[4 + 4 * rank..];
     for element in elements.chunks_exact_mut(source.byte_size()) {
         element.reverse();
     }
-    let value = numbers::value(source, shape(&sizes)?, &elements)?;
+    let value = numbers::value(source, shape(&sizes)?, elements)?;
     Ok(Part { name: None, value, note: source.note() })
 }

@@ -21,8 +21,14 @@ struct Header {
     sizes: Vec<usize>,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Part> {
+/// Refuses what does not begin like NPY.
+pub(super) fn check_beginning(bytes: &[u8]) -> Result<()> {
     ensure!(bytes.starts_with(MAGIC), "this is no NPY file; numpy.save writes one");
+    Ok(())
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Part> {
+    check_beginning(bytes)?;
     let version = *bytes.get(6).context("the file is cut off within its header")?;
     let (length, start) = match (version, bytes.get(8..12)) {
         (1, Some(size)) => (usize::from(u16::from_le_bytes([size[0], size[1]])), 10),

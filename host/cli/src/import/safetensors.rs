@@ -11,8 +11,16 @@ use super::{
     shape,
 };
 
+const NOT_ONE: &str = "this is no safetensors file, or it is cut off";
+
+/// Refuses what does not begin like safetensors: the length of a header, and its JSON.
+pub(super) fn check_beginning(bytes: &[u8]) -> Result<()> {
+    ensure!(bytes.get(8) == Some(&b'{'), NOT_ONE);
+    Ok(())
+}
+
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Part>> {
-    let file = SafeTensors::deserialize(bytes).context("this is no safetensors file, or it is cut off")?;
+    let file = SafeTensors::deserialize(bytes).context(NOT_ONE)?;
     let mut names: Vec<&str> = file.names();
     names.sort_unstable();
     ensure!(!names.is_empty(), "the file holds no tensor");

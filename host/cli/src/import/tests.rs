@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn check(bytes: &[u8], format: InputFormat, dtype: DType, sizes: &[usize], expected: Elements) {
-    let parts = read(bytes, format).expect("a good file");
+    let parts = read(bytes.to_vec(), format).expect("a good file");
     assert_eq!(parts.len(), 1);
     let value = &parts[0].value;
     assert_eq!((value.dtype, &*value.shape), (dtype, sizes));
@@ -16,7 +16,7 @@ fn check(bytes: &[u8], format: InputFormat, dtype: DType, sizes: &[usize], expec
 }
 
 fn check_error(bytes: &[u8], format: InputFormat, expected: &str) {
-    let error = read(bytes, format).err().expect("a bad file");
+    let error = read(bytes.to_vec(), format).err().expect("a bad file");
     let message = format!("{error:#}");
     assert!(message.contains(expected), "got {message}\nwant {expected}");
 }
@@ -128,7 +128,7 @@ fn safetensors_files() {
     let file = ::safetensors::serialize([view("only")], None).expect("a file");
     check(&file, InputFormat::Safetensors, DType::I32, &[1], Elements::I32(vec![3]));
     let file = ::safetensors::serialize([view("b"), view("a")], None).expect("a file");
-    let names: Vec<Option<String>> = read(&file, InputFormat::Safetensors)
+    let names: Vec<Option<String>> = read(file.clone(), InputFormat::Safetensors)
         .expect("two tensors")
         .into_iter()
         .map(|part| part.name)
@@ -225,23 +225,57 @@ fn what_lies_outside_of_the_folder_is_not_read() {
     }
 }
 
+/// A file that is none of its format is refused by its first bytes, however large it is.
+#[test]
+fn what_begins_unlike_its_format_is_not_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, words) in [
+        ("x.npy", "no NPY file"),
+        ("x.safetensors", "no safetensors file"),
+        ("x.idx", "no element type 0x00"),
+    ] {
+        let path = directory.path().join(name);
+        std::fs::File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("a file of holes");
+        let error = format!("{:#}", import(&file(&path, InputFormat::Auto)).expect_err(name));
+        assert!(error.contains(words), "{name}: {error}");
+        // The same, packed: what follows the beginning is never unpacked, so that it need not even be there.
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&vec![0; 1 << 20]).expect("written");
+        let packed = encoder.finish().expect("written");
+        let path = directory.path().join(format!("{name}.gz"));
+        std::fs::write(&path, &packed[..packed.len() - 100]).expect("written");
+        let error = format!("{:#}", import(&file(&path, InputFormat::Auto)).expect_err(name));
+        assert!(error.contains(words), "{name}.gz: {error}");
+    }
+}
+
+/// What the kernel makes up has no size before it is read, and some of it never ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_of_the_kernel_are_no_inputs() {
+    for path in ["/proc/self/pagemap", "/proc/self/environ", "/proc/kmsg"] {
+        let error = import(&file(Path::new(path), InputFormat::Raw)).expect_err(path);
+        assert!(format!("{error:#}").contains("input `x` from /proc/"), "{error:#}");
+    }
+}
+
 #[test]
 fn a_bomb_stops_at_its_limit() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![0; 1 << 20]).expect("written");
     let bomb = encoder.finish().expect("written");
     assert!(bomb.len() < 4096);
-    let error = gzip::unpack(&bomb, 1000).expect_err("too large");
+    let error = gzip::unpack(&bomb[..], 1000, |_| Ok(())).expect_err("too large");
     assert!(error.to_string().contains("more than 1000 bytes"), "{error}");
-    assert!(gzip::unpack(&bomb[..100], 1 << 21).is_err());
+    assert!(gzip::unpack(&bomb[..100], 1 << 21, |_| Ok(())).is_err());
 }
 
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), which in 0usize..5) {
         let format = InputFormat::NAMES[which + 1].1;
-        let _ = read(&bytes, format);
-        let _ = read(&[b"\x93NUMPY\x01\x00\x40\x00", &bytes[..]].concat(), InputFormat::Npy);
-        let _ = read(&[&[0, 0, 8][..], &bytes].concat(), InputFormat::Idx);
+        let _ = read(bytes.clone(), format);
+        let _ = read([b"\x93NUMPY\x01\x00\x40\x00", &bytes[..]].concat(), InputFormat::Npy);
+        let _ = read([&[0, 0, 8][..], &bytes].concat(), InputFormat::Idx);
     }
 }

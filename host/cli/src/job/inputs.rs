@@ -47,7 +47,7 @@ pub(super) fn keep(values: BTreeMap<String, Value>, folder: &Path) -> Outcome<Ke
     }
     let path = folder.join("inputs.safetensors");
     let write = || -> Result<()> {
-        let (folder, name) = files::folder_and_name(&path)?;
+        let (folder, name) = anneal_files::folder_and_name(&path)?;
         Ok(files::write_inputs(&folder, &name, &inputs)?)
     };
     write().context("cannot keep the inputs in the temporary directory").map_err(Failure::host)?;

@@ -101,10 +101,13 @@ fn read_all(arguments: &arguments::Audit, host: &Host, terminal: &Terminal) -> O
     Ok(AuditReport { logs, mirrors })
 }
 
+/// Bytes of a file of receipts: those of a job with 100,000 tasks and several copies of each.
+const RECEIPTS_BYTES_MAX: u64 = 1 << 30;
+
 /// The receipts that `anneal fetch` keeps: what the log must have revealed, by attempt.
 fn receipts(path: &std::path::Path) -> Outcome<BTreeMap<AttemptId, Digest>> {
     let context = || format!("the receipts {}", path.display());
-    let bytes = std::fs::read(path).with_context(context)?;
+    let bytes = anneal_files::read_bounded(path, RECEIPTS_BYTES_MAX).with_context(context)?;
     let receipts: Vec<SignedReceipt> = serde_json::from_slice(&bytes).with_context(context)?;
     if let Some(forged) = receipts.iter().find(|receipt| !receipt.holds()) {
         let words = format!("the receipt of attempt {} is not signed by its provider", forged.attempt);

@@ -2,7 +2,6 @@
 //! more of it in memory than one page of tasks. What an earlier download left of the weights is gone on with.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -12,6 +11,7 @@ use anneal_api::{
     Client,
     wire::{JobQuery, JobView, TaskView},
 };
+use anneal_files::WholeFile;
 use anneal_job::{Blob, ByteCount, Entry, JobId, shown_json};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -129,7 +129,7 @@ async fn download(client: &Client, blob: Blob, path: &Path, terminal: &Terminal)
 
 /// A JSON document that ends in a list, written item by item: whole under its name, or not there.
 struct Document {
-    file: BufWriter<File>,
+    file: BufWriter<WholeFile>,
     path: PathBuf,
     end: &'static str,
     is_empty: bool,
@@ -152,8 +152,8 @@ impl Document {
 
     fn open(folder: &Path, name: &str, start: &str, end: &'static str) -> anyhow::Result<Document> {
         let path = folder.join(name);
-        let open = || -> io::Result<BufWriter<File>> {
-            let mut file = BufWriter::new(File::create(part(&path))?);
+        let open = || -> io::Result<BufWriter<WholeFile>> {
+            let mut file = BufWriter::new(WholeFile::create(&path)?);
             file.write_all(start.as_bytes())?;
             Ok(file)
         };
@@ -170,19 +170,13 @@ impl Document {
 
     /// The document's path, where it is whole now.
     fn finish(mut self) -> anyhow::Result<PathBuf> {
-        let mut finish = || -> io::Result<()> {
+        let finish = || -> io::Result<()> {
             self.file.write_all(self.end.as_bytes())?;
-            self.file.flush()?;
-            self.file.get_ref().sync_all()?;
-            std::fs::rename(part(&self.path), &self.path)
+            self.file.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
         };
         finish().with_context(|| format!("cannot write {}", self.path.display()))?;
         Ok(self.path)
     }
-}
-
-fn part(path: &Path) -> PathBuf {
-    path.with_added_extension("part")
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use anneal_provider::{
     Compiler, TaskFiles,
     work::{self, Attempted, Work},
 };
-use anneal_sandbox::{Machine, StopFlag, check_versions, confine::Requirement, files};
+use anneal_sandbox::{Machine, StopFlag, check_versions, confine::Requirement};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
@@ -179,7 +179,7 @@ fn grant_text(text: &str) -> Outcome<Secret> {
     if text.parse::<anneal_api::Grant>().is_ok() {
         return Ok(Secret::new(text));
     }
-    let kept = files::read_bounded(Path::new(text), GRANT_BYTES_MAX)
+    let kept = anneal_files::read_bounded(Path::new(text), GRANT_BYTES_MAX)
         .with_context(|| format!("`{text}` is neither a grant nor a file that can be read"))?;
     Ok(Secret::new(String::from_utf8_lossy(&kept).trim()))
 }

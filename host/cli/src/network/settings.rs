@@ -3,12 +3,10 @@
 
 use std::path::Path;
 
+use anneal_files::ReadError;
 use anneal_job::{manifest::section::Source, shown, shown_name};
 use anneal_provider::payout;
-use anneal_sandbox::{
-    confine::Layer,
-    files::{self, ReadError},
-};
+use anneal_sandbox::confine::Layer;
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 
@@ -52,13 +50,12 @@ impl Settings {
     /// Where the file cannot be read or says what it may not.
     pub fn read(folder: &Path) -> Outcome<Settings> {
         let path = folder.join(FILE);
-        let bytes = match files::read_bounded(&path, FILE_BYTES_MAX) {
+        let text = match anneal_files::read_text(&path, FILE_BYTES_MAX) {
             Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Settings::default());
             }
             read => read.with_context(|| format!("{} cannot be read", path.display()))?,
         };
-        let text = String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))?;
         Ok(Settings::parse(&text).with_context(|| {
             format!("{} says what it may not; correct it, or run `anneal setup --force`", path.display())
         })?)

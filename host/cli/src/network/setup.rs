@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anneal_policy::preset::{PRESETS, Preset};
 use anneal_provider::payout;
-use anneal_sandbox::files;
 use anyhow::Context;
 use serde::Serialize;
 
@@ -63,9 +62,9 @@ pub fn setup(arguments: &Setup, host: &Host, terminal: &Terminal) -> Outcome<Set
     };
 
     let made = || -> std::io::Result<()> {
-        let dir = files::private_folder(&folder)?;
-        files::write_whole(&dir, POLICY.as_ref(), limits.text(&host.zone).as_bytes())?;
-        files::write_whole(&dir, settings::FILE.as_ref(), settings.document().as_bytes())
+        let dir = anneal_files::private_folder(&folder)?;
+        anneal_files::write_whole(&dir, POLICY.as_ref(), limits.text(&host.zone).as_bytes())?;
+        anneal_files::write_whole(&dir, settings::FILE.as_ref(), settings.document().as_bytes())
     };
     made().with_context(|| format!("{} cannot be written to", folder.display())).map_err(Failure::host)?;
     terminal.data(format!("wrote {}", provider.display()));

@@ -20,13 +20,20 @@ pub(super) fn resume(
         return Err(anyhow::anyhow!("--resume {}: there is no such directory", path.display()).into());
     }
     let out = OutDirectory::open(path)?;
+    let tasks = finished(&out, job, terminal)?;
+    Ok((out, tasks))
+}
+
+/// The tasks of an earlier run in this directory that need not be run again.
+pub(super) fn finished(out: &OutDirectory, job: &Job, terminal: &Terminal) -> Outcome<Vec<TaskReport>> {
+    let path = out.path();
     let report = out.report()?;
     let report = report.with_context(|| {
         format!("--resume {}: there is no result.json; start with `anneal run --out`", path.display())
     })?;
     let mut tasks = check(report, job).with_context(|| format!("--resume {}", path.display()))?;
     let recorded = tasks.len();
-    while !usable(&tasks, &job.report.plan, &out) {
+    while !usable(&tasks, &job.report.plan, out) {
         tasks.pop();
     }
     if tasks.len() < recorded {
@@ -36,7 +43,7 @@ pub(super) fn resume(
         ));
     }
     terminal.note(format!("going on after {} of {} tasks", tasks.len(), job.report.plan.task_count()));
-    Ok((out, tasks))
+    Ok(tasks)
 }
 
 /// The recorded tasks, if they are this very job's.

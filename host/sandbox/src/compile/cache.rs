@@ -24,7 +24,6 @@ use crate::{
     brake::{Brake, Hold, Seen},
     child::{Child, ChildError},
     confine::ConfinementReport,
-    files,
     pace::PaceHandle,
     run::StopFlag,
 };
@@ -90,7 +89,7 @@ pub fn run_governed(
         path: cache.display().to_string(),
         message: error.to_string(),
     };
-    let folder = files::private_folder(cache).map_err(unusable)?;
+    let folder = anneal_files::private_folder(cache).map_err(unusable)?;
     let sealing = SealingKey::of(cache).map_err(unusable)?;
     let path = cache.join(format!("{key}.cwasm"));
     if let Some(info) = kept(&folder, &key, &sealing) {
@@ -104,9 +103,9 @@ pub fn run_governed(
 
 /// What was compiled before, where all of it is still there and sealed by this host.
 fn kept(folder: &Dir, key: &str, sealing: &SealingKey) -> Option<ComponentInfo> {
-    let kept = files::read_bounded_in(folder, format!("{key}.json").as_ref(), 1 << 20).ok()?;
+    let kept = anneal_files::read_bounded_in(folder, format!("{key}.json").as_ref(), 1 << 20).ok()?;
     let kept: Kept = serde_json::from_slice(&kept).ok()?;
-    let code = files::read_bounded_in(folder, format!("{key}.cwasm").as_ref(), CODE_BYTES_MAX).ok()?;
+    let code = anneal_files::read_bounded_in(folder, format!("{key}.cwasm").as_ref(), CODE_BYTES_MAX).ok()?;
     let info = serde_json::to_vec(&kept.info).ok()?;
     let sealed = sealing.is_of(&kept.seal, &sealed(key, &info, &code));
     if !sealed {
@@ -123,8 +122,8 @@ fn sealed<'a>(key: &'a str, info: &'a [u8], code: &'a [u8]) -> [&'a [u8]; 3] {
 fn keep(folder: &Dir, key: &str, info: &ComponentInfo, code: &[u8], sealing: &SealingKey) -> io::Result<()> {
     let seal = sealing.seal(&sealed(key, &serde_json::to_vec(info)?, code));
     let kept = Kept { info: info.clone(), seal };
-    files::write_whole(folder, format!("{key}.cwasm").as_ref(), code)?;
-    files::write_whole(folder, format!("{key}.json").as_ref(), &serde_json::to_vec(&kept)?)?;
+    anneal_files::write_whole(folder, format!("{key}.cwasm").as_ref(), code)?;
+    anneal_files::write_whole(folder, format!("{key}.json").as_ref(), &serde_json::to_vec(&kept)?)?;
     // Another process may be at it too; what it leaves the next one takes.
     let _kept_for_now = prune(folder);
     Ok(())

@@ -30,7 +30,7 @@ impl SealingKey {
         if !fs::exists(&path)? {
             make(&path)?;
         }
-        let file = File::open(&path)?;
+        let file = anneal_files::open_regular(&path)?;
         check(&path, &file)?;
         let mut bytes = Vec::with_capacity(KEY_BYTES + 1);
         file.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_part_is_what_it_is_of_all_bytes() {
         let elements = Elements::F32(vec![1.5, -0.0, 3e-5, -7.25]);
-        let all = elements.to_bytes();
+        let all = elements.bytes();
         for start in 0..=all.len() {
             for end in start..=all.len() {
                 assert_eq!(part(&elements, DType::F32, start, end), all[start..end]);

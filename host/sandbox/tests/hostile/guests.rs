@@ -106,7 +106,7 @@ impl Surroundings {
         let inputs = Inputs::new(BTreeMap::from([("table".to_owned(), table)])).expect("it is an input");
         let state = State::new(vec![NamedValue { name: "w".to_owned(), value: one }]).expect("it is a state");
         let (folder, _) =
-            files::folder_and_name(&scene.folder.path().join("x")).expect("the folder is there");
+            anneal_files::folder_and_name(&scene.folder.path().join("x")).expect("the folder is there");
         files::write_inputs(&folder, Path::new("inputs"), &inputs).expect("they are written");
         files::write_state(&folder, Path::new("state"), &state).expect("it is written");
         Surroundings { inputs, state }

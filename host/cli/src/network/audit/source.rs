@@ -4,8 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, BufWriter, Read, Write},
+    io::{BufRead, BufReader, BufWriter, IntoInnerError, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +12,7 @@ use std::{
 use anneal_api::{
     Client, ClientOptions, LogPage, SecretKey, endpoints::LOG_PAGE_ENTRIES_MAX, log::LogFileHeader,
 };
+use anneal_files::WholeFile;
 use anneal_job::{AttemptId, Digest, Identity};
 use anyhow::{Context, anyhow};
 
@@ -111,7 +111,7 @@ fn file(
     receipts: &BTreeMap<AttemptId, Digest>,
 ) -> Outcome<LogReport> {
     let name = path.display().to_string();
-    let opened = File::open(path).with_context(|| format!("cannot open the log {name}"))?;
+    let opened = anneal_files::open_regular(path).with_context(|| format!("cannot open the log {name}"))?;
     let mut lines = BufReader::new(opened);
     let header: LogFileHeader = line(&mut lines)
         .and_then(|line| line.context("it is empty"))
@@ -143,18 +143,14 @@ fn line(lines: &mut impl BufRead) -> anyhow::Result<Option<Vec<u8>>> {
 
 /// A log that is written to a file, which appears under its name when it is whole.
 struct Saved {
-    file: BufWriter<File>,
-    part: PathBuf,
+    file: BufWriter<WholeFile>,
     path: PathBuf,
 }
 
 impl Saved {
     fn create(path: &Path, coordinator: Identity) -> Outcome<Saved> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
-        let mut saved = Saved { file: BufWriter::new(file), part, path: path.to_owned() };
+        let file = WholeFile::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut saved = Saved { file: BufWriter::new(file), path: path.to_owned() };
         saved.line(&LogFileHeader { coordinator })?;
         Ok(saved)
     }
@@ -162,20 +158,16 @@ impl Saved {
     fn line(&mut self, object: &impl serde::Serialize) -> Outcome<()> {
         let mut line = serde_json::to_vec(object).context("a page is JSON").map_err(Failure::host)?;
         line.push(b'\n');
-        self.done(|file| file.write_all(&line))
+        let written = self.file.write_all(&line);
+        written.with_context(|| format!("cannot write {}", self.path.display())).map_err(Failure::host)
     }
 
-    fn finish(mut self, terminal: &Terminal) -> Outcome<()> {
-        self.done(|file| file.flush().and_then(|()| file.get_ref().sync_all()))?;
-        let (part, path) = (self.part, self.path);
-        let renamed = std::fs::rename(&part, &path);
-        renamed.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::host)?;
+    fn finish(self, terminal: &Terminal) -> Outcome<()> {
+        let path = self.path;
+        let whole = self.file.into_inner().map_err(IntoInnerError::into_error);
+        let finished = whole.and_then(WholeFile::finish);
+        finished.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::host)?;
         terminal.note(format!("saved       {}", path.display()));
         Ok(())
-    }
-
-    fn done(&mut self, act: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Outcome<()> {
-        let done = act(&mut self.file);
-        done.with_context(|| format!("cannot write {}", self.part.display())).map_err(Failure::host)
     }
 }

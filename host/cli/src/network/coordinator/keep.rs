@@ -94,7 +94,7 @@ pub fn backup(data: &Data, out: &Path, host: &Host, terminal: &Terminal) -> Outc
     let key = key_of(&folder)?;
     must_exist(&url)?;
     // Only the owner may enter: the key is in it.
-    drop(anneal_sandbox::files::private_folder(out).map_err(Failure::host)?);
+    drop(anneal_files::private_folder(out).map_err(Failure::host)?);
     let note = wait_for(async { backup::backup(&url, &blobs, key.identity(), out).await.map_err(told) })?;
     copy_private(&folder.join(KEY_NAME), &out.join(KEY_NAME))?;
     let settings = data.settings.clone().unwrap_or_else(|| folder.join(SETTINGS_NAME));
@@ -120,13 +120,13 @@ pub fn restore(from: &Path, folder: Option<&Path>, host: &Host, terminal: &Termi
         return Err(Failure::bad_input(format!("{} is no backup: it holds no key", from.display())));
     }
     let key = folder.join(KEY_NAME);
-    if key.exists() && fs::read(&key).ok() != fs::read(from.join(KEY_NAME)).ok() {
+    if key.exists() && small(&key).ok() != small(&from.join(KEY_NAME)).ok() {
         return Err(Failure::bad_input(format!(
             "{} holds the key of another coordinator; name another folder",
             folder.display()
         )));
     }
-    drop(anneal_sandbox::files::private_folder(&folder).map_err(Failure::host)?);
+    drop(anneal_files::private_folder(&folder).map_err(Failure::host)?);
     let note = wait_for(async { backup::restore(from, &folder).await.map_err(told) })?;
     copy_private(&from.join(KEY_NAME), &key)?;
     let (kept, here) = (from.join(SETTINGS_NAME), folder.join(SETTINGS_NAME));
@@ -213,9 +213,14 @@ fn told(error: BackupError) -> Failure {
     }
 }
 
+/// A key or a file of settings.
+fn small(path: &Path) -> std::io::Result<Vec<u8>> {
+    Ok(anneal_files::read_bounded(path, settings::FILE_BYTES_MAX)?)
+}
+
 fn copy_private(from: &Path, to: &PathBuf) -> Outcome<()> {
     let copy = || {
-        let bytes = fs::read(from)?;
+        let bytes = small(from)?;
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]

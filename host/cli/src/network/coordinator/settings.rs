@@ -7,6 +7,7 @@ use std::{
 };
 
 use anneal_coordinator::{Grants, Limits, Network, blobs::BlobPlace, store::StoreUrl};
+use anneal_files::ReadError;
 use anneal_job::Identity;
 use anneal_market::Parameters;
 use anyhow::{Context, anyhow};
@@ -20,6 +21,8 @@ use crate::{
 
 /// The file of settings.
 pub const SETTINGS_NAME: &str = "coordinator.toml";
+/// Bytes of a file of settings or rules.
+pub(super) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Where it listens where nothing is said.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4200);
 
@@ -82,9 +85,11 @@ impl Default for Settings {
 pub fn of(data: &arguments::Data, host: &Host) -> Outcome<(PathBuf, Settings)> {
     let folder = data.folder.clone().unwrap_or_else(|| host.data.join("coordinator"));
     let path = data.settings.clone().unwrap_or_else(|| folder.join(SETTINGS_NAME));
-    let mut settings = match std::fs::read_to_string(&path) {
+    let mut settings = match anneal_files::read_text(&path, FILE_BYTES_MAX) {
         Ok(text) => parse(&text).with_context(|| format!("{} holds no settings", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && data.settings.is_none() => {
+        Err(ReadError::Io(error))
+            if error.kind() == std::io::ErrorKind::NotFound && data.settings.is_none() =>
+        {
             Settings::default()
         }
         Err(error) => return Err(anyhow!(error).context(format!("cannot read {}", path.display())).into()),
@@ -152,7 +157,8 @@ impl Settings {
 
 /// The market's rules from a file: what it does not say is the default.
 fn rules(path: &Path) -> Outcome<Parameters> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = anneal_files::read_text(path, FILE_BYTES_MAX)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(toml::from_str(&text).with_context(|| format!("{} is not a file of rules", path.display()))?)
 }
 

@@ -131,7 +131,7 @@ fn copy(request: &AttemptRequest) -> Result<Outcome, String> {
     let Some(from) = request.states.first().filter(|_| request.task.entry != Entry::Evaluate) else {
         return Err("there is nothing to copy".to_owned());
     };
-    let (folder, name) = files::folder_and_name(from).map_err(|error| error.to_string())?;
+    let (folder, name) = anneal_files::folder_and_name(from).map_err(|error| error.to_string())?;
     let state = files::read_state(&folder, &name, STATE_BYTES_MAX).map_err(|error| error.to_string())?;
     if let Some(to) = &request.output {
         std::fs::copy(from, to).map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use anneal_api::wire::DeviceOffer;
 use anneal_job::{Price, Versions, report::DeviceReport};
 use anneal_policy::policy::Shares;
 use anneal_provider::{Device, warden::DeviceName};
-use anneal_sandbox::{VERSIONS, confine::Requirement, files};
+use anneal_sandbox::{VERSIONS, confine::Requirement};
 use anneal_sensors::{DeviceKind, GpuIdentity, PciAddress, SensedDevice};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -165,7 +165,7 @@ struct Memory {
 impl Memory {
     fn read(folder: &Path) -> Memory {
         let path = folder.join(MEMORY);
-        let bytes = files::read_bounded(&path, MEMORY_BYTES_MAX).unwrap_or_default();
+        let bytes = anneal_files::read_bounded(&path, MEMORY_BYTES_MAX).unwrap_or_default();
         Memory { passed: serde_json::from_slice(&bytes).unwrap_or_default(), path }
     }
 
@@ -179,8 +179,8 @@ impl Memory {
         }
         self.passed.insert(key(device, env!("CARGO_PKG_VERSION"), VERSIONS), tested);
         let json = serde_json::to_vec(&self.passed).expect("numbers by name are JSON");
-        let written = files::folder_and_name(&self.path)
-            .and_then(|(folder, name)| files::write_whole(&folder, &name, &json));
+        let written = anneal_files::folder_and_name(&self.path)
+            .and_then(|(folder, name)| anneal_files::write_whole(&folder, &name, &json));
         if let Err(error) = written {
             tracing::warn!(%error, "what passed its test is not remembered");
         }
