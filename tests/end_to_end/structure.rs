@@ -10,10 +10,11 @@ use std::{
 use anneal_tests::workspace;
 
 /// Layers from the bottom: a crate depends on lower ones only.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 6] = [
     &["job", "files"],
     &["tensor", "policy", "ledger", "market"],
     &["tensor-gpu", "sandbox", "sensors", "wallet", "api"],
+    &["runner"],
     &["coordinator", "provider"],
     &["cli"],
 ];

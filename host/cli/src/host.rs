@@ -1,41 +1,21 @@
-//! This machine, as jobs need it: the program that plays worker and compiler, its caches, its environment.
+//! This machine as its environment tells of it: folders, proxy, sensors, and what starts processes. The only place that
+//! reads the environment.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{env, ffi::OsString, path::PathBuf};
 
-use anneal_job::report::DeviceReport;
-use anneal_policy::policy::Shares;
-use anneal_provider::Compiler;
+use anneal_runner::Launcher;
 use anneal_sandbox::{
-    BackendRequest, Machine, WorkerMachine,
-    compile::CompileLimits,
-    confine::{Confinement, GroupFolders, Requirement},
+    confine::GroupFolders,
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
 };
 use anneal_sensors::{PciAddress, Screen, SensorsConfig};
 use anyhow::{Context, Result, ensure};
 
-use crate::{
-    backends::Backend,
-    devices::{self, Tested, TestedOne},
-    failure::{Failure, Outcome},
-};
-
-/// Memory of a machine that does not say.
-const MEMORY_UNKNOWN_BYTES: u64 = 4 << 30;
-
-/// What starts processes and keeps compiled components.
+/// What the environment says of this machine and its user.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// The binary `anneal`.
-    pub program: PathBuf,
-    /// Where compiled components are kept.
-    pub cache: PathBuf,
+    /// What starts the processes that compile, compute and test.
+    pub launcher: Launcher,
     /// Where keys and a provider's work are kept.
     pub data: PathBuf,
     /// Where services are kept: `~/.config`.
@@ -44,14 +24,8 @@ pub struct Host {
     pub coordinator: Option<String>,
     /// The SOCKS 5 proxy to coordinators that are not on this machine, as `host:port`: ANNEAL_PROXY.
     pub proxy: Option<String>,
-    /// Where GPU drivers keep compiled shaders.
-    pub shaders: PathBuf,
     /// How storage that is no folder is reached: `AWS_…`.
     pub storage: Vec<(String, String)>,
-    /// What a worker inherits.
-    pub environment: Vec<(OsString, OsString)>,
-    /// Where a worker's control group is made.
-    pub groups: GroupFolders,
     /// Where sensors are: ANNEAL_SENSORS_ROOT in place of `/`, ANNEAL_NVML in place of `libnvidia-ml.so.1`.
     pub sensors: SensorsConfig,
     /// The GPU whose sensors stand for those of a GPU that is a program: ANNEAL_SENSORS_GPU, a PCI address. For
@@ -69,16 +43,18 @@ impl Host {
     pub fn here() -> Result<Host> {
         let program = env::current_exe().context("cannot find this program's own file")?;
         Ok(Host {
-            program: program.clone(),
-            cache: cache_folder().join("components"),
-            shaders: cache_folder().join("shaders"),
+            launcher: Launcher {
+                program: program.clone(),
+                cache: cache_folder().join("components"),
+                shaders: cache_folder().join("shaders"),
+                environment: environment(),
+                groups: group_folders(),
+            },
             data: data_folder(),
             config: config_folder(),
             coordinator: env::var("ANNEAL_COORDINATOR").ok().filter(|url| !url.is_empty()),
             proxy: proxy()?,
             storage: storage(),
-            environment: environment(),
-            groups: group_folders(),
             sensors: SensorsConfig {
                 root: given("ANNEAL_SENSORS_ROOT").unwrap_or_else(|| PathBuf::from("/")),
                 nvml_process: vec![program.clone().into(), "__nvml".into()],
@@ -90,122 +66,6 @@ impl Host {
             zone: zone(),
         })
     }
-
-    /// The command of the compiling process.
-    pub fn compiler(&self) -> Vec<OsString> {
-        vec![self.program.clone().into(), "__compile".into()]
-    }
-
-    /// The GPUs that the drivers show, real ones first.
-    ///
-    /// # Errors
-    /// Where a driver breaks the process that asks.
-    pub fn ask_drivers(&self) -> Result<Vec<DeviceReport>> {
-        let output = Command::new(&self.program)
-            .arg("__drivers")
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .context("cannot start the process that asks the GPU drivers")?;
-        ensure!(output.status.success(), "a GPU driver broke down when it was asked for its devices");
-        serde_json::from_slice(&output.stdout).context("a GPU driver wrote where it should not")
-    }
-
-    /// How strangers' components are compiled.
-    pub fn compiler_for(&self, requirement: Requirement) -> Compiler {
-        let confinement = Confinement::new(requirement.for_compiler());
-        let limits = CompileLimits { confinement, ..CompileLimits::DEFAULT };
-        Compiler { command: self.compiler(), cache: self.cache.clone(), limits }
-    }
-
-    /// A worker for strangers' components: with what of the confinement is insisted on.
-    pub fn worker_for(&self, backend: &Backend, requirement: Requirement) -> WorkerMachine {
-        let confinement = Confinement::new(requirement);
-        WorkerMachine { confinement, ..self.worker(backend, Some(worker_memory_bytes())) }
-    }
-
-    /// The same within the owner's shares of main memory and of a GPU's.
-    pub fn worker_within(
-        &self,
-        backend: &Backend,
-        requirement: Requirement,
-        shares: &Shares,
-    ) -> WorkerMachine {
-        let mut worker = self.worker_for(backend, requirement);
-        let share = shares.ram.map_or(u64::MAX, |share| share.0);
-        worker.memory_bytes = worker.memory_bytes.map(|bytes| bytes.min(share));
-        if worker.gpu {
-            worker.backend.device_memory_bytes = shares.gpu_memory.map(|share| share.0);
-        }
-        worker
-    }
-
-    /// Runs the conformance vectors on a backend and measures it. A process of its own does: what a driver prints
-    /// or breaks stays there.
-    ///
-    /// # Errors
-    /// Where a vector fails, or the backend breaks down or takes too long.
-    pub fn test_and_measure(&self, backend: &Backend) -> Outcome<Tested> {
-        let tested = self.test_one(backend).map_err(Failure::host)?;
-        devices::judge(backend, tested)
-    }
-
-    fn test_one(&self, backend: &Backend) -> Result<TestedOne> {
-        let mut command = Command::new(&self.program);
-        command.args(["__selftest", &backend.address]);
-        if let Some(threads) = backend.threads {
-            command.args(["--threads", &threads.to_string()]);
-        }
-        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stderr(Stdio::null());
-        let output = command.output().context("cannot start the process that tests a device")?;
-        ensure!(
-            output.status.success(),
-            "{} broke down in its test ({}), or took longer than {} s; update its driver, or leave it out",
-            backend.name(),
-            output.status,
-            devices::TEST_TIME.as_secs()
-        );
-        serde_json::from_slice(&output.stdout).context("a driver wrote where it should not")
-    }
-
-    /// A machine that makes each attempt in a process of its own, within the memory that a stranger's gets: what
-    /// runs here runs there.
-    pub fn machine(&self, backend: &Backend) -> Box<dyn Machine> {
-        Box::new(self.worker(backend, Some(worker_memory_bytes())))
-    }
-
-    /// The same, with so many bytes of memory. It is confined as well as this machine can: the component is
-    /// the user's own.
-    pub fn worker(&self, backend: &Backend, memory_bytes: Option<u64>) -> WorkerMachine {
-        WorkerMachine {
-            name: backend.name(),
-            command: vec![self.program.clone().into(), "__worker".into()],
-            environment: self.environment.clone(),
-            backend: BackendRequest {
-                backend: backend.address.clone(),
-                threads: backend.threads,
-                ..BackendRequest::default()
-            },
-            memory_bytes,
-            gpu: backend.device.backend == "gpu",
-            hardware: backend.device.backend == "gpu" && !backend.device.software,
-            confinement: Confinement::default(),
-            groups: self.groups.clone(),
-            shaders: Some(self.shaders.clone()),
-        }
-    }
-}
-
-/// What a worker may use of this machine's memory: three quarters of it.
-fn worker_memory_bytes() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    total.map_or(MEMORY_UNKNOWN_BYTES, |kib: u64| (kib << 10) / 4 * 3)
 }
 
 /// A variable that names a folder.

@@ -22,15 +22,15 @@ use std::{
 };
 
 use anneal_job::report::ErrorKind;
+use anneal_runner::{
+    failure::{Failure, Outcome},
+    staging,
+};
 use anneal_sandbox::StopFlag;
 use anyhow::{Context, anyhow};
 use tokio::sync::watch;
 
-use crate::{
-    failure::{Failure, Outcome},
-    staging,
-    terminal::Terminal,
-};
+use crate::terminal::Terminal;
 
 /// How long a command may take to end by itself.
 const END_TIME: Duration = Duration::from_millis(700);

@@ -4,48 +4,41 @@
 //! SIGINT or SIGTERM, which it ends within a second of ([`interrupt`]); 2 for bad input.
 //!
 //! `main` reads the arguments, runs the command and makes an exit status of what came of it. A command gives
-//! a report or a [`failure::Failure`]; it is told to people on stderr and stdout by [`terminal`], or to
+//! a report or a [`Failure`]; it is told to people on stderr and stdout by [`terminal`], or to
 //! programs as one JSON object.
 
 pub mod arguments;
-pub mod backends;
 pub mod build;
 pub mod devices;
 pub mod doctor;
-pub mod failure;
-#[cfg(test)]
-mod fake;
 pub mod host;
-pub mod import;
 pub mod inspect;
 pub mod interrupt;
 pub mod job;
 mod journal;
-mod manifest_override;
 pub mod network;
 pub mod new;
-pub mod out;
 pub mod policy;
 pub mod progress;
 pub mod run;
-pub mod staging;
 pub mod terminal;
 pub mod toolchain;
-pub mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use anneal_job::report::{Envelope, RunReport, VerifyReport};
 use anneal_provider::Wish;
+use anneal_runner::{
+    Backend, backends,
+    failure::{Failure, Outcome},
+    selftest, verify,
+};
 use anneal_tensor::float_mode;
 use clap::Parser;
 use serde::Serialize;
 
 use arguments::{Arguments, Command, SchemaOf};
-use backends::Backend;
-use failure::{Failure, Outcome};
 use host::Host;
-use job::Job;
 use network::{appeal, audit, coordinator, demo, developer, fetch, owner, provide, replay, service, setup};
 use terminal::{Lines, Terminal};
 
@@ -91,22 +84,26 @@ fn dispatch(command: Command) -> ExitCode {
             Ok(report)
         }),
         Command::Devices { output } => tell("devices", output.json, |terminal| {
-            let report = devices::devices(&Host::here().map_err(Failure::host)?);
+            let report = devices::devices(&Host::here().map_err(Failure::host)?.launcher);
             terminal.data(devices::describe(&report));
             Ok(report)
         }),
         Command::Selftest { output } => tell_both("selftest", output.json, |terminal| match Host::here() {
             Ok(host) => {
-                let (report, failure) = devices::selftest(&host, terminal);
+                let (report, failure) = selftest::selftest(&host.launcher, &mut |line| terminal.data(line));
                 (Some(report), failure)
             }
             Err(error) => (None, Some(Failure::host(error))),
         }),
         Command::Doctor { output } => tell_both("doctor", output.json, |terminal| {
-            match Host::here().map_err(Failure::host).and_then(|host| doctor::doctor(&host)) {
+            match Host::here()
+                .map_err(Failure::host)
+                .and_then(|host| anneal_runner::doctor::doctor(&host.launcher))
+            {
                 Ok(report) => {
                     terminal.data(doctor::describe(&report));
-                    let failure = doctor::failure(&report, anneal_sandbox::confine::Requirement::STRANGERS);
+                    let strangers = anneal_sandbox::confine::Requirement::STRANGERS;
+                    let failure = anneal_runner::doctor::failure(&report, strangers);
                     (Some(report), failure)
                 }
                 Err(failure) => (None, Some(failure)),
@@ -207,7 +204,7 @@ fn dispatch(command: Command) -> ExitCode {
         }
         Command::SelftestOne { backend, threads } => {
             let request = anneal_sandbox::BackendRequest { backend, threads, ..Default::default() };
-            let tested = serde_json::to_string(&devices::test_one(&request)).expect("a test's end is JSON");
+            let tested = serde_json::to_string(&selftest::test_one(&request)).expect("a test's end is JSON");
             Terminal::new(false).print(&tested);
             0
         }
@@ -283,9 +280,9 @@ fn wish(command: &str, arguments: &arguments::OfProvider, wish: Wish) -> u8 {
 fn verified(arguments: &arguments::Verify, terminal: &Terminal) -> Outcome<VerifyReport> {
     let host = Host::here().map_err(Failure::host)?;
     let stop = interrupt::stop_flag();
-    let job = Job::load(&arguments.job, &host, terminal)?;
-    let backends = Backend::to_verify(arguments.hardware_only, arguments.reference, &host);
-    let machines = backends.iter().map(|backend| host.machine(backend)).collect();
+    let job = job::load(&arguments.job, &host, terminal)?;
+    let backends = Backend::to_verify(arguments.hardware_only, arguments.reference, &host.launcher);
+    let machines = backends.iter().map(|backend| host.launcher.machine(backend)).collect();
     verify::verify(&job, machines, &stop, &mut |line| terminal.data(line))
 }
 

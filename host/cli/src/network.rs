@@ -24,14 +24,10 @@ use std::{future::Future, path::Path, sync::Arc};
 use anneal_api::{Client, ClientError, ClientOptions, CoordinatorUrl, SecretKey};
 use anneal_job::report::ErrorKind;
 use anneal_provider::Folder;
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 
-use crate::{
-    arguments::Coordinator,
-    failure::{Failure, Outcome},
-    host::Host,
-    interrupt,
-};
+use crate::{arguments::Coordinator, host::Host, interrupt};
 
 /// Runs something that waits for the network, on this thread, until a signal ends it.
 pub fn wait_for<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {

@@ -17,14 +17,17 @@ use anneal_policy::{
     Decided, History, Moment, Policy, Readings, file::POLICY_BYTES_MAX, outline, picture, preset::PRESETS,
     schedule, simulate::Summary,
 };
+use anneal_runner::{
+    Backend,
+    failure::{Failure, Outcome},
+};
 use anneal_sensors::{DeviceKind, Missing, Sensors};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
 use crate::{
     arguments::Simulate,
-    backends::Backend,
-    failure::{Failure, Outcome},
+    devices,
     host::Host,
     terminal::{Lines, Terminal, table},
 };
@@ -131,7 +134,7 @@ pub fn for_device(policy: &Policy, kind: DeviceKind) -> Policy {
 pub fn check(path: &Path, host: &Host, terminal: &Terminal) -> Outcome<CheckReport> {
     let policy = read(path)?;
     let backends = offered(host);
-    let mut sensors = Sensors::open(&host.sensors, backends.iter().map(Backend::sensed).collect());
+    let mut sensors = Sensors::open(&host.sensors, backends.iter().map(devices::sensed).collect());
     let kinds: Vec<DeviceKind> = sensors.devices().map(|device| device.kind).collect();
     let outlined = kinds.into_iter().enumerate().map(|(place, kind)| {
         let reading = sensors.read(place);
@@ -170,7 +173,7 @@ pub fn explain(path: Option<&Path>, host: &Host, terminal: &Terminal) -> Outcome
         None => terminal.note("by the defaults: `anneal policy preset` has policies to begin with"),
     }
     let backends = offered(host);
-    let mut sensors = Sensors::open(&host.sensors, backends.iter().map(Backend::sensed).collect());
+    let mut sensors = Sensors::open(&host.sensors, backends.iter().map(devices::sensed).collect());
     let kinds: Vec<DeviceKind> = sensors.devices().map(|device| device.kind).collect();
     for place in 0..kinds.len() {
         sensors.read(place);
@@ -200,7 +203,7 @@ pub fn explain(path: Option<&Path>, host: &Host, terminal: &Terminal) -> Outcome
 
 /// What `anneal provide` offers where nothing is said: every GPU that is none of a program's, and the processor.
 fn offered(host: &Host) -> Vec<Backend> {
-    let gpus = Backend::gpus(host).into_iter().filter(|gpu| !gpu.device.software);
+    let gpus = Backend::gpus(&host.launcher).into_iter().filter(|gpu| !gpu.device.software);
     gpus.chain([Backend::cpu(None)]).collect()
 }
 

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_job::{Entry, Metric, PlannedTask, shown_name};
+use anneal_job::{Metric, PlannedTask, shown_name};
+use anneal_runner::progress::{self, describe, number};
 use anneal_sandbox::{Event, Observer, StopFlag};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -49,39 +50,11 @@ impl Progress {
         }
     }
 
-    /// A task begins.
-    pub fn begin(&mut self, task: &PlannedTask, tasks: usize) {
-        self.task = describe(task, tasks);
-        self.shown.clear();
-        self.waiting.clear();
-        if let Some(bar) = &self.bar {
-            bar.reset();
-            bar.set_length(0);
-            bar.set_prefix(self.task.clone());
-            bar.set_message("");
-        }
-    }
-
-    /// The task has ended: the last value of each metric is shown.
-    pub fn end(&mut self) {
-        for metric in std::mem::take(&mut self.waiting).into_values() {
-            self.show(&metric);
-        }
-    }
-
-    /// A line that stays.
-    pub fn line(&self, text: impl Into<Lines>) {
+    fn say(&self, text: impl Into<Lines>) {
         let lines = text.into();
         match &self.bar {
             Some(bar) => bar.suspend(|| self.terminal.note(lines)),
             None => self.terminal.note(lines),
-        }
-    }
-
-    /// The run is over.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 
@@ -100,7 +73,7 @@ impl Progress {
     fn show(&self, metric: &Metric) {
         let value = number(metric.value);
         let name = shown_name(&metric.name);
-        self.line(format!("{}  step {:<6} {name} {value}", self.task, metric.step));
+        self.say(format!("{}  step {:<6} {name} {value}", self.task, metric.step));
     }
 
     fn progress(&mut self, done: u64, total: u64) {
@@ -111,7 +84,7 @@ impl Progress {
             }
             None if self.progress_shown.elapsed() >= PROGRESS_PAUSE => {
                 self.progress_shown = Instant::now();
-                self.line(format!("{}  {done} of {total}", self.task));
+                self.say(format!("{}  {done} of {total}", self.task));
             }
             None => {}
         }
@@ -125,7 +98,7 @@ impl Observer for Progress {
             Event::Metric(metric) => self.metric(metric),
             // What a guest was doing when it was stopped from outside is nobody's question.
             Event::Log { .. } if self.stop.is_stopped() => {}
-            Event::Log { line } => self.line(Lines::of_other(&format!("{}  | {line}", self.task))),
+            Event::Log { line } => self.say(Lines::of_other(&format!("{}  | {line}", self.task))),
             Event::Step { steps } => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(format!("{steps} steps"));
@@ -138,42 +111,33 @@ impl Observer for Progress {
     }
 }
 
-/// A task in words: `segment 2/3`, `round 1/4 worker 2/2`.
-pub fn describe(task: &PlannedTask, tasks: usize) -> String {
-    let place = &task.place;
-    let (round, rounds) = (place.round + 1, place.segments);
-    match task.entry {
-        Entry::Train if place.workers > 1 => {
-            format!("round {round}/{rounds} worker {}/{}", place.worker + 1, place.workers)
+impl progress::Progress for Progress {
+    fn begin(&mut self, task: &PlannedTask, tasks: usize) {
+        self.task = describe(task, tasks);
+        self.shown.clear();
+        self.waiting.clear();
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_length(0);
+            bar.set_prefix(self.task.clone());
+            bar.set_message("");
         }
-        Entry::Train => format!("segment {round}/{rounds}"),
-        Entry::Merge => format!("round {round}/{rounds} merge"),
-        Entry::Run if tasks > 1 => format!("run {}/{tasks}", task.index + 1),
-        entry => entry.name().to_owned(),
     }
-}
 
-/// A metric as people read it.
-pub fn number(value: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude == 0.0 || (1e-3..1e6).contains(&magnitude) {
-        let text = format!("{value:.6}");
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        format!("{value:.4e}")
+    /// The last value of each metric is shown.
+    fn end(&mut self) {
+        for metric in std::mem::take(&mut self.waiting).into_values() {
+            self.show(&metric);
+        }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn line(&mut self, line: String) {
+        self.say(line);
+    }
 
-    #[test]
-    fn numbers_are_short() {
-        for (value, text) in
-            [(0.0, "0"), (0.9777777, "0.977778"), (12.0, "12"), (1e-5, "1.0000e-5"), (-2.5, "-2.5")]
-        {
-            assert_eq!(number(value), text);
+    fn finish(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

@@ -10,9 +10,11 @@ use std::{
 };
 
 use anneal_job::{report::Envelope, shown, shown_json};
+use anneal_runner::{
+    Console,
+    failure::{Failure, Outcome},
+};
 use serde::Serialize;
-
-use crate::failure::{Failure, Outcome};
 
 /// Why data did not reach stdout.
 static LOST: OnceLock<String> = OnceLock::new();
@@ -174,6 +176,16 @@ fn keep(written: io::Result<()>) {
         && error.kind() != ErrorKind::BrokenPipe
     {
         let _the_first_error_counts = LOST.set(error.to_string());
+    }
+}
+
+impl Console for Terminal {
+    fn note(&self, line: String) {
+        Terminal::note(self, line);
+    }
+
+    fn warn(&self, line: String) {
+        Terminal::warn(self, line);
     }
 }
 

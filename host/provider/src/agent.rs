@@ -17,6 +17,7 @@ use anneal_api::{
     wire::{Batch, BatchReply, DeviceOffer, Enrol, PollReply, TraceLevel},
 };
 use anneal_job::AttemptId;
+use anneal_runner::{Compiler, work::Traced};
 use anneal_sandbox::{Machine, StopFlag};
 use thiserror::Error;
 use tokio::{
@@ -33,7 +34,6 @@ use crate::{
     record::{Finished, Record},
     status::{DeviceStatus, StatusBoard, Wish},
     warden::Warden,
-    work::{Compiler, Traced},
 };
 
 /// How often the desk is looked at when nothing happens: heartbeats and retries are due by the clock.

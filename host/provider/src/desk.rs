@@ -11,11 +11,11 @@ use anneal_api::wire::{
     Lease, Poll, PollReply, RevealItem, TraceItem, TraceLevel,
 };
 use anneal_job::{AttemptId, Blob, Digest, HostFault, Span, Timestamp};
+use anneal_runner::work::Traced;
 
 use crate::{
     record::{Finished, Record},
     status::Wish,
-    work::Traced,
 };
 
 /// After a duty could not be done, it is tried again this much later.

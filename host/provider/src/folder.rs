@@ -14,10 +14,11 @@ use std::{
 
 use anneal_api::SecretKey;
 use anneal_job::{AttemptId, Blob, Digest};
+use anneal_runner::work::blob_of;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use thiserror::Error;
 
-use crate::{record::Record, work::blob_of};
+use crate::record::Record;
 
 /// Bytes of a record: a receipt with all its metrics.
 const RECORD_BYTES_MAX: u64 = 64 << 20;

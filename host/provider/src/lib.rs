@@ -5,7 +5,7 @@
 //! What is to be done is decided in [`desk`], which does no IO: it hears what happened and says what to do next.
 //! [`agent`] does it. What must survive is in the [`folder`]: a record is written before anybody is told.
 //! What may run at all, and how fast, the owner's policy says to the [`warden`], once a second.
-//! [`work`] runs a task from files to a receipt's outcome, and is what the coordinator's replays use, too.
+//! A task is run by `anneal-runner`.
 //!
 //! Its owner sees and steers all agents of a process through [`owner`]: from another process over [`control`], a
 //! socket in the folder, and in a browser over [`page`], on loopback. A [`lock`] keeps a second process out.
@@ -23,11 +23,9 @@ pub mod processors;
 pub mod record;
 pub mod status;
 pub mod warden;
-pub mod work;
 
 pub use agent::{Agent, AgentError, Device};
 pub use folder::{Folder, FolderError};
 pub use owner::{Owner, OwnerStatus};
 pub use status::{Status, StatusBoard, Wish};
 pub use warden::Warden;
-pub use work::{Compiler, TaskFiles};

@@ -6,13 +6,13 @@ use anneal_api::{
     wire::{Batch, CaseView},
 };
 use anneal_job::{AttemptId, Timestamp};
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use serde::Serialize;
 
 use super::{connect, failure, owner, wait_for};
 use crate::{
     arguments,
-    failure::{Failure, Outcome},
     host::Host,
     terminal::{Terminal, table},
 };

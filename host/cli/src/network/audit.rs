@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 
 use anneal_api::wire::SignedReceipt;
 use anneal_job::{AttemptId, Digest, Identity, Timestamp, report::ErrorKind};
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
 use super::wait_for;
 use crate::{
     arguments,
-    failure::{Failure, Outcome},
     host::Host,
     terminal::{Terminal, table},
 };

@@ -12,8 +12,9 @@ use anneal_coordinator::{
 };
 use anneal_job::{FaultCode, HostFault, ReceiptOutcome};
 use anneal_market::{TraceLevel, TraceReport};
-use anneal_provider::{
-    TaskFiles,
+use anneal_runner::{
+    Backend, TaskFiles,
+    failure::{Failure, Outcome},
     work::{self, Attempted, Work},
 };
 use anneal_sandbox::{
@@ -26,14 +27,7 @@ use serde::Serialize;
 
 use self::settings::Settings;
 use super::{key_in, serve};
-use crate::{
-    arguments,
-    backends::Backend,
-    failure::{Failure, Outcome},
-    host::Host,
-    interrupt,
-    terminal::Terminal,
-};
+use crate::{arguments, host::Host, interrupt, terminal::Terminal};
 
 /// What a coordinator did.
 #[derive(Debug, Serialize)]
@@ -131,10 +125,10 @@ impl Replayer for CpuReplayer {
         let backend = match request.other_backend {
             false => Backend::cpu(None),
             // Where there is no GPU, not even a program that plays one, the interpreter: slow, but another one.
-            true => Backend::gpus(&self.host).into_iter().next().unwrap_or_else(Backend::reference),
+            true => Backend::gpus(&self.host.launcher).into_iter().next().unwrap_or_else(Backend::reference),
         };
-        let mut machine = self.host.worker_for(&backend, self.requirement);
-        let compiler = self.host.compiler_for(self.requirement);
+        let mut machine = self.host.launcher.worker_for(&backend, self.requirement);
+        let compiler = self.host.launcher.compiler_for(self.requirement);
         let files = TaskFiles {
             component: request.component.clone(),
             inputs: request.inputs.clone(),
@@ -158,7 +152,7 @@ impl Replayer for CpuReplayer {
     }
 
     fn admit(&self, component: &Path, time: Duration) -> Result<(), AdmitError> {
-        let compiler = self.host.compiler_for(self.requirement);
+        let compiler = self.host.launcher.compiler_for(self.requirement);
         let limits = CompileLimits { time, cpu: time, ..compiler.limits };
         match compile::run(&compiler.command, component, &compiler.cache, limits) {
             Ok(_) => Ok(()),

@@ -20,6 +20,11 @@ use anneal_api::{
 };
 use anneal_job::{JobId, Price, Redundancy};
 use anneal_provider::{Agent, Device, Folder, StatusBoard, Wish};
+use anneal_runner::{
+    Backend, Job,
+    failure::{Failure, Outcome},
+    selftest::Tested,
+};
 use anneal_sandbox::{Machine, confine::Requirement};
 use anyhow::{Context, anyhow};
 use tokio::{sync::watch as channel, task::JoinSet, time::sleep};
@@ -31,11 +36,8 @@ use super::{
 };
 use crate::{
     arguments::{self, JobArguments, Terms},
-    backends::Backend,
-    devices::Tested,
-    failure::{Failure, Outcome},
     host::Host,
-    job::Job,
+    job,
     terminal::Terminal,
 };
 
@@ -63,7 +65,7 @@ struct Cast {
 pub fn demo(arguments: &arguments::Demo, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
     let folder = arguments.folder.clone();
     clear(&folder)?;
-    let job = Job::load(&job_arguments(arguments), host, terminal)?;
+    let job = job::load(&job_arguments(arguments), host, terminal)?;
     let seed = match arguments.seed {
         Some(seed) => seed,
         None => u64::from_le_bytes(anneal_api::random_bytes::<8>().map_err(Failure::host)?),
@@ -122,7 +124,7 @@ async fn run(
         // Three of them compute on the same CPU: it is tested once.
         let tested = match tests.entry(cast.backend.address.clone()) {
             Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => *new.insert(host.test_and_measure(&cast.backend)?),
+            Entry::Vacant(new) => *new.insert(host.launcher.test_and_measure(&cast.backend)?),
         };
         let agent = agent(&cast, tested, &folder.join(cast.name), &url, host, terminal).await?;
         agents.spawn(agent.run(wished.clone()));
@@ -149,7 +151,7 @@ fn job_arguments(arguments: &arguments::Demo) -> JobArguments {
 /// Who provides: two that are honest, and two that are not.
 fn cast(host: &Host, seed: u64) -> Vec<Cast> {
     let cpu = Backend::cpu(None);
-    let gpu = Backend::gpus(host).into_iter().next().unwrap_or_else(|| Backend::cpu(Some(1)));
+    let gpu = Backend::gpus(&host.launcher).into_iter().next().unwrap_or_else(|| Backend::cpu(Some(1)));
     let liar = Some(cheats::Cheat::Lies { seed });
     vec![
         Cast { name: "honest-cpu", backend: cpu.clone(), cheat: None },
@@ -183,7 +185,7 @@ async fn agent(
         client,
         key,
         folder: Arc::new(folder),
-        compiler: host.compiler_for(Requirement::BEST_EFFORT),
+        compiler: host.launcher.compiler_for(Requirement::BEST_EFFORT),
         name: cast.name.to_owned(),
         payout: Some(cast.name.to_owned()),
         devices: vec![Device { offer, machine: make, gate: Arc::default() }],
@@ -196,12 +198,12 @@ async fn agent(
 fn maker(cast: &Cast, host: &Host) -> Box<dyn Fn() -> Box<dyn Machine> + Send + Sync> {
     let (host, backend) = (host.clone(), cast.backend.clone());
     match cast.cheat {
-        None => Box::new(move || host.machine(&backend)),
+        None => Box::new(move || host.launcher.machine(&backend)),
         // A key that cheats at once is barred at once: these two earn some trust first.
         Some(cheat) => {
             let first = AtomicBool::new(true);
             Box::new(move || match first.swap(false, Ordering::Relaxed) {
-                true => host.machine(&backend),
+                true => host.launcher.machine(&backend),
                 false => cheat.machine(),
             })
         }

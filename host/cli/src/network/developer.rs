@@ -7,15 +7,18 @@ use anneal_api::{
     wire::{Cancelled, JobListQuery, JobQuery, JobState, JobSummary, JobView, Quote, SubmitJob, Submitted},
 };
 use anneal_job::{JobId, report::ErrorKind, shown_name};
+use anneal_runner::{
+    Job,
+    failure::{Failure, Outcome},
+};
 use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{connect, developer_key, failure, fetch::fetch_into, spec, wait_for, watch};
 use crate::{
     arguments::{Jobs, OneJob, Submit},
-    failure::{Failure, Outcome},
     host::Host,
-    job::Job,
+    job,
     terminal::{Terminal, table},
 };
 
@@ -24,7 +27,7 @@ use crate::{
 /// # Errors
 /// Bad input, or the coordinator's.
 pub fn quote(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<Quote> {
-    let job = Job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
+    let job = job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
     let spec = spec::submission(&job, &arguments.terms)?.spec;
     wait_for(async {
         let client = connect(&arguments.coordinator, host, developer_key(host)?).await?;
@@ -39,7 +42,7 @@ pub fn quote(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<Qu
 /// # Errors
 /// Bad input, the coordinator's, or the job's own failure.
 pub fn submit(arguments: &Submit, host: &Host, terminal: &Terminal) -> Outcome<JobView> {
-    let job = Job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
+    let job = job::load_to_upload(&arguments.job, arguments.allow_outside, host, terminal)?;
     let submission = spec::submission(&job, &arguments.terms)?;
     let name = name_of(&arguments.job.job);
     wait_for(async {

@@ -13,17 +13,13 @@ use anneal_api::{
 };
 use anneal_files::WholeFile;
 use anneal_job::{Blob, ByteCount, Entry, JobId, shown_json};
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{connect, developer::find, developer_key, failure, wait_for};
-use crate::{
-    arguments::Fetch,
-    failure::{Failure, Outcome},
-    host::Host,
-    terminal::Terminal,
-};
+use crate::{arguments::Fetch, host::Host, terminal::Terminal};
 
 /// Tasks of a page: each may have ten thousand metrics.
 const PAGE: u64 = 16;

@@ -9,12 +9,12 @@ use anneal_provider::{
     control::{self, ControlError},
     status::{DeviceLimits, DeviceStatus, Status},
 };
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::anyhow;
 
 use super::wait_for;
 use crate::{
     arguments::OfProvider,
-    failure::{Failure, Outcome},
     host::Host,
     terminal::{Terminal, table},
 };

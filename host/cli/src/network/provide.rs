@@ -20,20 +20,17 @@ use anneal_provider::{
     page, processors,
     warden::Warden,
 };
+use anneal_runner::{
+    doctor,
+    failure::{Failure, Outcome},
+};
 use anneal_sandbox::confine::Requirement;
 use anyhow::Context;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::{failure, key_in, owner, parse_url, serve, settings::Settings};
-use crate::{
-    arguments::Provide,
-    doctor,
-    failure::{Failure, Outcome},
-    host::Host,
-    interrupt,
-    terminal::Terminal,
-};
+use crate::{arguments::Provide, host::Host, interrupt, terminal::Terminal};
 use live::Live;
 use offered::OfferedDevice;
 
@@ -173,7 +170,7 @@ async fn work_for(work: Arc<Work>, options: ClientOptions, board: StatusBoard, h
     let agent = Agent {
         client,
         key: Arc::clone(key),
-        compiler: host.compiler_for(*requirement),
+        compiler: host.launcher.compiler_for(*requirement),
         folder: Arc::new(folder),
         name: if settings.name.is_empty() { unnamed(key) } else { settings.name.clone() },
         payout: settings.payout.clone(),
@@ -246,7 +243,7 @@ fn requirement(settings: &Settings, urls: &[CoordinatorUrl], host: &Host) -> Out
     if requirement == Requirement::BEST_EFFORT {
         return Ok(requirement);
     }
-    let report = doctor::doctor(host)?;
+    let report = doctor::doctor(&host.launcher)?;
     if let (Some(url), Some(failure)) = (elsewhere, doctor::failure(&report, minimum)) {
         return Err(failure.context(format!(
             "{url} is not on this machine, and strangers' work is run only under the minimum of confinement; \

@@ -18,8 +18,10 @@ use anneal_api::{
     wire::{BlobQuery, FindingView, JobSpec, JobView, TaskView, TraceLevel, VerdictView},
 };
 use anneal_job::{BackendChoice, Blob, Digest, HostFault, JobId, ReceiptOutcome, Task, report::ErrorKind};
-use anneal_provider::{
-    Compiler, TaskFiles,
+use anneal_runner::{
+    Backend, Compiler, TaskFiles, doctor,
+    failure::{Failure, Outcome},
+    staging::StagingFolder,
     work::{self, Attempted, Work},
 };
 use anneal_sandbox::{Machine, StopFlag, check_versions, confine::Requirement};
@@ -29,15 +31,7 @@ use serde::Serialize;
 use super::{
     connect, coordinator_url, developer::find, developer_key, failure, options, wait_for, watch::all_tasks,
 };
-use crate::{
-    arguments,
-    backends::Backend,
-    doctor,
-    failure::{Failure, Outcome},
-    host::Host,
-    staging::StagingFolder,
-    terminal::Terminal,
-};
+use crate::{arguments, host::Host, terminal::Terminal};
 
 pub use compare::TaskReplay;
 use compare::{Repeated, compare, describe};
@@ -120,12 +114,13 @@ fn replayed(
 ) -> Outcome<ReplayReport> {
     let (job, index) = parse_verdict(&arguments.verdict)?;
     let backend = arguments.backend.map_or(BackendChoice::Cpu, Into::into);
-    let backend = Backend::choose(backend, &Default::default(), host)?;
+    let backend = Backend::choose(backend, &Default::default(), &host.launcher)?;
     let temporary;
     let folder: &Path = match &arguments.folder {
         Some(folder) => folder,
         None => {
-            temporary = StagingFolder::make(host).context("cannot make a folder").map_err(Failure::host)?;
+            temporary =
+                StagingFolder::make(&host.launcher).context("cannot make a folder").map_err(Failure::host)?;
             temporary.path()
         }
     };
@@ -149,8 +144,8 @@ fn replayed(
     terminal.note(format!("computing on {}", backend.name()));
     // Somebody else's component is neither compiled nor run without what confines it.
     let requirement = if own { Requirement::BEST_EFFORT } else { Requirement::STRANGERS };
-    let mut worker = host.worker_for(&backend, requirement);
-    let compiler = host.compiler_for(requirement);
+    let mut worker = host.launcher.worker_for(&backend, requirement);
+    let compiler = host.launcher.compiler_for(requirement);
     let mut tasks = Vec::new();
     for (&index, &wanted) in &indices {
         let case = case(&view, index, folder)?;

@@ -7,6 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
@@ -16,7 +17,6 @@ use super::{
 };
 use crate::{
     arguments::{Service, ServiceAction},
-    failure::{Failure, Outcome},
     host::Host,
     terminal::{Lines, Terminal},
 };
@@ -65,7 +65,7 @@ pub fn install(folder: &Path, host: &Host, terminal: &Terminal) -> Outcome<Servi
     }
     let folder = folder.canonicalize().with_context(|| format!("{} cannot be found", folder.display()))?;
     let path = host.config.join("systemd/user").join(UNIT);
-    let text = unit(&host.program, &folder, &host.cache)?;
+    let text = unit(&host.launcher.program, &folder, &host.launcher.cache)?;
     let written =
         path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
     written.with_context(|| format!("{} cannot be written", path.display())).map_err(Failure::host)?;

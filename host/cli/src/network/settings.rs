@@ -6,14 +6,12 @@ use std::path::Path;
 use anneal_files::ReadError;
 use anneal_job::{manifest::section::Source, shown, shown_name};
 use anneal_provider::payout;
+use anneal_runner::failure::{Failure, Outcome};
 use anneal_sandbox::confine::Layer;
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 
-use crate::{
-    arguments::{Offered, Provide},
-    failure::{Failure, Outcome},
-};
+use crate::arguments::{Offered, Provide};
 
 /// The file in the provider's folder.
 pub const FILE: &str = "provider.toml";

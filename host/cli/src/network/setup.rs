@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anneal_policy::preset::{PRESETS, Preset};
 use anneal_provider::payout;
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::Context;
 use serde::Serialize;
 
@@ -12,12 +13,7 @@ use super::{
     owner, parse_url, service,
     settings::{self, Settings},
 };
-use crate::{
-    arguments::Setup,
-    failure::{Failure, Outcome},
-    host::Host,
-    terminal::Terminal,
-};
+use crate::{arguments::Setup, host::Host, terminal::Terminal};
 
 /// The owner's limits, in the provider's folder.
 pub const POLICY: &str = "policy.toml";

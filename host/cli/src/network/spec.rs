@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anneal_api::wire::{JobRequirements, JobSpec};
 use anneal_job::{BackendChoice, Blob, Price};
-use anneal_provider::work;
+use anneal_runner::{
+    Job,
+    failure::{Failure, Outcome},
+    work,
+};
 use anyhow::Context;
 
-use crate::{
-    arguments::Terms,
-    failure::{Failure, Outcome},
-    job::Job,
-};
+use crate::{arguments::Terms, job};
 
 /// The most that is paid for 10^9 gas where nothing is said.
 const PRICE_CAP_DEFAULT: Price = Price(2_000);

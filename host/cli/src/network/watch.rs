@@ -9,14 +9,14 @@ use anneal_api::{
     },
 };
 use anneal_job::{Digest, Identity, JobId, PlannedTask, shown_name};
+use anneal_runner::{
+    failure::Outcome,
+    progress::{self, number},
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure;
-use crate::{
-    failure::Outcome,
-    progress::{self, number},
-    terminal::Terminal,
-};
+use crate::terminal::Terminal;
 
 /// How long a call waits for news.
 const WAIT_MS: u64 = 20_000;

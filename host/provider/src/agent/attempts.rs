@@ -7,6 +7,10 @@ use anneal_api::{
     wire::{Lease, PollReply, SignedReceipt, TraceLevel},
 };
 use anneal_job::{AttemptId, Blob, Digest, FaultCode, HostFault, Receipt, Timestamp};
+use anneal_runner::{
+    TaskFiles,
+    work::{self, Attempted, Traced, Work},
+};
 use anneal_sandbox::{Event, StopFlag, VERSIONS, check_versions};
 
 use super::{Heard, Running, Shared, chain};
@@ -14,7 +18,6 @@ use crate::{
     desk::{Failure, blobs_of},
     record::Finished,
     status::WorkStatus,
-    work::{self, Attempted, TaskFiles, Traced, Work},
 };
 
 /// An attempt gets no less than this, also where its deadline is near or clocks differ.

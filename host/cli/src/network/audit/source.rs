@@ -14,6 +14,7 @@ use anneal_api::{
 };
 use anneal_files::WholeFile;
 use anneal_job::{AttemptId, Digest, Identity};
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 
 use super::{
@@ -21,7 +22,6 @@ use super::{
     check_identity,
 };
 use crate::{
-    failure::{Failure, Outcome},
     host::Host,
     network::{failure, options, parse_url},
     terminal::Terminal,

@@ -12,13 +12,13 @@ use anneal_coordinator::{
     check,
 };
 use anneal_job::{Identity, report::ErrorKind};
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
 use super::settings::{self, SETTINGS_NAME};
 use crate::{
     arguments::{BanArguments, Data},
-    failure::{Failure, Outcome},
     host::Host,
     network::{failure, key_in, options, parse_url, wait_for},
     terminal::Terminal,

@@ -10,14 +10,11 @@ use anneal_coordinator::{Grants, Limits, Network, blobs::BlobPlace, store::Store
 use anneal_files::ReadError;
 use anneal_job::Identity;
 use anneal_market::Parameters;
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 
-use crate::{
-    arguments,
-    failure::{Failure, Outcome},
-    host::Host,
-};
+use crate::{arguments, host::Host};
 
 /// The file of settings.
 pub const SETTINGS_NAME: &str = "coordinator.toml";

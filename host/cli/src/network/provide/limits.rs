@@ -7,16 +7,12 @@ use std::{
 
 use anneal_policy::Policy;
 use anneal_provider::warden::{Warden, Watch};
+use anneal_runner::failure::{Failure, Outcome};
 use anneal_sensors::Sensors;
 use anyhow::Context;
 
 use super::offered::OfferedDevice;
-use crate::{
-    failure::{Failure, Outcome},
-    host::Host,
-    network::setup::POLICY,
-    policy,
-};
+use crate::{host::Host, network::setup::POLICY, policy};
 
 /// The policy that is named, or the one in the provider's folder, where there is one.
 pub(super) fn read(named: Option<&Path>, base: &Path) -> Outcome<Option<(PathBuf, Policy)>> {

@@ -11,20 +11,17 @@ use anneal_api::wire::DeviceOffer;
 use anneal_job::{Price, Versions, report::DeviceReport};
 use anneal_policy::policy::Shares;
 use anneal_provider::{Device, warden::DeviceName};
+use anneal_runner::{
+    Backend,
+    failure::{Failure, Outcome},
+    selftest::Tested,
+};
 use anneal_sandbox::{VERSIONS, confine::Requirement};
 use anneal_sensors::{DeviceKind, GpuIdentity, PciAddress, SensedDevice};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::{
-    arguments::Offered,
-    backends::Backend,
-    devices::Tested,
-    failure::{Failure, Outcome},
-    host::Host,
-    network::settings::Settings,
-    terminal::Terminal,
-};
+use crate::{arguments::Offered, devices, host::Host, network::settings::Settings, terminal::Terminal};
 
 /// A device that has passed.
 pub struct OfferedDevice {
@@ -48,8 +45,9 @@ pub fn offered(
     };
     let mut backends = Vec::new();
     if wanted(Offered::Gpu) {
-        backends
-            .extend(Backend::gpus(host).into_iter().filter(|gpu| settings.software || !gpu.device.software));
+        backends.extend(
+            Backend::gpus(&host.launcher).into_iter().filter(|gpu| settings.software || !gpu.device.software),
+        );
     }
     if wanted(Offered::Cpu) {
         backends.push(Backend::cpu(settings.threads));
@@ -66,7 +64,7 @@ pub fn offered(
             Some(tested) => tested,
             None => {
                 terminal.note(format!("testing {}", backend.name()));
-                let tested = host.test_and_measure(&backend)?;
+                let tested = host.launcher.test_and_measure(&backend)?;
                 memory.keep(&backend.device, tested);
                 tested
             }
@@ -124,7 +122,7 @@ impl OfferedDevice {
 
     /// For the sensors.
     pub fn sensed(&self) -> SensedDevice {
-        let sensed = self.backend.sensed();
+        let sensed = devices::sensed(&self.backend);
         match self
             .sensors_gpu
             .filter(|_| self.backend.device.backend == "gpu" && self.backend.device.software)
@@ -145,7 +143,7 @@ impl OfferedDevice {
         offer.memory_bytes = offer.memory_bytes.min(share.map_or(u64::MAX, |share| share.0));
         Device {
             offer,
-            machine: Box::new(move || Box::new(host.worker_within(&backend, requirement, &shares))),
+            machine: Box::new(move || Box::new(host.launcher.worker_within(&backend, requirement, &shares))),
             gate: Arc::clone(&self.gate),
         }
     }

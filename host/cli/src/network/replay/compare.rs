@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anneal_api::wire::{AttemptState, FindingView, JobView, TaskView, VerdictView};
 use anneal_job::{AttemptId, Digest, Identity, ReceiptOutcome, Task, TaskId, shown_name};
-use anneal_provider::work::Traced;
+use anneal_runner::work::Traced;
 use serde::Serialize;
 
 use super::agree;

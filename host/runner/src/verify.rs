@@ -1,4 +1,4 @@
-//! `anneal verify`: the same job on several machines, task by task; where two part ways, the operation is
+//! The same job on several machines, task by task; where two part ways, the operation is
 //! named.
 //!
 //! All machines start a task from equal states, or it would not be reached: so the first task whose results
@@ -18,11 +18,9 @@ use anyhow::{Context, anyhow};
 use crate::{
     failure::{Failure, Outcome},
     job::Job,
-    progress, run,
+    progress::{self, Listener},
+    run,
 };
-
-/// Hears what `verify` does, a line at a time.
-pub type Listener<'a> = dyn FnMut(&str) + 'a;
 
 /// Runs the job on every machine and compares; the first machine's results are taken as right.
 ///

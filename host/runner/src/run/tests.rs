@@ -3,7 +3,10 @@
 use anneal_job::PlanSpec;
 
 use super::*;
-use crate::fake::{Fake, Fault};
+use crate::{
+    fake::{Fake, Fault, Silent},
+    out,
+};
 
 fn plans() -> Vec<PlanSpec> {
     let over = [("a".to_owned(), (0..4).map(anneal_job::ParameterValue::Integer).collect())].into();
@@ -17,16 +20,15 @@ fn plans() -> Vec<PlanSpec> {
 
 /// Runs or goes on in a directory; whether it finished.
 fn run_in(plan: &PlanSpec, path: &Path, fault: Fault, going_on: bool) -> (RunReport, Option<Failure>) {
-    let terminal = Terminal::new(false);
     let job = Job::of_plan(plan.clone());
     let (out, finished) = if going_on {
-        resume::resume(path, &job, &terminal).expect("a directory to go on in")
+        resume::resume(path, &job, &Silent).expect("a directory to go on in")
     } else {
         (OutDirectory::open(path).expect("a directory"), Vec::new())
     };
     let machine = Box::new(Fake::new("fake", fault));
     let mut run = Run::new(job, machine, DeviceReport::default(), Tasks::Plan, out, finished);
-    let failure = run.run(&StopFlag::default(), &terminal).err();
+    let failure = run.run(&StopFlag::default(), &mut Silent).err();
     (run.report, failure)
 }
 
@@ -62,7 +64,7 @@ fn damaged_states_are_made_again_and_other_jobs_refused() {
     assert_eq!(report.result, undisturbed.result);
 
     let other = Job::of_plan(PlanSpec::Train { segments: 4, workers: 1 });
-    let error = resume::resume(&path, &other, &Terminal::new(false)).expect_err("another job");
+    let error = resume::resume(&path, &other, &Silent).expect_err("another job");
     assert!(error.to_string().contains("the plan differs"), "{error}");
     let out = OutDirectory::open(&path).expect("a directory");
     assert!(out::is_unfinished(&out, &other.report).is_err());
@@ -112,7 +114,7 @@ fn a_result_of_other_versions_is_not_gone_on_with() {
         doctored["job"]["versions"][part] = value;
         std::fs::write(&file, doctored.to_string()).expect("written");
         let job = Job::of_plan(plan.clone());
-        let error = resume::resume(&path, &job, &Terminal::new(false)).expect_err("another version's");
+        let error = resume::resume(&path, &job, &Silent).expect_err("another version's");
         assert!(error.to_string().contains("the version of contract, numerics or gas differs"), "{error}");
         let out = OutDirectory::open(&path).expect("a directory");
         assert!(out::is_unfinished(&out, &job.report).is_err(), "nor is it overwritten");

@@ -4,12 +4,11 @@ use std::thread;
 
 use anneal_job::{BackendChoice, ByteCount, Requirements, report::DeviceReport};
 use anneal_sandbox::BackendRequest;
-use anneal_sensors::{DeviceKind, GpuIdentity, SensedDevice};
 use anneal_tensor::{Cpu, DeviceInfo, Executor, Reference};
 use anneal_tensor_gpu::{Adapter, GpuExecutor, adapters};
 use anyhow::{Context, Result, ensure};
 
-use crate::host::Host;
+use crate::launcher::Launcher;
 
 /// Something to compute on, and how a worker is told to.
 #[derive(Clone, Debug)]
@@ -42,20 +41,24 @@ impl Backend {
 
     /// Every GPU, real ones first. A process of its own asks the drivers: what one prints or breaks stays
     /// there, and then there is none.
-    pub fn gpus(host: &Host) -> Vec<Backend> {
+    pub fn gpus(launcher: &Launcher) -> Vec<Backend> {
         let gpu = |(index, device)| Backend { address: format!("gpu:{index}"), threads: None, device };
-        host.ask_drivers().unwrap_or_default().into_iter().enumerate().map(gpu).collect()
+        launcher.ask_drivers().unwrap_or_default().into_iter().enumerate().map(gpu).collect()
     }
 
     /// What a run takes.
     ///
     /// # Errors
     /// Where a GPU is wanted and there is none, or none with as much memory.
-    pub fn choose(choice: BackendChoice, requirements: &Requirements, host: &Host) -> Result<Backend> {
+    pub fn choose(
+        choice: BackendChoice,
+        requirements: &Requirements,
+        launcher: &Launcher,
+    ) -> Result<Backend> {
         if choice == BackendChoice::Cpu {
             return Ok(Backend::cpu(None));
         }
-        let found = Backend::gpus(host);
+        let found = Backend::gpus(launcher);
         let enough = |backend: &&Backend| match (requirements.device_memory, backend.device.memory_bytes) {
             (Some(ByteCount(needed)), Some(has)) => has >= needed,
             _ => true,
@@ -78,30 +81,17 @@ impl Backend {
     }
 
     /// What `anneal verify` compares: the CPU with one, two and all threads, and every GPU.
-    pub fn to_verify(hardware_only: bool, reference: bool, host: &Host) -> Vec<Backend> {
+    pub fn to_verify(hardware_only: bool, reference: bool, launcher: &Launcher) -> Vec<Backend> {
         let mut counts = vec![1, 2, all_threads()];
         counts.sort_unstable();
         counts.dedup();
         let mut backends: Vec<Backend> = counts.into_iter().map(|count| Backend::cpu(Some(count))).collect();
-        backends.extend(Backend::gpus(host).into_iter().filter(|gpu| !hardware_only || !gpu.device.software));
+        backends
+            .extend(Backend::gpus(launcher).into_iter().filter(|gpu| !hardware_only || !gpu.device.software));
         if reference {
             backends.push(Backend::reference());
         }
         backends
-    }
-
-    /// The device as its sensors are asked for. A GPU that is a program works on the processor.
-    pub fn sensed(&self) -> SensedDevice {
-        let DeviceReport { backend, name, software, pci_address, pci_id, .. } = &self.device;
-        let kind = if backend != "gpu" || *software {
-            DeviceKind::Processor
-        } else {
-            DeviceKind::Gpu(GpuIdentity {
-                address: pci_address.as_ref().and_then(|address| address.parse().ok()),
-                id: pci_id.as_ref().and_then(|id| id.parse().ok()),
-            })
-        };
-        SensedDevice { name: name.clone(), kind }
     }
 
     /// What it is called in messages.
@@ -116,7 +106,7 @@ impl Backend {
     }
 }
 
-/// What the drivers of this machine show: the answer of the process that [`Host::ask_drivers`] starts.
+/// What the drivers of this machine show: the answer of the process that [`Launcher::ask_drivers`] starts.
 pub fn drivers_show() -> Vec<DeviceReport> {
     let report = |adapter: &Adapter| DeviceReport {
         pci_address: adapter.pci_address(),

@@ -1,11 +1,15 @@
-//! A machine for tests: its results follow from the task's name, as a real one's do, without any guest.
+//! For tests: nobody who listens, and a machine: its results follow from the task's name, as a real one's do, without any guest.
 
-use anneal_job::{Completed, Digest, Entry, FaultCode, HostFault, Metric, Outcome, result_digest};
+use anneal_job::{
+    Completed, Digest, Entry, FaultCode, HostFault, Metric, Outcome, PlannedTask, result_digest,
+};
 use anneal_sandbox::{
     AttemptRequest, Event, Machine, NamedValue, Observer, State, Trace, TracedOperation, TracedStep,
     TracedTensor, files,
 };
 use anneal_tensor::{DType, Elements, Shape, Value};
+
+use crate::progress::{Console, Progress};
 
 /// Where and how a machine computes something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,4 +100,27 @@ fn trace(trace: Trace, wrong: bool, fault: Fault, observer: &mut dyn Observer) {
             observer.observe(Event::TracedStep(TracedStep { step, tensors: vec![tensor] }));
         }
     }
+}
+
+/// Nobody listens.
+pub(crate) struct Silent;
+
+impl Console for Silent {
+    fn note(&self, _line: String) {}
+
+    fn warn(&self, _line: String) {}
+}
+
+impl Observer for Silent {
+    fn observe(&mut self, _event: Event) {}
+}
+
+impl Progress for Silent {
+    fn begin(&mut self, _task: &PlannedTask, _tasks: usize) {}
+
+    fn end(&mut self) {}
+
+    fn line(&mut self, _line: String) {}
+
+    fn finish(&mut self) {}
 }

@@ -1,4 +1,4 @@
-//! What the command line says instead of the manifest: `--param`, `--input`, `--seed`, `--workers` …
+//! What is said instead of the manifest, by the command's `--param`, `--input`, `--seed`, `--workers` …
 //!
 //! Pure: a misspelt name is refused here, because a guest could not tell it from one that was left out.
 
@@ -7,33 +7,46 @@ use std::path::{Path, PathBuf};
 use anneal_job::{Manifest, ParameterValue, PlanSpec, manifest};
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::arguments::JobArguments;
+/// What replaces parts of a manifest. Names and values are still one text each, `NAME=VALUE`.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Inputs, as `NAME=PATH`.
+    pub inputs: Vec<String>,
+    /// Parameters, as `NAME=VALUE`.
+    pub parameters: Vec<String>,
+    /// The seed.
+    pub seed: Option<u64>,
+    /// How many workers train.
+    pub workers: Option<u32>,
+    /// How many segments or rounds.
+    pub segments: Option<u32>,
+}
 
 /// Applies everything but the inputs. `strict` refuses parameters that the manifest does not have.
 ///
 /// # Errors
 /// Names the argument and what it must look like.
-pub fn apply(manifest: &mut Manifest, arguments: &JobArguments, strict: bool) -> Result<()> {
-    for argument in &arguments.parameters {
+pub fn apply(manifest: &mut Manifest, overrides: &Overrides, strict: bool) -> Result<()> {
+    for argument in &overrides.parameters {
         let (name, text) = pair(argument, "--param", "learning-rate=0.1")?;
         let value = parameter(name, text, manifest, strict)?;
         manifest.parameters.insert(name.to_owned(), value);
     }
-    if let Some(seed) = arguments.seed {
+    if let Some(seed) = overrides.seed {
         manifest.seed = seed;
     }
-    let given = arguments.segments.is_some() || arguments.workers.is_some();
+    let given = overrides.segments.is_some() || overrides.workers.is_some();
     match &mut manifest.plan {
         Some(PlanSpec::Train { segments, workers }) => {
-            *segments = arguments.segments.unwrap_or(*segments);
-            *workers = arguments.workers.unwrap_or(*workers);
+            *segments = overrides.segments.unwrap_or(*segments);
+            *workers = overrides.workers.unwrap_or(*workers);
         }
         Some(PlanSpec::Single | PlanSpec::Map { .. }) if given => {
             bail!("--segments and --workers are for a plan of the kind \"train\"; this job's is another")
         }
         Some(_) => {}
         None if given => {
-            let (segments, workers) = (arguments.segments.unwrap_or(1), arguments.workers.unwrap_or(1));
+            let (segments, workers) = (overrides.segments.unwrap_or(1), overrides.workers.unwrap_or(1));
             manifest.plan = Some(PlanSpec::Train { segments, workers });
         }
         None => {}
@@ -45,9 +58,9 @@ pub fn apply(manifest: &mut Manifest, arguments: &JobArguments, strict: bool) ->
 ///
 /// # Errors
 /// Names the argument and what it must look like.
-pub fn inputs(manifest: &Manifest, arguments: &JobArguments, strict: bool) -> Result<Vec<(String, PathBuf)>> {
+pub fn inputs(manifest: &Manifest, overrides: &Overrides, strict: bool) -> Result<Vec<(String, PathBuf)>> {
     let known = || manifest.inputs.keys().map(String::as_str);
-    arguments
+    overrides
         .inputs
         .iter()
         .map(|argument| {
@@ -118,18 +131,6 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
 mod tests {
     use super::*;
 
-    fn arguments() -> JobArguments {
-        JobArguments {
-            job: ".".into(),
-            manifest: None,
-            inputs: Vec::new(),
-            parameters: Vec::new(),
-            seed: None,
-            workers: None,
-            segments: None,
-        }
-    }
-
     fn manifest() -> Manifest {
         let text = "[plan]\nkind = \"train\"\nsegments = 3\n[inputs]\nx = \"x\"\n\
                     [parameters]\nrate = 0.5\nepochs = 3\nfast = true\nname = \"a\"";
@@ -140,7 +141,7 @@ mod tests {
         let mut manifest = manifest();
         let result = apply(
             &mut manifest,
-            &JobArguments { parameters: vec![parameter.to_owned()], ..arguments() },
+            &Overrides { parameters: vec![parameter.to_owned()], ..Overrides::default() },
             true,
         );
         match expected {
@@ -170,8 +171,12 @@ mod tests {
     #[test]
     fn plans_and_inputs() {
         let mut changed = manifest();
-        let given =
-            JobArguments { workers: Some(2), seed: Some(7), inputs: vec!["y=f".to_owned()], ..arguments() };
+        let given = Overrides {
+            workers: Some(2),
+            seed: Some(7),
+            inputs: vec!["y=f".to_owned()],
+            ..Overrides::default()
+        };
         apply(&mut changed, &given, true).expect("good arguments");
         assert_eq!(
             (changed.plan.clone(), changed.seed),

@@ -1,4 +1,4 @@
-//! Why a command ends without what it was asked for, and with which exit status.
+//! Why something ends without what it was asked for, whose fault that is, and a command's exit status for it.
 
 use std::fmt;
 

@@ -14,19 +14,19 @@ use super::input_report;
 use crate::{
     failure::{Failure, Outcome},
     import::{self, InputFile},
-    terminal::Terminal,
+    progress::Console,
 };
 
 /// The canonical file (none where there are no inputs), what is told of each, and its digest.
 type Kept = (Option<PathBuf>, BTreeMap<String, InputReport>, BTreeMap<String, Digest>);
 
 /// Reads every file.
-pub(super) fn import(files: Vec<InputFile>, terminal: &Terminal) -> Result<BTreeMap<String, Value>> {
+pub(super) fn import(files: Vec<InputFile>, console: &dyn Console) -> Result<BTreeMap<String, Value>> {
     let mut values = BTreeMap::new();
     for file in files {
         for imported in import::import(&file)? {
             if let Some(note) = imported.note {
-                terminal.note(format!("input `{}`: {note}", shown_name(&imported.name)));
+                console.note(format!("input `{}`: {note}", shown_name(&imported.name)));
             }
             if values.insert(imported.name.clone(), imported.value).is_some() {
                 bail!("two files give an input `{}`; rename one of them", shown_name(&imported.name));

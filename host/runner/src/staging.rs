@@ -17,7 +17,7 @@ use std::{
 use anneal_files::LockFile;
 use cap_std::fs::Dir;
 
-use crate::host::Host;
+use crate::launcher::Launcher;
 
 const LOCK: &str = "lock";
 
@@ -37,8 +37,8 @@ impl StagingFolder {
     ///
     /// # Errors
     /// The operating system's, or where others than the user may enter the folder of them all.
-    pub fn make(host: &Host) -> io::Result<StagingFolder> {
-        StagingFolder::below(&host.cache.with_file_name("staging"))
+    pub fn make(launcher: &Launcher) -> io::Result<StagingFolder> {
+        StagingFolder::below(&launcher.cache.with_file_name("staging"))
     }
 
     fn below(base: &Path) -> io::Result<StagingFolder> {
@@ -69,7 +69,7 @@ impl Drop for StagingFolder {
 }
 
 /// Removes the folders of this process, which ends.
-pub(crate) fn remove_all() {
+pub fn remove_all() {
     // The thread that holds the list may be the one that does not end.
     if let Ok(paths) = IN_USE.try_lock() {
         paths.iter().for_each(|path| remove(path));

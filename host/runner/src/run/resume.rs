@@ -8,24 +8,26 @@ use anneal_job::{
 };
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{failure::Outcome, job::Job, out::OutDirectory, terminal::Terminal};
+use crate::{failure::Outcome, job::Job, out::OutDirectory, progress::Console};
 
 /// Opens the directory of an earlier run and returns the tasks that need not be run again.
-pub(super) fn resume(
-    path: &Path,
-    job: &Job,
-    terminal: &Terminal,
-) -> Outcome<(OutDirectory, Vec<TaskReport>)> {
+///
+/// # Errors
+/// Where there is none, or it is another job's.
+pub fn resume(path: &Path, job: &Job, console: &dyn Console) -> Outcome<(OutDirectory, Vec<TaskReport>)> {
     if !path.is_dir() {
         return Err(anyhow::anyhow!("--resume {}: there is no such directory", path.display()).into());
     }
     let out = OutDirectory::open(path)?;
-    let tasks = finished(&out, job, terminal)?;
+    let tasks = finished(&out, job, console)?;
     Ok((out, tasks))
 }
 
 /// The tasks of an earlier run in this directory that need not be run again.
-pub(super) fn finished(out: &OutDirectory, job: &Job, terminal: &Terminal) -> Outcome<Vec<TaskReport>> {
+///
+/// # Errors
+/// Where it is another job's.
+pub fn finished(out: &OutDirectory, job: &Job, console: &dyn Console) -> Outcome<Vec<TaskReport>> {
     let path = out.path();
     let report = out.report()?;
     let report = report.with_context(|| {
@@ -37,12 +39,12 @@ pub(super) fn finished(out: &OutDirectory, job: &Job, terminal: &Terminal) -> Ou
         tasks.pop();
     }
     if tasks.len() < recorded {
-        terminal.warn(format!(
+        console.warn(format!(
             "states of the last {} tasks are missing or damaged; those tasks run again",
             recorded - tasks.len()
         ));
     }
-    terminal.note(format!("going on after {} of {} tasks", tasks.len(), job.report.plan.task_count()));
+    console.note(format!("going on after {} of {} tasks", tasks.len(), job.report.plan.task_count()));
     Ok(tasks)
 }
 
