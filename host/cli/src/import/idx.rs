@@ -1,6 +1,6 @@
 //! IDX, the format of the MNIST files: a type, sizes, and big-endian elements.
 
-use anneal_tensor::DType;
+use anneal_tensor::{DType, limits::RANK_MAX};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
@@ -27,6 +27,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Part> {
         other => bail!("this is no IDX file: there is no element type {other:#04x}"),
     };
     let rank = usize::from(header[3]);
+    ensure!(rank <= RANK_MAX, "the file has {rank} axes, a tensor has at most {RANK_MAX}: reshape it before");
     let sizes = bytes.get(4..4 + 4 * rank).context("the file is cut off within its sizes")?;
     let sizes: Vec<usize> =
         sizes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
