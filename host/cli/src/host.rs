@@ -6,10 +6,11 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Stdio},
+    thread,
 };
 
-use anneal_job::report::DeviceReport;
-use anneal_policy::policy::Shares;
+use anneal_job::{ByteCount, report::DeviceReport};
+use anneal_policy::{Capacity, policy::Shares};
 use anneal_provider::Compiler;
 use anneal_sandbox::{
     BackendRequest, Machine, WorkerMachine,
@@ -89,6 +90,12 @@ impl Host {
             sensors_gpu: env::var("ANNEAL_SENSORS_GPU").ok().and_then(|address| address.parse().ok()),
             zone: zone(),
         })
+    }
+
+    /// What this machine has, without its GPUs.
+    pub fn capacity(&self) -> Capacity {
+        let threads = thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok());
+        Capacity { threads, ram: memory_bytes().map(ByteCount), gpu_memory: None }
     }
 
     /// The command of the compiling process.
@@ -201,11 +208,16 @@ impl Host {
 
 /// What a worker may use of this machine's memory: three quarters of it.
 fn worker_memory_bytes() -> u64 {
+    memory_bytes().map_or(MEMORY_UNKNOWN_BYTES, |bytes| bytes / 4 * 3)
+}
+
+/// This machine's memory, where it says so.
+fn memory_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text
+    let kib: u64 = text
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    total.map_or(MEMORY_UNKNOWN_BYTES, |kib: u64| (kib << 10) / 4 * 3)
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    kib.checked_mul(1 << 10)
 }
 
 /// A variable that names a folder.
