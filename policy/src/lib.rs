@@ -59,7 +59,7 @@ mod sensor;
 pub mod simulate;
 
 pub use decide::{Decided, Decision, Limiter, decide};
-pub use doubt::Doubt;
+pub use doubt::{Capacity, Doubt};
 pub use earnings::Profit;
 pub use explain::{explain, explain_decided, outline};
 pub use file::PolicyError;

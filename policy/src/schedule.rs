@@ -32,6 +32,8 @@ pub struct Schedule {
     pub zone: TimeZone,
     /// Weekly windows; none means always.
     pub windows: Vec<Window>,
+    /// The list of windows is there and empty: always, though it may not look so.
+    pub has_empty_list: bool,
     /// Days to which `holiday_windows` apply instead.
     pub holidays: BTreeSet<Holiday>,
     /// What holds on holidays; none means that such a day has no window.
@@ -74,6 +76,7 @@ impl Default for Schedule {
         Schedule {
             zone: TimeZone::UTC,
             windows: Vec::new(),
+            has_empty_list: false,
             holidays: BTreeSet::new(),
             holiday_windows: Vec::new(),
             until: None,

@@ -1,9 +1,11 @@
 //! This machine as its environment tells of it: folders, proxy, sensors, and what starts processes. The only place that
 //! reads the environment.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf, thread};
 
-use anneal_runner::Launcher;
+use anneal_job::ByteCount;
+use anneal_policy::Capacity;
+use anneal_runner::{Launcher, launcher};
 use anneal_sandbox::{
     confine::GroupFolders,
     worker::{ENVIRONMENT_KEPT, ENVIRONMENT_PREFIXES},
@@ -65,6 +67,12 @@ impl Host {
             sensors_gpu: env::var("ANNEAL_SENSORS_GPU").ok().and_then(|address| address.parse().ok()),
             zone: zone(),
         })
+    }
+
+    /// What this machine has, without its GPUs.
+    pub fn capacity(&self) -> Capacity {
+        let threads = thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok());
+        Capacity { threads, ram: launcher::memory_bytes().map(ByteCount), gpu_memory: None }
     }
 }
 

@@ -14,8 +14,8 @@ use std::{
 
 use anneal_job::{manifest::nearest, shown_name};
 use anneal_policy::{
-    Decided, History, Moment, Policy, Readings, file::POLICY_BYTES_MAX, outline, picture, preset::PRESETS,
-    schedule, simulate::Summary,
+    Capacity, Decided, History, Moment, Policy, Readings, file::POLICY_BYTES_MAX, outline, picture,
+    preset::PRESETS, schedule, simulate::Summary,
 };
 use anneal_runner::{
     Backend,
@@ -144,7 +144,9 @@ pub fn check(path: &Path, host: &Host, terminal: &Terminal) -> Outcome<CheckRepo
     let devices: Vec<Outlined> = outlined.collect();
     let is_here = |name: &&String| devices.iter().any(|outlined| outlined.device == **name);
     let unknown_devices = policy.devices.keys().filter(|name| !is_here(name)).cloned().collect();
-    let doubts = policy.doubts(jiff::Timestamp::now()).iter().map(ToString::to_string).collect();
+    let gpu_memory = backends.iter().filter_map(Backend::gpu_memory).max();
+    let capacity = Capacity { gpu_memory, ..host.capacity() };
+    let doubts = policy.doubts(jiff::Timestamp::now(), &capacity).iter().map(ToString::to_string).collect();
     let report = CheckReport { policy: path.to_owned(), devices, unknown_devices, doubts };
     terminal.data(format!("{} is a policy. On this machine:", path.display()));
     for Outlined { device, rules } in &report.devices {

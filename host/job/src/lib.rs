@@ -10,6 +10,7 @@ mod identity;
 mod limits;
 pub mod manifest;
 mod outcome;
+mod parameters;
 pub mod plan;
 mod receipt;
 mod redundancy;
@@ -27,7 +28,10 @@ pub use manifest::{BackendChoice, InputFormat, InputSpec, Manifest, ManifestErro
 pub use outcome::{
     Completed, FailureCode, FaultCode, GuestFailure, HostFault, Metric, Outcome, result_digest, state_digest,
 };
-pub use plan::{PlanSpec, PlannedTask, job_result};
+pub use parameters::{
+    PARAMETER_TEXT_BYTES_MAX, PARAMETERS_BYTES_MAX, PARAMETERS_MAX, ParametersError, check_parameters,
+};
+pub use plan::{PlanError, PlanSpec, PlannedTask, job_result};
 pub use receipt::{Blob, CommitmentFields, Receipt, ReceiptOutcome, trace_root};
 pub use redundancy::{REDUNDANCY_MAX, Redundancy, RedundancyError};
 pub use shown::{SHOWN_NAME_CHARACTERS_MAX, SHOWN_SCRIPT, shown, shown_json, shown_name};

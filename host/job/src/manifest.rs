@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteCount, Limits, ParameterValue, PlanSpec, REDUNDANCY_MAX, Redundancy};
+use crate::{
+    ByteCount, Limits, PARAMETERS_MAX, ParameterValue, PlanSpec, REDUNDANCY_MAX, Redundancy, check_parameters,
+};
 use section::{Field, Section, Source};
 
 pub use error::ManifestError;
@@ -25,10 +27,6 @@ pub use name::{NameError, check_name, nearest};
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// Inputs of a job.
 pub const INPUTS_MAX: usize = 256;
-/// Parameters of a job.
-pub const PARAMETERS_MAX: usize = 256;
-/// Bytes of a text parameter.
-pub const PARAMETER_TEXT_BYTES_MAX: usize = 4096;
 
 /// What a developer says about a job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,6 +131,7 @@ impl Manifest {
         let document = source.parse()?;
         let root = Section::root(&source, document.get_ref(), file::ROOT_KEYS)?;
         let mut manifest = Manifest::default();
+        let (mut plan_line, mut parameters_line) = (1, 1);
         if let Some(field) = root.get("component") {
             manifest.component = Some(path(&field, "\"target/job.wasm\"")?);
         }
@@ -143,6 +142,7 @@ impl Manifest {
             manifest.redundancy = redundancy(&field)?;
         }
         if let Some(field) = root.get("plan") {
+            plan_line = field.line();
             manifest.plan = Some(plan::parse(&field.section(file::PLAN_KEYS, "plan.kind = \"train\"")?)?);
         }
         if let Some(field) = root.get("inputs") {
@@ -150,6 +150,7 @@ impl Manifest {
         }
         if let Some(field) = root.get("parameters") {
             let section = field.open_section("parameters.learning-rate = 0.1")?;
+            parameters_line = field.line();
             manifest.parameters = parameters(&section)?;
         }
         if let Some(field) = root.get("limits") {
@@ -160,7 +161,18 @@ impl Manifest {
             let section = field.section(file::REQUIREMENTS_KEYS, "requirements.backend = \"cpu\"")?;
             manifest.requirements = requirements(&section)?;
         }
+        // The plan's are the ones that are not counted where they stand.
+        let line = if manifest.varies() { plan_line } else { parameters_line };
+        check_parameters(&manifest.parameters, manifest.plan.as_ref())
+            .map_err(|reason| ManifestError::Parameters { line, reason })?;
         Ok(manifest)
+    }
+}
+
+impl Manifest {
+    /// Whether its plan varies parameters.
+    fn varies(&self) -> bool {
+        matches!(self.plan, Some(PlanSpec::Map { .. }))
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::{Digest, Entry, ParameterValue, Place, RecordHasher};
 
@@ -58,13 +59,70 @@ pub struct PlannedTask {
     pub parameters: BTreeMap<String, ParameterValue>,
 }
 
+/// A plan that no job may have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// Over a limit.
+    #[error("{what} is {found}, but at most {limit} is allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Nothing to do.
+    #[error("the plan has no task: {advice}")]
+    NoTask {
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
 impl PlanSpec {
+    /// The plan is one that a job may have, whoever made it. What it varies is [`crate::check_parameters`]'s.
+    ///
+    /// # Errors
+    /// Where there is nothing to do, or too much.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let at_most = |what, found, limit| match found > limit {
+            true => Err(PlanError::TooMany { what, found, limit }),
+            false => Ok(()),
+        };
+        match self {
+            PlanSpec::Single => Ok(()),
+            PlanSpec::Train { segments, workers } => {
+                at_most("the number of segments", *segments as usize, SEGMENTS_MAX as usize)?;
+                at_most("the number of workers", *workers as usize, WORKERS_MAX as usize)?;
+                match (segments, workers) {
+                    (0, _) | (_, 0) => {
+                        Err(PlanError::NoTask { advice: "train with at least one segment and one worker" })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            PlanSpec::Map { over } => {
+                at_most("the number of tasks", self.task_count(), MAP_TASKS_MAX)?;
+                match over.is_empty() || over.values().any(Vec::is_empty) {
+                    true => {
+                        let advice = "give every parameter of the map at least one value";
+                        Err(PlanError::NoTask { advice })
+                    }
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
     /// How many tasks there are.
     pub fn task_count(&self) -> usize {
         match self {
             PlanSpec::Single => 1,
             PlanSpec::Train { segments, workers } => 2 + *segments as usize * round_tasks(*workers),
-            PlanSpec::Map { over } => over.values().map(Vec::len).product(),
+            PlanSpec::Map { over } => {
+                over.values().fold(1usize, |count, values| count.saturating_mul(values.len()))
+            }
         }
     }
 
@@ -120,7 +178,7 @@ fn train(index: usize, segments: u32, workers: u32) -> PlannedTask {
     let (entry, round, worker, states) = if index == 0 {
         (Entry::Init, 0, 0, Vec::new())
     } else if index == last_index {
-        (Entry::Evaluate, segments - 1, 0, vec![index - 1])
+        (Entry::Evaluate, segments.saturating_sub(1), 0, vec![index - 1])
     } else {
         let (round, position) = ((index - 1) / per_round, (index - 1) % per_round);
         let start = round * per_round;

@@ -1,6 +1,6 @@
 //! Jobs come and go: quotes, escrow, cancellation, and the end.
 
-use anneal_job::{Credits, Digest, Identity, JobId, ParameterValue, PlanSpec, Price, manifest, plan};
+use anneal_job::{Credits, Digest, Identity, JobId, PlanError, Price, check_parameters, manifest};
 
 use crate::{
     Account, Effect, EndKind, EventKind, JobEnd, JobSpec, JobTag, Key, Market, Quote, Rejection, Reply,
@@ -214,32 +214,22 @@ fn check_spec(spec: &JobSpec) -> Result<(), Rejection> {
         Err(Rejection::BadSpec { what: what.to_owned(), advice: advice.to_owned() })
     };
     check_count("the number of inputs", spec.inputs.len(), manifest::INPUTS_MAX)?;
-    check_count("the number of parameters", spec.parameters.len(), manifest::PARAMETERS_MAX)?;
     check_count("the number of allowed providers", spec.allow.len(), ALLOW_MAX)?;
     check_count("the number of required features", spec.requirements.features.len(), REQUIRED_FEATURES_MAX)?;
-    for (name, value) in &spec.parameters {
-        check_parameter(name, value)?;
-    }
-    match &spec.plan {
-        PlanSpec::Single => {}
-        PlanSpec::Train { segments, workers } => {
-            check_count("the number of segments", *segments as usize, plan::SEGMENTS_MAX as usize)?;
-            check_count("the number of workers", *workers as usize, plan::WORKERS_MAX as usize)?;
-            if *segments == 0 || *workers == 0 {
-                return bad("the plan has no task", "train with at least one segment and one worker");
-            }
+    check_parameters(&spec.parameters, Some(&spec.plan)).map_err(|reason| match reason.excess() {
+        Some((what, found, limit)) => {
+            Rejection::TooMany { what: what.to_owned(), found: found as u64, limit: limit as u64 }
         }
-        PlanSpec::Map { over } => {
-            let product = over.values().try_fold(1usize, |product, values| product.checked_mul(values.len()));
-            check_count("the number of tasks", product.unwrap_or(usize::MAX), plan::MAP_TASKS_MAX)?;
-            for (name, values) in over {
-                values.iter().try_for_each(|value| check_parameter(name, value))?;
-            }
-            if product == Some(0) || over.is_empty() {
-                return bad("the plan has no task", "give every parameter of the map at least one value");
-            }
+        None => Rejection::BadSpec { what: "the parameters".to_owned(), advice: reason.to_string() },
+    })?;
+    spec.plan.check().map_err(|error| match error {
+        PlanError::TooMany { what, found, limit } => {
+            Rejection::TooMany { what: what.to_owned(), found: found as u64, limit: limit as u64 }
         }
-    }
+        PlanError::NoTask { advice } => {
+            Rejection::BadSpec { what: "the plan has no task".to_owned(), advice: advice.to_owned() }
+        }
+    })?;
     if spec.inputs_blob.is_some() == spec.inputs.is_empty() {
         return bad("inputs and their file do not go together", "send both or neither");
     }
@@ -249,23 +239,5 @@ fn check_spec(spec: &JobSpec) -> Result<(), Rejection> {
     match anneal_job::Redundancy::fixed(spec.redundancy.replicas_max()) {
         Some(_) => Ok(()),
         None => bad("the redundancy is out of range", "write 1 to 8, or \"adaptive\""),
-    }
-}
-
-/// A parameter that a manifest could hold: JSON has no other numbers than finite ones, and a row is no dump.
-fn check_parameter(name: &str, value: &ParameterValue) -> Result<(), Rejection> {
-    let bad = |what: String, advice: &str| Err(Rejection::BadSpec { what, advice: advice.to_owned() });
-    if manifest::check_name(name).is_err() {
-        let shown: String = name.chars().take(80).collect();
-        return bad(format!("the parameter {shown:?}"), "use 1 to 64 letters, digits, `-`, `_` or `.`");
-    }
-    match value {
-        ParameterValue::Number(number) if !number.is_finite() => {
-            bad(format!("the parameter {name}"), "use a finite number")
-        }
-        ParameterValue::Text(text) => {
-            check_count("the length of a parameter", text.len(), manifest::PARAMETER_TEXT_BYTES_MAX)
-        }
-        _ => Ok(()),
     }
 }

@@ -94,6 +94,11 @@ impl Backend {
         backends
     }
 
+    /// Its memory, where it is a GPU and says so.
+    pub fn gpu_memory(&self) -> Option<ByteCount> {
+        self.device.memory_bytes.filter(|_| self.device.backend == "gpu").map(ByteCount)
+    }
+
     /// What it is called in messages.
     pub fn name(&self) -> String {
         let DeviceReport { backend, name, threads, .. } = &self.device;

@@ -153,9 +153,14 @@ impl Launcher {
 
 /// What a worker may use of this machine's memory: three quarters of it.
 fn worker_memory_bytes() -> u64 {
+    memory_bytes().map_or(MEMORY_UNKNOWN_BYTES, |bytes| bytes / 4 * 3)
+}
+
+/// This machine's memory, where it says so.
+pub fn memory_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text
+    let kib: u64 = text
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    total.map_or(MEMORY_UNKNOWN_BYTES, |kib: u64| (kib << 10) / 4 * 3)
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    kib.checked_mul(1 << 10)
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anneal_job::{Manifest, ParameterValue, PlanSpec, manifest};
+use anneal_job::{Manifest, ParameterValue, PlanSpec, check_parameters, manifest};
 use anyhow::{Context, Result, bail, ensure};
 
 /// What replaces parts of a manifest. Names and values are still one text each, `NAME=VALUE`.
@@ -35,6 +35,8 @@ pub fn apply(manifest: &mut Manifest, overrides: &Overrides, strict: bool) -> Re
     if let Some(seed) = overrides.seed {
         manifest.seed = seed;
     }
+    // The command line may add some to the manifest's.
+    check_parameters(&manifest.parameters, manifest.plan.as_ref()).context("--param")?;
     let given = overrides.segments.is_some() || overrides.workers.is_some();
     match &mut manifest.plan {
         Some(PlanSpec::Train { segments, workers }) => {
@@ -166,6 +168,33 @@ mod tests {
         check("rate=nan", Err("a finite number"));
         check("epoch=1", Err("did you mean `epochs`?"));
         check("epochs", Err("write NAME=VALUE"));
+    }
+
+    #[test]
+    fn the_command_line_gives_no_more_than_a_manifest_may() {
+        let give = |parameters: Vec<String>| {
+            let mut manifest = Manifest::default();
+            apply(&mut manifest, &JobArguments { parameters, ..arguments() }, false)
+                .map_err(|error| format!("{error:#}"))
+        };
+        let many = |count: usize| (0..count).map(|n| format!("p{n}=1")).collect::<Vec<_>>();
+        assert_eq!(give(many(256)), Ok(()));
+        assert!(give(many(257)).is_err_and(|error| error.contains("257 parameters")));
+        let text = format!("a={}", "x".repeat(4097));
+        assert!(give(vec![text]).is_err_and(|error| error.contains("4097 bytes, but at most 4096")));
+        let mut changed = Manifest::parse("[parameters]\nname = \"a\"").expect("a manifest");
+        let text = vec![format!("name={}", "x".repeat(5000))];
+        let error = apply(&mut changed, &JobArguments { parameters: text, ..arguments() }, true);
+        assert!(format!("{:#}", error.expect_err("it is too long")).contains("at most 4096"));
+        // Those that the plan varies count, too.
+        let text = format!(
+            "[plan]\nkind = \"map\"\nover.a = [1]\n[parameters]\n{}",
+            (0..255).map(|n| format!("p{n} = 1\n")).collect::<String>()
+        );
+        let mut full = Manifest::parse(&text).expect("it has 256");
+        let one = JobArguments { parameters: vec!["more=1".to_owned()], ..arguments() };
+        let error = apply(&mut full, &one, false).expect_err("it would have 257");
+        assert!(format!("{error:#}").contains("257 parameters"), "{error:#}");
     }
 
     #[test]

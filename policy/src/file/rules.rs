@@ -44,6 +44,7 @@ pub(super) fn time(section: &Section<'_>) -> Result<Schedule, ManifestError> {
     }
     if let Some(field) = section.get("windows") {
         schedule.windows = windows(&field)?;
+        schedule.has_empty_list = schedule.windows.is_empty();
     }
     if let Some(field) = section.get("holidays") {
         let example = "[\"12-25\", \"2027-03-26\"]";

@@ -60,6 +60,8 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
     let _alone = FolderLock::take(&base).map_err(Failure::host)?;
     let owner = Owner::open(&base, env!("CARGO_PKG_VERSION")).map_err(Failure::host)?;
     let policy = limits::read(arguments.policy.as_deref(), &base)?;
+    // Before the processor is divided.
+    let mut capacity = host.capacity();
     let shares = policy.as_ref().map(|(_, policy)| policy.shares).unwrap_or_default();
     settings.threads = fewest(settings.threads, shares.cpu_threads);
     if let Some(threads) = shares.cpu_threads {
@@ -79,7 +81,8 @@ pub fn provide(arguments: &Provide, host: &Host, terminal: &Terminal) -> Outcome
         ));
     };
     terminal.note(format!("limits of {}; `anneal status` shows what they do", path.display()));
-    for doubt in policy.doubts(jiff::Timestamp::now()) {
+    capacity.gpu_memory = offered.iter().filter_map(OfferedDevice::gpu_memory).max();
+    for doubt in policy.doubts(jiff::Timestamp::now(), &capacity) {
         terminal.warn(doubt.to_string());
     }
     let (warden, watch) = limits::watch(policy, &base, &offered, host)?;

@@ -17,7 +17,9 @@ use anneal_api::{
     Client, Secret,
     wire::{BlobQuery, FindingView, JobSpec, JobView, TaskView, TraceLevel, VerdictView},
 };
-use anneal_job::{BackendChoice, Blob, Digest, HostFault, JobId, ReceiptOutcome, Task, report::ErrorKind};
+use anneal_job::{
+    BackendChoice, Blob, Digest, HostFault, JobId, ReceiptOutcome, Task, check_parameters, report::ErrorKind,
+};
 use anneal_runner::{
     Backend, Compiler, TaskFiles, doctor,
     failure::{Failure, Outcome},
@@ -245,7 +247,12 @@ fn case<'a>(view: &'a JobView, index: usize, folder: &Path) -> Outcome<Case<'a>>
 }
 
 fn spec_of(view: &JobView) -> Outcome<&JobSpec> {
-    Ok(view.spec.as_ref().context("the coordinator does not say what the job is")?)
+    let spec = view.spec.as_ref().context("the coordinator does not say what the job is")?;
+    // Whoever runs it, a coordinator is a stranger.
+    spec.plan.check().context("the coordinator says a job that none can be")?;
+    check_parameters(&spec.parameters, Some(&spec.plan))
+        .context("the coordinator says a job that none can be")?;
+    Ok(spec)
 }
 
 /// Where a blob lies while it is worked with.

@@ -85,6 +85,14 @@ pub enum ManifestError {
         /// How many there may be.
         limit: usize,
     },
+    /// What no task may be told.
+    #[error("line {line}: {reason}")]
+    Parameters {
+        /// Where they are given, from 1.
+        line: usize,
+        /// What is wrong with them.
+        reason: crate::ParametersError,
+    },
     /// Longer than any manifest.
     #[error("the manifest has {found} bytes, but at most {limit} are allowed: is it the right file?")]
     TooLong {

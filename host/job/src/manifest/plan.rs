@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{ManifestError, section::Section};
-use crate::plan::{MAP_TASKS_MAX, PlanSpec, SEGMENTS_MAX, WORKERS_MAX};
+use crate::{
+    PARAMETERS_MAX,
+    plan::{MAP_TASKS_MAX, PlanSpec, SEGMENTS_MAX, WORKERS_MAX},
+};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -50,6 +53,7 @@ fn map(section: &Section<'_>) -> Result<PlanSpec, ManifestError> {
     let example = "over = { fold = [0, 1, 2, 3, 4] }";
     let field = section.required("over", "the parameters that vary, each with its values", example)?;
     let table = field.open_section(example)?;
+    table.count("parameters that vary", PARAMETERS_MAX)?;
     let mut over = BTreeMap::new();
     for field in table.named_fields()? {
         over.insert(field.name().to_owned(), field.parameters("[0, 1, 2, 3, 4]")?);

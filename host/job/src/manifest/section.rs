@@ -6,8 +6,8 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-use super::{ManifestError, PARAMETER_TEXT_BYTES_MAX, check_name, nearest};
-use crate::{ByteCount, ParameterValue, shown, shown_name};
+use super::{ManifestError, check_name, nearest};
+use crate::{ByteCount, PARAMETER_TEXT_BYTES_MAX, ParameterValue, shown, shown_name};
 
 /// The text, to find lines in.
 pub struct Source<'a> {

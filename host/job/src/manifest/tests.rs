@@ -127,6 +127,28 @@ fn big_products_are_refused() {
     check(&format!("[plan]\nkind = \"map\"\nover = {{ a = {list}, b = {list} }}"), "40000 tasks");
 }
 
+/// In a table of their own, in the plan, or divided between both.
+#[test]
+fn a_task_has_so_many_parameters_however_they_are_given() {
+    let table = |from: usize, count: usize, value: &str| {
+        (from..from + count).map(|n| format!("k{n} = {value}\n")).collect::<String>()
+    };
+    let manifest =
+        |fixed: &str, over: &str| format!("[parameters]\n{fixed}[plan]\nkind = \"map\"\n[plan.over]\n{over}");
+    let read = |text: &str| Manifest::parse(text).expect("so many are allowed");
+    read(&manifest(&table(0, 255, "1"), &table(255, 1, "[1]")));
+    read(&manifest(&table(0, 256, "1"), &table(0, 256, "[1]")));
+    check(
+        &manifest(&table(0, 256, "1"), &table(256, 1, "[1]")),
+        "line 258: a task would have 257 parameters",
+    );
+    check(&manifest("", &table(0, 257, "[1]")), "line 4: 257 parameters that vary, but at most 256");
+    check(&manifest(&table(0, 257, "1"), "a = [1]"), "line 1: 257 parameters, but at most 256");
+    let long = format!("\"{}\"", "x".repeat(4097));
+    check(&manifest("", &table(0, 1, &format!("[{long}]"))), "`plan.over.k0` is a list of 1");
+    check(&manifest("", &format!("{} = [1]", "k".repeat(65))), "a name has 1 to 64");
+}
+
 /// Manifests of nearly the most bytes, in every shape whose reading could cost the product of keys and bytes: that
 /// would take minutes each.
 #[test]
@@ -146,10 +168,9 @@ fn a_manifest_of_any_size_is_read_in_linear_time() {
     assert!(unknown.lines().count() > 90_000);
     check(&unknown, "line 1: unknown key `k0`");
     check(&lines(&|n| format!("seed.k{n}=1\n")), "`seed` is a table");
-    check(&format!("[plan]\nkind=\"map\"\n[plan.over]\n{unknown}"), "`plan.over.k0` is the number 1");
+    check(&format!("[plan]\nkind=\"map\"\n[plan.over]\n{unknown}"), "parameters that vary, but at most 256");
     let over = lines(&|n| format!("k{n}=[1]\n"));
-    Manifest::parse(&format!("[plan]\nkind=\"map\"\n[plan.over]\n{over}"))
-        .expect("a task of many parameters");
+    check(&format!("[plan]\nkind=\"map\"\n[plan.over]\n{over}"), "parameters that vary, but at most 256");
     check(&format!("[limits]\n{unknown}"), "unknown key `limits.k0`");
     check(&format!("[inputs]\n{}", lines(&|n| format!("k{n}=\"x\"\n"))), "inputs, but at most 256");
     check(&format!("[inputs.x]\n{unknown}"), "unknown key `inputs.x.k0`");

@@ -17,6 +17,7 @@ proptest! {
     #[test]
     fn states_come_from_earlier_tasks(plan in plans()) {
         let tasks: Vec<PlannedTask> = plan.unroll().collect();
+        prop_assert_eq!(plan.check(), Ok(()));
         prop_assert_eq!(tasks.len(), plan.task_count());
         prop_assert_eq!(plan.task(tasks.len()), None);
         for (index, task) in tasks.iter().enumerate() {
@@ -97,4 +98,26 @@ fn one_tasks_result_is_the_jobs() {
     let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
     assert_eq!(job_result(&[a]), a);
     assert_ne!(job_result(&[a, b]), job_result(&[b, a]));
+}
+
+/// A plan of a stranger's that no manifest could say ends nothing: it has tasks or it has none.
+#[test]
+fn plans_that_are_none_are_answered() {
+    let pair = vec![ParameterValue::Boolean(false), ParameterValue::Boolean(true)];
+    let over = (0..64).map(|number| (format!("p{number}"), pair.clone())).collect();
+    let wide = PlanSpec::Map { over };
+    assert_eq!(wide.task_count(), usize::MAX);
+    assert_eq!(wide.task(1).map(|task| task.parameters.len()), Some(64));
+    assert!(matches!(wide.check(), Err(PlanError::TooMany { limit: MAP_TASKS_MAX, .. })));
+    let empty = PlanSpec::Map { over: [("a".to_owned(), Vec::new())].into() };
+    assert_eq!((empty.task_count(), empty.task(0)), (0, None));
+    assert!(matches!(empty.check(), Err(PlanError::NoTask { .. })));
+    for (segments, workers) in [(0, 0), (0, 1), (1, 0), (0, u32::MAX), (u32::MAX, 0)] {
+        let plan = PlanSpec::Train { segments, workers };
+        let entries: Vec<Entry> =
+            [0, 1].into_iter().filter_map(|index| Some(plan.task(index)?.entry)).collect();
+        assert_eq!(entries[0], Entry::Init, "{segments} and {workers}");
+        assert_eq!(entries.len(), 2);
+        assert!(plan.check().is_err(), "{segments} and {workers}");
+    }
 }

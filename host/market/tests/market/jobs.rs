@@ -440,6 +440,17 @@ fn jobs_that_are_none_are_refused() {
     check("bad-spec", JobSpec { parameters: number(f64::NAN), ..good() });
     let text = |text: String| BTreeMap::from([("x".to_owned(), ParameterValue::Text(text))]);
     check("too-many", JobSpec { parameters: text("x".repeat(5000)), ..good() });
+    let over = |from: usize, count: usize, value: ParameterValue| PlanSpec::Map {
+        over: (from..from + count).map(|n| (format!("p{n}"), vec![value.clone()])).collect(),
+    };
+    let one = || ParameterValue::Integer(1);
+    let fixed: BTreeMap<String, ParameterValue> = (0..255).map(|n| (format!("p{n}"), one())).collect();
+    check("too-many", JobSpec { plan: over(0, 257, one()), ..good() });
+    check("too-many", JobSpec { plan: over(255, 2, one()), parameters: fixed, ..good() });
+    let long = ParameterValue::Text("x".repeat(4096));
+    check("too-many", JobSpec { plan: over(0, 256, long), ..good() });
+    check("too-many", JobSpec { plan: over(0, 1, ParameterValue::Text("x".repeat(4097))), ..good() });
+    check("bad-spec", JobSpec { plan: over(0, 1, ParameterValue::Number(f64::INFINITY)), ..good() });
     check("price-cap-too-low", JobSpec { price_cap: Price(9), ..good() });
     let mut greedy = JobSpec { price_cap: Price(u64::MAX), ..good() };
     greedy.limits.gas = u64::MAX;

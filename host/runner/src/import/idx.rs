@@ -1,6 +1,6 @@
 //! IDX, the format of the MNIST files: a type, sizes, and big-endian elements.
 
-use anneal_tensor::DType;
+use anneal_tensor::{DType, limits::RANK_MAX};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
@@ -32,6 +32,7 @@ pub(super) fn check_beginning(bytes: &[u8]) -> Result<Source> {
 pub(super) fn read(mut bytes: Vec<u8>) -> Result<Part> {
     let source = check_beginning(&bytes)?;
     let rank = usize::from(bytes[3]);
+    ensure!(rank <= RANK_MAX, "the file has {rank} axes, a tensor has at most {RANK_MAX}: reshape it before");
     let sizes = bytes.get(4..4 + 4 * rank).context("the file is cut off within its sizes")?;
     let sizes: Vec<usize> =
         sizes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();

@@ -113,6 +113,16 @@ fn idx_files() {
     check_error(&[0, 0, 8, 1, 0, 0, 0, 2, 5], InputFormat::Idx, "needs 2 bytes of elements, the file has 1");
     check_error(&[0, 0, 8, 3, 0, 0], InputFormat::Idx, "cut off within its sizes");
     check_error(b"text", InputFormat::Idx, "begins with 74 65");
+    for rank in [9, 255u8] {
+        let many = [&[0, 0, 8, rank][..], &[0; 4 * 255]].concat();
+        check_error(
+            &many,
+            InputFormat::Idx,
+            &format!("the file has {rank} axes, a tensor has at most 8: reshape"),
+        );
+        let error = format!("{:#}", read(&many, InputFormat::Idx).expect_err("it has too many axes"));
+        assert!(error.len() < 100, "{error}");
+    }
     check_error(&[0, 0, 1, 0], InputFormat::Idx, "no element type 0x01");
 }
 

@@ -167,30 +167,37 @@ fn lists() -> Vec<Hostile> {
         paid(
             "shapes of 900,000 sizes",
             GROWN,
-            100,
+            5,
             "(call $full (i32.const 0) (i32.const 65536) (i32.const 900000) (f64.const 0) (i32.const 2048))",
         ),
         paid(
             "reshapes to 900,000 sizes",
             &kept,
-            100,
+            5,
             "(call $reshape (i32.load (i32.const 3000)) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
+        ),
+        paid(
+            "slices by lists of which only the last is long",
+            &kept,
+            5,
+            "(call $slice (i32.load (i32.const 3000)) (i32.const 65536) (i32.const 9) (i32.const 65536)
+               (i32.const 0) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
         ),
         paid(
             "bytes that are no tensor",
             &kept,
-            100,
+            5,
             "(call $from-bytes (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 3900000)
                (i32.const 2048))",
         ),
         named(
             "rows of an input that is not there",
-            8,
+            3,
             "(call $rows (i32.const 1024) (i32.const 4) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
         ),
         named(
             "a name of megabytes",
-            100,
+            5,
             "(call $whole (i32.const 65536) (i32.const 3900000) (i32.const 2048))",
         ),
         paid(

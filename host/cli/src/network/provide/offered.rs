@@ -8,7 +8,7 @@ use std::{
 };
 
 use anneal_api::wire::DeviceOffer;
-use anneal_job::{Price, Versions, report::DeviceReport};
+use anneal_job::{ByteCount, Price, Versions, report::DeviceReport};
 use anneal_policy::policy::Shares;
 use anneal_provider::{Device, warden::DeviceName};
 use anneal_runner::{
@@ -30,6 +30,13 @@ pub struct OfferedDevice {
     gate: Arc<Mutex<()>>,
     /// Whose sensors a GPU has that is a program.
     sensors_gpu: Option<PciAddress>,
+}
+
+impl OfferedDevice {
+    /// Its memory, where it is a GPU and says so.
+    pub fn gpu_memory(&self) -> Option<ByteCount> {
+        self.backend.gpu_memory()
+    }
 }
 
 /// The devices that are offered: tested, or the command ends.
