@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use anneal_cli::{arguments::JobArguments, backends::Backend, host::Host, job::Job, terminal::Terminal};
+use anneal_cli::{arguments::JobArguments, host::Host, job, terminal::Terminal};
 use anneal_job::{Digest, Outcome};
+use anneal_runner::{Backend, Job};
 use anneal_sandbox::{AttemptRequest, Event, Machine, PaceHandle, PaceReport, StopFlag};
 use anneal_tensor::{Duty, Pace};
 use anneal_tests::{command, component, scratch};
@@ -15,7 +16,7 @@ const TRAININGS_MAX: u64 = 20;
 #[test]
 fn a_thousand_changes_of_pace_on_the_cpu_change_no_digest() {
     let (host, job) = digits(&["epochs=30"]);
-    let mut machine = host.worker(&Backend::cpu(Some(2)), None);
+    let mut machine = host.launcher.worker(&Backend::cpu(Some(2)), None);
     let expected = train(&job, &mut machine, None).0;
     check_changes(&job, &mut machine, &expected, 1000);
 }
@@ -23,9 +24,10 @@ fn a_thousand_changes_of_pace_on_the_cpu_change_no_digest() {
 #[test]
 fn changes_of_pace_on_a_gpu_change_no_digest() {
     let (host, job) = digits(&["epochs=3", "hidden=64"]);
-    let expected = train(&job, &mut host.worker(&Backend::cpu(Some(2)), None), None).0;
-    let gpu = Backend::gpus(&host).into_iter().next().expect("the tests have a GPU, if only lavapipe");
-    check_changes(&job, &mut host.worker(&gpu, None), &expected, 100);
+    let expected = train(&job, &mut host.launcher.worker(&Backend::cpu(Some(2)), None), None).0;
+    let gpu =
+        Backend::gpus(&host.launcher).into_iter().next().expect("the tests have a GPU, if only lavapipe");
+    check_changes(&job, &mut host.launcher.worker(&gpu, None), &expected, 100);
 }
 
 /// Trains as often as it takes until the pace has changed so many times, and compares the digests each time. How many
@@ -130,7 +132,8 @@ fn train(job: &Job, machine: &mut dyn Machine, mut whims: Option<&mut Whims>) ->
 /// The digits, ready to run in workers that are the command.
 fn digits(parameters: &[&str]) -> (Host, Job) {
     let program = command().get_program().to_owned();
-    let host = Host { program: program.into(), ..Host::here().expect("tests have a file") };
+    let mut host = Host::here().expect("tests have a file");
+    host.launcher.program = program.into();
     let arguments = JobArguments {
         job: component("examples/digits"),
         manifest: Some(anneal_tests::workspace().join("examples/digits/job.toml")),
@@ -140,6 +143,6 @@ fn digits(parameters: &[&str]) -> (Host, Job) {
         workers: None,
         segments: None,
     };
-    let job = Job::load(&arguments, &host, &Terminal::new(true)).unwrap_or_else(|_| panic!("digits load"));
+    let job = job::load(&arguments, &host, &Terminal::new(true)).unwrap_or_else(|_| panic!("digits load"));
     (host, job)
 }

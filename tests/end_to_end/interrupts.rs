@@ -28,7 +28,7 @@ struct Ended {
 }
 
 /// Runs a command, sends it a signal once it is there, and waits for its end.
-fn interrupted(mut command: Command, name: &str, is_there: impl Fn(u32) -> bool) -> Ended {
+fn interrupted(command: Command, name: &str, is_there: impl Fn(u32) -> bool) -> Ended {
     let line = format!("{command:?}");
     let mut command = with_hangup("--default-signal=HUP", &command);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

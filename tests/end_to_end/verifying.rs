@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use anneal_cli::{arguments::JobArguments, host::Host, job::Job, terminal::Terminal, verify};
+use anneal_cli::{arguments::JobArguments, host::Host, job, terminal::Terminal};
 use anneal_job::Entry;
+use anneal_runner::verify;
 use anneal_sandbox::{InProcessMachine, Machine, StopFlag};
 use anneal_tensor::{
     Cpu, DType, DeviceInfo, Elements, Executor, ExecutorError, Op, ReduceKind, Tensor, Value, reachable,
@@ -47,7 +48,8 @@ fn a_fault_that_hides_when_looked_at_names_the_group() {
 
 fn difference(fault: Fault) -> anneal_job::report::DifferenceReport {
     let program = command().get_program().to_owned();
-    let host = Host { program: program.into(), ..Host::here().expect("tests have a file") };
+    let mut host = Host::here().expect("tests have a file");
+    host.launcher.program = program.into();
     let arguments = JobArguments {
         job: component("examples/digits"),
         manifest: Some(anneal_tests::workspace().join("examples/digits/job.toml")),
@@ -57,7 +59,7 @@ fn difference(fault: Fault) -> anneal_job::report::DifferenceReport {
         workers: None,
         segments: Some(1),
     };
-    let job = Job::load(&arguments, &host, &Terminal::new(true)).unwrap_or_else(|_| panic!("digits load"));
+    let job = job::load(&arguments, &host, &Terminal::new(true)).unwrap_or_else(|_| panic!("digits load"));
     let cpu = || Cpu::new(2).expect("the CPU computes");
     let machines: Vec<Box<dyn Machine>> = vec![
         Box::new(InProcessMachine::new("right", Box::new(cpu()))),

@@ -289,7 +289,7 @@ fn compute(
     states: &[PathBuf],
     scratch: &Path,
 ) -> Option<(ReceiptOutcome, Digest)> {
-    let open = |path: &Path| files::folder_and_name(path).ok();
+    let open = |path: &Path| anneal_files::folder_and_name(path).ok();
     let inputs = match inputs.map(open) {
         None => Default::default(),
         Some(place) => {

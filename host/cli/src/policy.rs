@@ -22,7 +22,7 @@ use anneal_runner::{
     failure::{Failure, Outcome},
 };
 use anneal_sensors::{DeviceKind, Missing, Sensors};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::{

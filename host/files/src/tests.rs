@@ -134,3 +134,14 @@ fn an_unfinished_file_is_known_by_its_name() {
         assert!(!is_part(OsStr::new(other)), "{other}");
     }
 }
+
+#[test]
+fn a_private_folder_is_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().expect("a folder");
+    let path = place.path().join("a/b");
+    private_folder(&path).expect("it is made");
+    assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o700);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).expect("its mode changes");
+    assert!(private_folder(&path).expect_err("others can write it").to_string().contains("chmod 700"));
+}

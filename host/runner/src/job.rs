@@ -18,7 +18,7 @@ use anneal_sandbox::{
     compile::{self, CompileError, CompileLimits},
     files,
 };
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     failure::{Failure, Outcome},

@@ -174,7 +174,7 @@ mod tests {
     fn the_command_line_gives_no_more_than_a_manifest_may() {
         let give = |parameters: Vec<String>| {
             let mut manifest = Manifest::default();
-            apply(&mut manifest, &JobArguments { parameters, ..arguments() }, false)
+            apply(&mut manifest, &Overrides { parameters, ..Overrides::default() }, false)
                 .map_err(|error| format!("{error:#}"))
         };
         let many = |count: usize| (0..count).map(|n| format!("p{n}=1")).collect::<Vec<_>>();
@@ -184,7 +184,7 @@ mod tests {
         assert!(give(vec![text]).is_err_and(|error| error.contains("4097 bytes, but at most 4096")));
         let mut changed = Manifest::parse("[parameters]\nname = \"a\"").expect("a manifest");
         let text = vec![format!("name={}", "x".repeat(5000))];
-        let error = apply(&mut changed, &JobArguments { parameters: text, ..arguments() }, true);
+        let error = apply(&mut changed, &Overrides { parameters: text, ..Overrides::default() }, true);
         assert!(format!("{:#}", error.expect_err("it is too long")).contains("at most 4096"));
         // Those that the plan varies count, too.
         let text = format!(
@@ -192,7 +192,7 @@ mod tests {
             (0..255).map(|n| format!("p{n} = 1\n")).collect::<String>()
         );
         let mut full = Manifest::parse(&text).expect("it has 256");
-        let one = JobArguments { parameters: vec!["more=1".to_owned()], ..arguments() };
+        let one = Overrides { parameters: vec!["more=1".to_owned()], ..Overrides::default() };
         let error = apply(&mut full, &one, false).expect_err("it would have 257");
         assert!(format!("{error:#}").contains("257 parameters"), "{error:#}");
     }

@@ -3,7 +3,6 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,

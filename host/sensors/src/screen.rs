@@ -8,7 +8,6 @@
 mod message;
 
 use std::{
-    fs,
     io::{self, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},

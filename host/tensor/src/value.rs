@@ -1,6 +1,6 @@
 //! Evaluated tensors: elements in host memory, or something that only its executor can open.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, borrow::Cow, fmt, sync::Arc};
 
 use crate::{DType, Shape, numerics};
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anneal_cli::{backends::Backend, host::Host};
+use anneal_cli::host::Host;
+use anneal_runner::Backend;
 use anneal_sandbox::{Event, PaceHandle, PaceReport, StopFlag};
 use anneal_tensor::{Duty, Pace};
 use anyhow::{Result, bail};

@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_cli::{backends::Backend, host::Host, policy::for_device};
+use anneal_cli::{devices::sensed, host::Host, policy::for_device};
 use anneal_policy::{History, Moment, Policy, Readings, decide};
+use anneal_runner::Backend;
 use anneal_sandbox::{PaceHandle, StopFlag};
 use anneal_sensors::{DeviceKind, Sensors};
 use anneal_tensor::{Duty, Pace};
@@ -70,7 +71,7 @@ enum Held {
 }
 
 fn measure(training: &Training, host: &Host, backend: &Backend, held_s: usize) -> Result<Held> {
-    let device = backend.sensed();
+    let device = sensed(backend);
     let kind = device.kind;
     let mut sensors = Sensors::open(&host.sensors, vec![device]);
     let Some(idle) = heat(&sensors.read(0).readings, kind) else { return Ok(Held::NoSensor) };

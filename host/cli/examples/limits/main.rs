@@ -16,7 +16,8 @@ mod training;
 
 use std::path::PathBuf;
 
-use anneal_cli::{backends::Backend, host::Host};
+use anneal_cli::host::Host;
+use anneal_runner::Backend;
 use anyhow::{Context, Result};
 
 use training::Training;
@@ -28,7 +29,8 @@ const HELD_S: usize = 900;
 fn main() -> Result<()> {
     let this = std::env::current_exe()?;
     let program = this.ancestors().nth(2).context("an example lies below the build's folder")?.join("anneal");
-    let mut host = Host { program: program.clone(), ..Host::here()? };
+    let mut host = Host::here()?;
+    host.launcher.program = program.clone();
     host.sensors.nvml_process = vec![program.into(), "__nvml".into()];
     let (mut cases, rest): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| CASES.contains(&argument.as_str()));
@@ -40,7 +42,8 @@ fn main() -> Result<()> {
     let held_s = given.last().and_then(|given| given.strip_prefix("seconds="));
     let held_s = held_s.map_or(Ok(HELD_S), str::parse).context("seconds=N wants a number")?;
     let training = Training::load(&host, rest.first().map_or("examples/digits".into(), PathBuf::from))?;
-    let backends: Vec<Backend> = [Backend::cpu(None)].into_iter().chain(Backend::gpus(&host)).collect();
+    let backends: Vec<Backend> =
+        [Backend::cpu(None)].into_iter().chain(Backend::gpus(&host.launcher)).collect();
     for case in cases {
         match case.as_str() {
             "duty" => duty::run(&training, &host, &backends)?,

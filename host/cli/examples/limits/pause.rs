@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anneal_cli::{backends::Backend, host::Host};
+use anneal_cli::host::Host;
+use anneal_runner::Backend;
 use anneal_sandbox::{Event, PaceHandle, StopFlag};
 use anneal_tensor::Pace;
 use anyhow::{Context, Result, anyhow};

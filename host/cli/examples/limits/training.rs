@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anneal_cli::{arguments::JobArguments, backends::Backend, host::Host, job::Job, terminal::Terminal};
+use anneal_cli::{arguments::JobArguments, host::Host, job, terminal::Terminal};
 use anneal_job::{Outcome, PlannedTask};
+use anneal_runner::{Backend, Job};
 use anneal_sandbox::{AttemptRequest, Event, Machine, PaceHandle, StopFlag};
 use anyhow::{Result, anyhow, bail};
 
@@ -22,7 +23,7 @@ impl Training {
             workers: None,
             segments: Some(1),
         };
-        let job = Job::load(&arguments, host, &Terminal::new(false)).map_err(|_| anyhow!("no digits"))?;
+        let job = job::load(&arguments, host, &Terminal::new(false)).map_err(|_| anyhow!("no digits"))?;
         Ok(Training(job))
     }
 
@@ -35,7 +36,7 @@ impl Training {
         stop: &StopFlag,
         mut observe: impl FnMut(Event),
     ) -> Result<()> {
-        let (Training(job), mut machine) = (self, host.worker(backend, None));
+        let (Training(job), mut machine) = (self, host.launcher.worker(backend, None));
         let folder = tempfile::tempdir()?;
         let state = folder.path().join("state");
         let [init, train]: [PlannedTask; 2] =

@@ -7,10 +7,7 @@ use anneal_api::{
     wire::{Cancelled, JobListQuery, JobQuery, JobState, JobSummary, JobView, Quote, SubmitJob, Submitted},
 };
 use anneal_job::{JobId, report::ErrorKind, shown_name};
-use anneal_runner::{
-    Job,
-    failure::{Failure, Outcome},
-};
+use anneal_runner::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -11,7 +11,7 @@ use anneal_runner::{
 };
 use anyhow::Context;
 
-use crate::{arguments::Terms, job};
+use crate::arguments::Terms;
 
 /// The most that is paid for 10^9 gas where nothing is said.
 const PRICE_CAP_DEFAULT: Price = Price(2_000);

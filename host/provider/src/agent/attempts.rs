@@ -332,10 +332,11 @@ fn internal(message: impl Into<String>) -> HostFault {
 #[cfg(test)]
 mod tests {
     use anneal_job::{Outcome, Versions};
+    use anneal_runner::Compiler;
     use anneal_sandbox::{AttemptRequest, Machine, compile::CompileLimits};
 
     use super::*;
-    use crate::{Compiler, desk::tests::lease};
+    use crate::desk::tests::lease;
 
     /// A machine that must not be asked.
     struct Never;

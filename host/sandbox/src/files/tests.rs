@@ -77,15 +77,3 @@ fn names_are_checked() {
     let many: Vec<String> = (0..4097).map(|number| number.to_string()).collect();
     check(&many.iter().map(String::as_str).collect::<Vec<_>>(), StateError::Count { found: 4097 });
 }
-
-#[cfg(unix)]
-#[test]
-fn a_folder_of_code_is_private() {
-    use std::os::unix::fs::PermissionsExt;
-    let (kept, _dir) = folder();
-    let path = kept.path().join("a/b");
-    private_folder(&path).expect("it is made");
-    assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o700);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o770)).expect("its mode changes");
-    assert!(private_folder(&path).expect_err("others can write it").to_string().contains("chmod 700"));
-}

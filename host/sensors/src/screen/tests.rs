@@ -1,6 +1,7 @@
 //! Looking at a screen: a stand-in of an X server at a socket, whose windows each test sets.
 
 use std::{
+    fs,
     io::Read,
     os::unix::net::UnixListener,
     sync::{Arc, Mutex},
