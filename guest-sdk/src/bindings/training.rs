@@ -940,13 +940,12 @@ pub mod anneal {
         /// operation that the host composes of several (softmax) costs the sum of its parts. That pays for computing it
         /// once; a result that was computed on the way to another, and not itself read or committed, is computed again
         /// for the next that needs it, and paid for again. An evaluation that computes anything costs 10,000, and 1 for
-        /// each live tensor; one whose operations, shapes and edges, in the order in which they were recorded, are none of
-        /// the last 64 that the task evaluated costs 10,000 more for each operation, for it is planned and compiled. Of
-        /// those 64, as many count as have 2,097,152 sizes, attributes and edges together, the last ones first. Looking
-        /// through a history (to evaluate what has no value yet, or for a gradient) costs 100 for each operation and 10 for
-        /// each of its inputs. Lists and texts that are handed in cost their bytes divided by 16, tensors in a list 200
-        /// each. A call that is refused with an `error` costs 1000 more, the bytes of its message divided by 16, and a gas
-        /// for each byte of lists and texts beyond 256. Gas is asked for before the work that it pays for.
+        /// each live tensor; one whose operations, shapes and edges are none of the last 64 that the task evaluated
+        /// costs 10,000 more for each operation, for it is planned and compiled. Looking through a history (to evaluate
+        /// what has no value yet, or for a gradient) costs 100 for each operation and 10 for each of its inputs. Lists
+        /// and texts that are handed in cost their bytes divided by 16, tensors in a list 200 each. A call that is
+        /// refused with an `error` costs 1000 more, and the bytes of its message divided by 16. Gas is asked for before
+        /// the work that it pays for.
         ///
         /// **Memory.** A tensor counts its bytes from the moment it is recorded until no live handle reaches it:
         /// neither itself nor through the history of another tensor. With them count what the host keeps of it: 512 bytes,

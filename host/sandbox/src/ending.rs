@@ -5,12 +5,10 @@
 
 use std::fmt::{self, Write};
 
-use anneal_job::{FailureCode, FaultCode, GuestFailure, HostFault, Limits, Outcome};
+use anneal_job::{FailureCode, FaultCode, GuestFailure, HostFault, Outcome};
 use anneal_tensor::{ExecutorError, Exhausted, WrongMode};
 use thiserror::Error;
 use wasmtime::{Trap, WasmBacktrace};
-
-use crate::limits::{HOSTCALL_BYTES_MAX, OTHER_HANDLES_MAX};
 
 /// Bytes of a function's name that a developer is shown.
 const NAME_BYTES_MAX: usize = 200;
@@ -71,7 +69,7 @@ pub(crate) enum Phase {
 pub(crate) fn classify(
     error: &wasmtime::Error,
     phase: Phase,
-    limits: &Limits,
+    limit_gas: u64,
     panic: Option<String>,
 ) -> Ending {
     if let Some(ending) = error.downcast_ref::<Ending>() {
@@ -84,14 +82,14 @@ pub(crate) fn classify(
         );
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Exhausted::Gas { limit: limits.gas }.into(),
+        Some(Trap::OutOfFuel) => Exhausted::Gas { limit: limit_gas }.into(),
         Some(Trap::StackOverflow) => stack_overflow(),
         Some(Trap::Interrupt) => Ending::fault(FaultCode::TimeOut, "the attempt was interrupted"),
         Some(trap) => match panic {
             Some(message) => Ending::failure(FailureCode::Panic, message),
             None => Ending::failure(FailureCode::Trap, trap_message(*trap)),
         },
-        None if phase == Phase::Call => handed_over(error, limits),
+        None if phase == Phase::Call => handed_over(error),
         None => {
             let message = format!("the guest could not be started on this machine: {}", chain(error));
             Ending::fault(FaultCode::Internal, message)
@@ -158,20 +156,15 @@ fn trap_message(trap: Trap) -> String {
 
 /// An error in what the guest gave to the host: an invalid string, a handle it does not have, too much at
 /// once.
-fn handed_over(error: &wasmtime::Error, limits: &Limits) -> Ending {
+fn handed_over(error: &wasmtime::Error) -> Ending {
     let message = chain(error);
     // wasmtime gives these errors no public type; tests hold their words.
     if message.contains("fuel allocated for hostcalls has been exhausted") {
-        let message =
-            format!("the guest handed over more than {HOSTCALL_BYTES_MAX} bytes in one call: split it");
+        let message = "the guest handed over too much data in one call: split it";
         return Ending::failure(FailureCode::Limit, message);
     }
     if message.contains("store handle limit exceeded") {
-        let message = format!(
-            "the guest holds too many handles, at most {} of tensors and {OTHER_HANDLES_MAX} others are allowed: \
-             drop those that are not needed, or raise limits.handles in job.toml",
-            limits.handles
-        );
+        let message = "the guest holds too many handles: drop those that are not needed";
         return Ending::failure(FailureCode::Handles, message);
     }
     Ending::failure(

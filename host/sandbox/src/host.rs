@@ -14,7 +14,7 @@ mod reports;
 mod tensors;
 mod trace;
 
-use std::{cell::Cell, sync::mpsc::SyncSender};
+use std::sync::mpsc::SyncSender;
 
 use anneal_job::{FailureCode, Limits, Task};
 use anneal_tensor::{
@@ -30,7 +30,7 @@ pub(crate) use clock::Clock;
 pub use clock::StopFlag;
 pub(crate) use context::task as context_task;
 pub(crate) use memory::MemoryLimiter;
-pub(crate) use reports::{Reports, quoted, shown};
+pub(crate) use reports::{Reports, shown};
 pub(crate) use trace::value as evaluated;
 
 use crate::{
@@ -74,8 +74,6 @@ pub(crate) struct Host {
     pub trace: Trace,
     /// Calls out of the guest that have not returned: of the contract, and of the runtime's own helpers.
     pub calls_out: u32,
-    /// Bytes of lists and texts that the call that is out was given.
-    handed_in: Cell<u64>,
 }
 
 /// What a new store is made of.
@@ -120,7 +118,6 @@ impl Host {
             trace,
             task,
             calls_out: 0,
-            handed_in: Cell::new(0),
         }
     }
 
@@ -129,56 +126,30 @@ impl Host {
         Ok(self.graph.meter().charge_gas(gas)?)
     }
 
-    /// A call begins that was given nothing yet.
-    pub(crate) fn begin_call(&self) {
-        self.handed_in.set(0);
-    }
-
-    /// The call was given so many bytes of a list or a text: they were copied out of the guest, and are paid for in
-    /// full where the call is refused.
-    pub(crate) fn hand_in(&self, bytes: usize) {
-        self.handed_in.set(self.handed_in.get().saturating_add(bytes as u64));
-    }
-
-    /// Charges a call that is given so many bytes of lists and texts.
+    /// Charges a call that is given so many bytes of lists and texts: they were copied out of the guest.
     pub(crate) fn charge_call(&self, bytes: usize) -> Result<(), Ending> {
-        self.hand_in(bytes);
         self.charge(limits::CALL_GAS + gas::moved(bytes as u64))
     }
 
-    /// Charges a call that is refused with a message, and what it was given: a call that does nothing must not be
-    /// cheaper than copying its lists.
-    pub(crate) fn charge_refused(&self, message: &str) -> Result<(), Ending> {
-        let beyond = self.handed_in.get().saturating_sub(limits::REFUSED_BYTES_FREE);
-        self.charge(limits::CALL_GAS + gas::moved(message.len() as u64) + beyond * limits::REFUSED_BYTE_GAS)
-    }
-
-    /// Lists of sizes and axes as the engine counts them. All of them are paid for before one is looked at. A list
-    /// that is longer than any shape is refused before it is copied or quoted.
-    pub(crate) fn sizes<const N: usize>(
-        &self,
-        operation: &'static str,
-        lists: [&[u32]; N],
-    ) -> Result<[Vec<usize>; N], Refusal> {
-        for words in lists {
-            self.hand_in(size_of_val(words));
-            self.charge(gas::moved(size_of_val(words) as u64))?;
-        }
-        if let Some(words) = lists.iter().find(|words| words.len() > RANK_MAX) {
+    /// Sizes and axes as the engine counts them. A list that is longer than any shape is refused before it is
+    /// copied or quoted.
+    pub(crate) fn sizes(&self, operation: &'static str, words: &[u32]) -> Result<Vec<usize>, Refusal> {
+        self.charge(gas::moved(size_of_val(words) as u64))?;
+        if words.len() > RANK_MAX {
             let message = format!("a list of {} sizes or axes; the rank is at most {RANK_MAX}", words.len());
             return Err(RecordError::call(CallErrorCode::Limit, operation, message).into());
         }
-        Ok(lists.map(|words| words.iter().map(|&word| size(word)).collect()))
+        Ok(words.iter().map(|&word| size(word)).collect())
     }
 
     /// The guest may hold so many tensors more. Asked before the work where a list comes in and as many go out: a
     /// list may name one handle a million times.
     pub(crate) fn check_room(&self, more: usize) -> Result<(), Refusal> {
-        let (limit, held) = (self.task.limits.handles, self.tensors);
-        if more > limit.saturating_sub(held) as usize {
+        let limit = self.task.limits.handles;
+        if more > limit.saturating_sub(self.tensors) as usize {
             let message = format!(
-                "the guest holds {held} tensors and is to be given {more} more, but its limit is {limit}: drop \
-                 handles that are not needed, or raise limits.handles in job.toml"
+                "the guest holds {limit} tensors, its limit: drop handles that are not needed, or raise \
+                 limits.handles in job.toml"
             );
             return Err(Ending::failure(FailureCode::Handles, message).into());
         }
@@ -234,7 +205,6 @@ impl Host {
             (1, CallHook::CallingHost) => {
                 let left = store.get_fuel()?;
                 store.data().graph.meter().leave_gas(left);
-                store.data().begin_call();
                 return Ok(());
             }
             (0, _) => {}

@@ -23,10 +23,6 @@ pub const ERROR_BYTES_MAX: usize = 4 << 10;
 pub const RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Gas of a call that computes nothing, and of one that is refused.
 pub const CALL_GAS: u64 = 1000;
-/// Gas of each byte of lists and texts that a refused call was given, beyond those that any shape and name needs.
-pub const REFUSED_BYTE_GAS: u64 = 1;
-/// Bytes of lists and texts for which a refused call pays no more than one that is not refused.
-pub const REFUSED_BYTES_FREE: u64 = 256;
 /// Gas of a call that only looks at a handle: its shape, its dtype, its drop.
 pub const LOOK_GAS: u64 = 100;
 /// Gas of each index of `data.rows`: a look-up anywhere in an input.

@@ -207,7 +207,7 @@ fn run(component: &CompiledComponent, parts: HostParts) -> (Ended, Option<Box<dy
         let panic = host.reports.panic.as_ref();
         let panic =
             panic.map(|panic| format!("{} at {}:{}:{}", panic.message, panic.file, panic.line, panic.column));
-        let ending = classify(&error, phase, &host.task.limits, panic);
+        let ending = classify(&error, phase, gas, panic);
         if let Some(frames) = backtrace(&error) {
             host.reports.log_by_host(&format!("{ending}\n{frames}"));
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anneal_job::{Digest, ParametersError, Task, check_parameters, shown_name, state_digest};
+use anneal_job::{Digest, Task, state_digest};
 use anneal_tensor::{DType, Elements, Value, digest::tensor_digest, numerics};
 use thiserror::Error;
 
@@ -40,8 +40,8 @@ pub enum StateError {
     },
     /// Empty, or over [`NAME_BYTES_MAX`].
     #[error(
-        "the name \"{}\" of a tensor has {bytes} bytes; names have 1 to {NAME_BYTES_MAX}: choose another one",
-        shown_name(.name)
+        "the name \"{name}\" of a tensor has {bytes} bytes; names have 1 to {NAME_BYTES_MAX}: choose another \
+         one"
     )]
     NameLength {
         /// Its beginning.
@@ -50,13 +50,13 @@ pub enum StateError {
         bytes: usize,
     },
     /// Given twice.
-    #[error("two tensors are named \"{}\": a state has unique names", shown_name(.name))]
+    #[error("two tensors are named \"{name}\": a state has unique names")]
     NameRepeated {
         /// The name.
         name: String,
     },
     /// A value of a device: a bug of ours.
-    #[error("the tensor \"{}\" is not in host memory", shown_name(.name))]
+    #[error("the tensor \"{name}\" is not in host memory")]
     NotInHostMemory {
         /// The name.
         name: String,
@@ -66,9 +66,6 @@ pub enum StateError {
 /// What was given to an attempt is not what its task names.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MismatchError {
-    /// What no task may be told, whoever made it.
-    #[error(transparent)]
-    Parameters(#[from] ParametersError),
     /// Other inputs than the task names.
     #[error("the task names the inputs {expected:?}, the attempt was given {found:?}")]
     InputNames {
@@ -167,12 +164,11 @@ impl Inputs {
     }
 }
 
-/// The inputs and states are those that the task names, and its parameters such as a task may have.
+/// The inputs and states are those that the task names.
 ///
 /// # Errors
 /// Where they are not: the outcome would be another task's.
 pub fn check_task(task: &Task, inputs: &Inputs, states: &[State]) -> Result<(), MismatchError> {
-    check_parameters(&task.parameters, None)?;
     let digests = inputs.digests();
     if !digests.keys().eq(task.inputs.keys()) {
         let names = |digests: &BTreeMap<String, Digest>| digests.keys().cloned().collect();

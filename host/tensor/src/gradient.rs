@@ -26,8 +26,6 @@ impl Graph {
     /// A loss that is no f32 scalar, a `wrt` that is no float, an operation on the way that has no derivative
     /// (the optimiser steps), or the task's limits.
     pub fn gradients(&mut self, loss: &Tensor, wrt: &[&Tensor]) -> Recorded<Vec<Tensor>> {
-        // A list is paid for where it is refused, too.
-        self.meter().charge_gas(gas::LISTED.saturating_mul(wrt.len() as u64))?;
         if loss.dtype() != DType::F32 || loss.shape().elements() != 1 {
             let message = format!(
                 "the loss is {} {}; it must be one f32: take its mean or sum first",
@@ -58,6 +56,7 @@ struct Backward {
 
 impl Backward {
     fn new(graph: &Graph, loss: &Tensor, wrt: &[&Tensor]) -> Result<Backward, Exhausted> {
+        graph.meter().charge_gas(gas::LISTED.saturating_mul(wrt.len() as u64))?;
         let asked: SequenceSet = wrt.iter().map(|tensor| tensor.sequence()).collect();
         let mut on_way = SequenceSet::default();
         let mut way = Vec::new();

@@ -146,9 +146,9 @@ fn at_most(what: &'static str, found: u64, limit: u64, remedy: &'static str) -> 
     if found > limit { Err(AdmissionError::TooMany { what, found, limit, remedy }) } else { Ok(()) }
 }
 
-/// Text of the file as it may be shown.
+/// Text of the file as it may be shown: short, without control characters.
 fn short(text: &str) -> String {
-    anneal_job::shown_name(text).into_owned()
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 impl From<BinaryReaderError> for AdmissionError {

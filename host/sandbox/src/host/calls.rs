@@ -70,17 +70,6 @@ pub fn decode(bytes: &[u8]) -> Vec<Call> {
     calls
 }
 
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It did what it was asked for.
-    Answered,
-    /// The guest hears that it was wrong.
-    Refused,
-    /// It would end the run: whatever it cost, there is no next.
-    Run,
-}
-
 /// A host whose guest made calls.
 struct Played {
     host: Host,
@@ -106,14 +95,12 @@ pub fn play(calls: &[Call]) -> Result<(), String> {
 }
 
 impl Played {
-    /// Makes a call as the contract's binding would; gives its gas, and how it ended.
-    fn step(&mut self, call: &Call) -> Result<(u64, End), String> {
-        let mut end = End::Answered;
-        self.host.begin_call();
+    /// Makes a call as the contract's binding would; gives its gas, and whether it would end the run.
+    fn step(&mut self, call: &Call) -> Result<(u64, bool), String> {
+        let mut ends = false;
         match self.make(call) {
             Ok(()) => {}
             Err(refusal @ Refusal::Call(_)) => {
-                end = End::Refused;
                 // What the binding does with it.
                 if let Ok(error) = self.host.convert_error(refusal)
                     && (!error.message.contains(": ") || error.message.len() >= 2000)
@@ -125,12 +112,12 @@ impl Played {
                 if !error.is::<Ending>() {
                     return Err(format!("{call:?} ends the run with {error}"));
                 }
-                end = End::Run;
+                ends = true;
             }
         }
         let gas = self.host.graph.meter().take_gas();
         self.pending = self.pending.saturating_add(gas);
-        Ok((gas, end))
+        Ok((gas, ends))
     }
 
     /// Of what the guest gave back, it tries the newest again.

@@ -3,7 +3,7 @@
 use anneal_tensor::{CallErrorCode, DType, Elements, RecordError, Shape, Tensor, Value, gas};
 use wasmtime::component::Resource;
 
-use super::{Host, Refusal, bindings::data, bindings::tensors as wit, quoted, size, word};
+use super::{Host, Refusal, bindings::data, bindings::tensors as wit, shown, size, word};
 use crate::limits;
 
 impl data::Host for Host {
@@ -20,7 +20,6 @@ impl data::Host for Host {
 
     fn rows(&mut self, name: String, indices: Vec<u32>) -> Result<Resource<Tensor>, Refusal> {
         self.charge_call(name.len())?;
-        self.hand_in(size_of_val(&indices[..]));
         self.charge(limits::ROW_GAS * indices.len() as u64)?;
         let value = self.input("rows", &name)?.clone();
         let shape = rows_shape(&name, &value.shape, &indices)?;
@@ -66,7 +65,7 @@ impl data::Host for Host {
 impl Host {
     fn input(&self, operation: &'static str, name: &str) -> Result<&Value, Refusal> {
         self.inputs.get(name).ok_or_else(|| {
-            let name = quoted(name, limits::QUOTE_BYTES_MAX);
+            let name = shown(name, limits::QUOTE_BYTES_MAX);
             let names: Vec<&str> =
                 self.inputs.iter().map(|(name, _)| name).take(limits::QUOTE_NAMES_MAX).collect();
             let more = if names.len() < self.inputs.iter().len() { ", …" } else { "" };

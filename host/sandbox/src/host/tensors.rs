@@ -40,7 +40,7 @@ macro_rules! recorded_with {
 macro_rules! reductions {
     ($($name:ident)*) => {
         $(fn $name(&mut self, x: Handle, axes: Vec<u32>, keep: bool) -> Answer {
-            let [axes] = self.sizes(stringify!($name), [&axes])?;
+            let axes = self.sizes(stringify!($name), &axes)?;
             let recorded = self.graph.$name(self.table.get(&x)?, &axes, keep)?;
             self.hand_out(recorded)
         })*
@@ -97,7 +97,7 @@ impl wit::Host for Host {
     fn convert_error(&mut self, refusal: Refusal) -> wasmtime::Result<wit::Error> {
         match refusal {
             Refusal::Call(error) => {
-                self.charge_refused(&error.message)?;
+                self.charge_call(error.message.len())?;
                 Ok(error)
             }
             Refusal::End(end) => Err(end),
@@ -106,45 +106,45 @@ impl wit::Host for Host {
 
     fn from_bytes(&mut self, dtype: wit::Dtype, shape: Vec<u32>, bytes: Vec<u8>) -> Answer {
         // They were copied before they are checked.
-        self.hand_in(bytes.len());
         self.charge(gas::moved(bytes.len() as u64))?;
-        let [shape] = self.sizes("from_bytes", [&shape])?;
+        let shape = self.sizes("from_bytes", &shape)?;
         let recorded = self.graph.from_bytes(engine_dtype(dtype), &shape, &bytes)?;
         self.hand_out(recorded)
     }
 
     fn full(&mut self, dtype: wit::Dtype, shape: Vec<u32>, value: f64) -> Answer {
-        let [shape] = self.sizes("full", [&shape])?;
+        let shape = self.sizes("full", &shape)?;
         let recorded = self.graph.full(engine_dtype(dtype), &shape, value)?;
         self.hand_out(recorded)
     }
 
     fn iota(&mut self, shape: Vec<u32>) -> Answer {
-        let [shape] = self.sizes("iota", [&shape])?;
+        let shape = self.sizes("iota", &shape)?;
         let recorded = self.graph.iota(&shape)?;
         self.hand_out(recorded)
     }
 
     fn uniform(&mut self, shape: Vec<u32>, stream: u64) -> Answer {
-        let [shape] = self.sizes("uniform", [&shape])?;
+        let shape = self.sizes("uniform", &shape)?;
         let recorded = self.graph.uniform(&shape, stream)?;
         self.hand_out(recorded)
     }
 
     fn normal(&mut self, shape: Vec<u32>, stream: u64) -> Answer {
-        let [shape] = self.sizes("normal", [&shape])?;
+        let shape = self.sizes("normal", &shape)?;
         let recorded = self.graph.normal(&shape, stream)?;
         self.hand_out(recorded)
     }
 
     fn slice(&mut self, x: Handle, starts: Vec<u32>, ends: Vec<u32>, steps: Vec<u32>) -> Answer {
-        let [starts, ends, steps] = self.sizes("slice", [&starts, &ends, &steps])?;
+        let [starts, ends, steps] = [starts, ends, steps].map(|list| self.sizes("slice", &list));
+        let (starts, ends, steps) = (starts?, ends?, steps?);
         let recorded = self.graph.slice(self.table.get(&x)?, &starts, &ends, &steps)?;
         self.hand_out(recorded)
     }
 
     fn pad(&mut self, x: Handle, low: Vec<u32>, high: Vec<u32>, value: f64) -> Answer {
-        let [low, high] = self.sizes("pad", [&low, &high])?;
+        let (low, high) = (self.sizes("pad", &low)?, self.sizes("pad", &high)?);
         let recorded = self.graph.pad(self.table.get(&x)?, &low, &high, value)?;
         self.hand_out(recorded)
     }
@@ -161,25 +161,25 @@ impl wit::Host for Host {
     }
 
     fn reshape(&mut self, x: Handle, shape: Vec<u32>) -> Answer {
-        let [shape] = self.sizes("reshape", [&shape])?;
+        let shape = self.sizes("reshape", &shape)?;
         let recorded = self.graph.reshape(self.table.get(&x)?, &shape)?;
         self.hand_out(recorded)
     }
 
     fn permute(&mut self, x: Handle, axes: Vec<u32>) -> Answer {
-        let [axes] = self.sizes("permute", [&axes])?;
+        let axes = self.sizes("permute", &axes)?;
         let recorded = self.graph.permute(self.table.get(&x)?, &axes)?;
         self.hand_out(recorded)
     }
 
     fn broadcast_to(&mut self, x: Handle, shape: Vec<u32>) -> Answer {
-        let [shape] = self.sizes("broadcast_to", [&shape])?;
+        let shape = self.sizes("broadcast_to", &shape)?;
         let recorded = self.graph.broadcast_to(self.table.get(&x)?, &shape)?;
         self.hand_out(recorded)
     }
 
     fn flip(&mut self, x: Handle, axes: Vec<u32>) -> Answer {
-        let [axes] = self.sizes("flip", [&axes])?;
+        let axes = self.sizes("flip", &axes)?;
         let recorded = self.graph.flip(self.table.get(&x)?, &axes)?;
         self.hand_out(recorded)
     }

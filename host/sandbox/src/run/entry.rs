@@ -9,7 +9,7 @@ use wasmtime::{
 
 use crate::{
     ending::Ending,
-    host::{Host, bindings::context::NamedTensor, context_task, evaluated, quoted, shown},
+    host::{Host, bindings::context::NamedTensor, context_task, evaluated, shown},
     limits,
     state::{NamedValue, State, check_names, saturated},
 };
@@ -103,7 +103,7 @@ pub(super) fn state(host: &mut Host, mut returned: Vec<NamedTensor>) -> Result<S
             let message = format!(
                 "element {at} of the state's \"{}\" is ±2^62: the computation overflowed; try a smaller \
                  learning rate, or clip the gradients",
-                quoted(&name, limits::QUOTE_BYTES_MAX)
+                shown(&name, 256)
             );
             return Err(Ending::failure(FailureCode::Overflow, message));
         }

@@ -167,37 +167,30 @@ fn lists() -> Vec<Hostile> {
         paid(
             "shapes of 900,000 sizes",
             GROWN,
-            5,
+            100,
             "(call $full (i32.const 0) (i32.const 65536) (i32.const 900000) (f64.const 0) (i32.const 2048))",
         ),
         paid(
             "reshapes to 900,000 sizes",
             &kept,
-            5,
+            100,
             "(call $reshape (i32.load (i32.const 3000)) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
-        ),
-        paid(
-            "slices by lists of which only the last is long",
-            &kept,
-            5,
-            "(call $slice (i32.load (i32.const 3000)) (i32.const 65536) (i32.const 9) (i32.const 65536)
-               (i32.const 0) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
         ),
         paid(
             "bytes that are no tensor",
             &kept,
-            5,
+            100,
             "(call $from-bytes (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 3900000)
                (i32.const 2048))",
         ),
         named(
             "rows of an input that is not there",
-            3,
+            8,
             "(call $rows (i32.const 1024) (i32.const 4) (i32.const 65536) (i32.const 900000) (i32.const 2048))",
         ),
         named(
             "a name of megabytes",
-            5,
+            100,
             "(call $whole (i32.const 65536) (i32.const 3900000) (i32.const 2048))",
         ),
         paid(

@@ -8,7 +8,7 @@ use std::{
 
 use anneal_tensor::Executor;
 
-use super::{Call, End, Played, allocator};
+use super::{Call, Played, allocator};
 
 /// What one call cost.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ pub struct Cost<'a> {
     pub allocations: u64,
     /// How long it took.
     pub time: Duration,
-    /// How it ended.
-    pub end: End,
+    /// It would end the run: whatever it cost, there is no next.
+    pub ends: bool,
 }
 
 /// What is bounded of every sequence.
@@ -37,26 +37,18 @@ pub struct Bounds {
     pub bytes_per_gas: u64,
     /// The same for allocations, for 1000 gas.
     pub allocations_per_1000_gas: u64,
-    /// Bytes that a refused call may take, its lists and texts with them, for each gas of its own.
-    pub refused_bytes_per_gas: u64,
 }
 
 impl Bounds {
     /// What holds for an executor that keeps nothing of its own.
-    pub const CONTRACT: Bounds = Bounds {
-        kept_bytes: 512 << 10,
-        bytes_per_gas: 64,
-        allocations_per_1000_gas: 50,
-        refused_bytes_per_gas: 1,
-    };
+    pub const CONTRACT: Bounds =
+        Bounds { kept_bytes: 512 << 10, bytes_per_gas: 64, allocations_per_1000_gas: 50 };
 }
 
 /// Bytes and allocations of a call that need no gas: those of an error's words, and of a table that doubles: what it
 /// copies then was paid for when it grew.
 const CALL_BYTES: u64 = 2 << 20;
 const CALL_ALLOCATIONS: u64 = 100;
-/// Bytes for the words of an error, and for lists that are as short as a shape.
-const REFUSED_BYTES: u64 = 16 << 10;
 
 /// Makes the calls so many times over on one host, and gives what each cost. Needs [`allocator::Counting`] as the
 /// global allocator, and a process in which nothing else runs.
@@ -80,7 +72,7 @@ pub fn measure<'a>(
         let before = allocator::live();
         allocator::take_peak();
         let started = Instant::now();
-        let (gas, end) = played.step(call)?;
+        let (gas, ends) = played.step(call)?;
         let time = started.elapsed();
         let (peak, allocations) = allocator::take_peak();
         let after = allocator::live();
@@ -91,7 +83,7 @@ pub fn measure<'a>(
             bytes: (peak - before.min(peak)) as u64,
             allocations: allocations as u64,
             time,
-            end,
+            ends,
         };
         if let Some(bounds) = bounds {
             cost.check(paid, bounds)?;
@@ -111,10 +103,6 @@ impl Cost<'_> {
     fn check(&self, paid: u64, bounds: Bounds) -> Result<(), String> {
         let bytes_max = CALL_BYTES + bounds.bytes_per_gas * paid;
         let allocations_max = CALL_ALLOCATIONS + bounds.allocations_per_1000_gas * paid / 1000;
-        let refused_max = REFUSED_BYTES + bounds.refused_bytes_per_gas * self.gas;
-        if self.end == End::Refused && self.bytes > refused_max {
-            return Err(format!("{self}: refused, over {refused_max} bytes"));
-        }
         if self.bytes > bytes_max || self.allocations > allocations_max {
             return Err(format!(
                 "{self}: over {bytes_max} bytes or {allocations_max} allocations for {paid} gas"
@@ -152,7 +140,7 @@ impl Worst {
     pub fn add(&mut self, costs: &[Cost<'_>], calls: usize) -> bool {
         let mut is_worse = false;
         for at in 0..calls {
-            let rounds = || costs.iter().skip(at).step_by(calls).filter(|cost| cost.end != End::Run);
+            let rounds = || costs.iter().skip(at).step_by(calls).filter(|cost| !cost.ends);
             let bytes = rounds().max_by(|a, b| a.bytes_per_gas().total_cmp(&b.bytes_per_gas()));
             let time = rounds().min_by(|a, b| a.nanoseconds_per_gas().total_cmp(&b.nanoseconds_per_gas()));
             let measures = [

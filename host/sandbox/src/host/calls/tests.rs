@@ -47,67 +47,6 @@ fn what_calls_cost_the_host_is_counted_or_paid_for() {
     println!("{worst}");
 }
 
-/// Whichever of its lists a call is refused for, copying all of them out of the guest is paid for.
-#[test]
-fn a_refused_call_pays_for_everything_that_it_was_given() {
-    const LONG: usize = 300_000;
-    fn long() -> Vec<u32> {
-        vec![1; LONG]
-    }
-    type Make = fn(&mut Host, u32) -> Result<(), Refusal>;
-    let b = Handle::new_borrow;
-    let words = size_of::<u32>() * LONG;
-    let cases: [(&str, usize, Make); 15] = [
-        ("full", words, |host, _| host.full(wit::Dtype::F32, long(), 0.0).map(drop)),
-        ("iota", words, |host, _| host.iota(long()).map(drop)),
-        ("reshape", words, |host, x| host.reshape(Handle::new_borrow(x), long()).map(drop)),
-        ("sum", words, |host, x| host.sum(Handle::new_borrow(x), long(), false).map(drop)),
-        ("pad, below", words, |host, x| host.pad(Handle::new_borrow(x), long(), vec![0; 9], 0.0).map(drop)),
-        ("pad, above", words, |host, x| host.pad(Handle::new_borrow(x), vec![0; 9], long(), 0.0).map(drop)),
-        ("slice, all of them", 3 * words, |host, x| {
-            host.slice(Handle::new_borrow(x), long(), long(), long()).map(drop)
-        }),
-        ("slice, the last", words, |host, x| {
-            host.slice(Handle::new_borrow(x), vec![0; 9], vec![0; 9], long()).map(drop)
-        }),
-        ("from-bytes, its bytes", LONG, |host, _| {
-            host.from_bytes(wit::Dtype::F32, vec![1], vec![0; LONG]).map(drop)
-        }),
-        ("from-bytes, both", words + LONG, |host, _| {
-            host.from_bytes(wit::Dtype::F32, long(), vec![0; LONG]).map(drop)
-        }),
-        ("rows, a name", words + LONG, |host, _| host.rows("x".repeat(LONG), long()).map(drop)),
-        ("rows, an index", words, |host, _| host.rows("table".to_owned(), vec![7; LONG]).map(drop)),
-        ("whole", LONG, |host, _| host.whole("x".repeat(LONG)).map(drop)),
-        ("concat", words, |host, x| {
-            host.concat((0..LONG).map(|_| Handle::new_borrow(x)).collect(), 0).map(drop)
-        }),
-        ("gradients of no loss", words, |host, x| {
-            let all = (0..LONG).map(|_| Handle::new_borrow(x)).collect();
-            host.gradients(Handle::new_borrow(x), all).map(drop)
-        }),
-    ];
-    for (name, bytes, make) in cases {
-        let mut host = host(Box::new(Reference::new()));
-        host.task.limits.handles = 1 << 20;
-        let x = host.full(wit::Dtype::F32, vec![2], 0.0).expect("it fits").rep();
-        assert_eq!(host.shape(b(x)).expect("it is held"), [2]);
-        let meter = host.graph.meter().clone();
-        meter.take_gas();
-        host.begin_call();
-        let Err(refusal @ Refusal::Call(_)) = make(&mut host, x) else { panic!("{name} is not refused") };
-        host.convert_error(refusal).expect("there is gas");
-        let gas = meter.take_gas();
-        assert!(gas >= bytes as u64, "{name}: {gas} gas for {bytes} bytes");
-        // What one call was given is none of the next one's.
-        host.begin_call();
-        let refusal = host.concat(Vec::new(), 0).expect_err("it is empty");
-        host.convert_error(refusal).expect("there is gas");
-        let gas = meter.take_gas();
-        assert!(gas < 1100, "{name}: {gas} gas for a call after it");
-    }
-}
-
 /// What a record and a handle count is more than they take, for the largest operations that there are.
 #[test]
 #[expect(clippy::print_stdout, reason = "it says what it measured, to who runs it alone")]
