@@ -17,8 +17,8 @@ pub const WALKED_INPUT: u64 = 10;
 pub const LISTED: u64 = 200;
 /// An evaluation that computes anything.
 pub const EVALUATION: u64 = 10_000;
-/// Each operation of an evaluation whose structure is none of the task's last [`crate::limits::STRUCTURES_MAX`], within
-/// [`crate::limits::STRUCTURE_WORDS_MAX`]: a backend plans it, and compiles kernels for it.
+/// Each operation of an evaluation whose structure is none of the task's last [`crate::limits::STRUCTURES_MAX`]: a
+/// backend plans it, and compiles kernels for it.
 pub const PLANNED: u64 = 10_000;
 
 /// Element operations of each matrix product, of however few elements, that an operation is made of.

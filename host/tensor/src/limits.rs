@@ -17,9 +17,6 @@ pub const READ_BYTES_MAX: usize = 4 << 20;
 pub const STEP_NODES_MAX: usize = 1 << 16;
 /// Structures of evaluations that a task may use in turn and pays for once.
 pub const STRUCTURES_MAX: usize = 64;
-/// Words that say these structures, about twelve an operation: where they have more, those that were not used for the
-/// longest time are paid for again.
-pub const STRUCTURE_WORDS_MAX: usize = 1 << 21;
 /// Recorded tensors that are alive at once, over all commits: those behind handles, and the history that they
 /// need.
 pub const LIVE_TENSORS_MAX: u64 = 1 << 20;

@@ -11,15 +11,13 @@ mod contract;
 mod group;
 mod layout;
 mod lower;
-mod recent;
 mod structure;
 mod walk;
 
 pub use cache::{PLANS_MAX, PlanCache};
 pub use group::{MAP_BUFFERS_MAX, MAP_INSTRUCTIONS_MAX};
-pub(crate) use recent::Recent;
 pub use structure::Arguments;
-pub(crate) use structure::{Structure, StructureKey};
+pub(crate) use structure::StructureHasher;
 
 use crate::{DType, ElementOp, ReduceKind};
 

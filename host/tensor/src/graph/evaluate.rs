@@ -4,31 +4,29 @@
 //! kept is computed again for the next, and paid for again. What is kept by this count is what the guest asked
 //! for, never what an executor or a trace happens to keep.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::{Graph, Recorded};
 use crate::{
     Executor, ExecutorError, Exhausted, Tensor, gas, limits,
-    node::{SequenceSet, Stage},
-    plan::{Recent, Structure, StructureKey},
+    node::{SequenceSet, SequenceState, Stage},
+    plan::StructureHasher,
 };
 
-/// The structures that a task evaluated last.
-#[derive(Debug)]
-pub(super) struct Structures(Recent<()>);
-
-impl Default for Structures {
-    fn default() -> Structures {
-        Structures(Recent::new(limits::STRUCTURES_MAX))
-    }
-}
+/// The structures that a task evaluated last, the newest last.
+#[derive(Debug, Default)]
+pub(super) struct Structures(VecDeque<u64>);
 
 impl Structures {
     /// Makes this one the newest; whether it was known.
-    fn use_one(&mut self, key: StructureKey) -> bool {
-        let is_known = self.0.get(&key).is_some();
-        if !is_known {
-            self.0.insert(key, ());
+    fn use_one(&mut self, structure: u64) -> bool {
+        let known = self.0.iter().rposition(|&known| known == structure);
+        known.and_then(|at| self.0.remove(at));
+        if self.0.len() >= limits::STRUCTURES_MAX {
+            self.0.pop_front();
         }
-        is_known
+        self.0.push_back(structure);
+        known.is_some()
     }
 }
 
@@ -38,14 +36,25 @@ impl Graph {
     /// # Errors
     /// Where the gas is used up: nothing is to be evaluated.
     pub fn charge_evaluation(&mut self, tensors: &[Tensor]) -> Result<(), Exhausted> {
-        let targets = waiting(tensors, |tensor| tensor.stage() == Stage::Kept);
-        if targets.is_empty() {
+        let mut places = HashMap::with_capacity_and_hasher(256, SequenceState);
+        let mut nodes: Vec<&Tensor> = Vec::with_capacity(256);
+        for tensor in tensors.iter().filter(|tensor| tensor.stage() != Stage::Kept) {
+            place(tensor, &mut places, &mut nodes);
+        }
+        if nodes.is_empty() {
             return Ok(());
         }
         // Executors look through what is alive for what they may use again.
         self.meter.charge_gas(gas::EVALUATION + self.meter.tensors_live())?;
-        let mut computed = 0;
-        let charge = |node: &Tensor| {
+        let mut structure = StructureHasher::new(nodes.len());
+        let (mut next, mut computed) = (0, 0);
+        while let Some(&node) = nodes.get(next) {
+            next += 1;
+            let is_kept = node.stage() == Stage::Kept;
+            structure.add(node, is_kept);
+            if is_kept {
+                continue;
+            }
             computed += 1;
             self.meter.charge_gas(gas::walked(node))?;
             if node.stage() == Stage::Computed {
@@ -53,11 +62,12 @@ impl Graph {
                 self.meter.charge_gas(gas::computed(node.op(), &inputs, node.shape(), node.dtype()))?;
             }
             node.set_stage(Stage::Computed);
-            Ok(())
-        };
-        let structure = Structure::of(&targets, |node| node.stage() == Stage::Kept, charge)?;
+            for input in node.inputs() {
+                structure.add_input(place(input, &mut places, &mut nodes));
+            }
+        }
         tensors.iter().for_each(|tensor| tensor.set_stage(Stage::Kept));
-        if !self.structures.use_one(structure.key) {
+        if !self.structures.use_one(structure.finish()) {
             self.meter.charge_gas(gas::PLANNED * computed)?;
         }
         Ok(())
@@ -68,8 +78,9 @@ impl Graph {
     /// # Errors
     /// Only the machine's.
     pub fn evaluate(&mut self, tensors: &[Tensor], executor: &mut dyn Executor) -> Result<(), ExecutorError> {
-        let waiting: Vec<Tensor> =
-            waiting(tensors, |tensor| tensor.value().is_some()).into_iter().cloned().collect();
+        let mut seen = SequenceSet::default();
+        let is_waiting = |tensor: &&Tensor| tensor.value().is_none() && seen.insert(tensor.sequence());
+        let waiting: Vec<Tensor> = tensors.iter().filter(is_waiting).cloned().collect();
         if waiting.is_empty() {
             return Ok(());
         }
@@ -104,17 +115,22 @@ impl Graph {
     }
 }
 
-/// The tensors that are not there yet, each once.
-fn waiting(tensors: &[Tensor], is_there: impl Fn(&Tensor) -> bool) -> Vec<&Tensor> {
-    let mut seen = SequenceSet::default();
-    tensors.iter().filter(|tensor| !is_there(tensor) && seen.insert(tensor.sequence())).collect()
+/// Where a tensor is among the nodes, the last where it was not there.
+fn place<'a>(
+    tensor: &'a Tensor,
+    places: &mut HashMap<u64, u64, SequenceState>,
+    nodes: &mut Vec<&'a Tensor>,
+) -> u64 {
+    *places.entry(tensor.sequence()).or_insert_with(|| {
+        nodes.push(tensor);
+        nodes.len() as u64 - 1
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{
         Conv2dAttributes, DType, Exhausted, Graph, Meter, RecordError, Reference, Tensor, gas, limits,
-        plan::PlanCache,
     };
 
     fn graph() -> Graph {
@@ -207,78 +223,6 @@ mod tests {
             step(length, 0.5);
         }
         assert!(step(10, 0.5) >= first);
-    }
-
-    /// Evaluates once, and gives the plans that had to be made for it and the operations that were paid for as planned.
-    fn planned(graph: &mut Graph, cache: &mut PlanCache, targets: &[Tensor]) -> (u64, u64) {
-        let nodes = crate::reachable(targets);
-        let walked: u64 = nodes.iter().filter(|node| node.value().is_none()).map(gas::walked).sum();
-        graph.meter().take_gas();
-        graph.charge_evaluation(targets).expect("there is gas");
-        let paid = graph.meter().take_gas() - gas::EVALUATION - graph.meter().tensors_live() - walked;
-        assert_eq!(paid % gas::PLANNED, 0);
-        let built = cache.built();
-        cache.plan(targets);
-        (cache.built() - built, paid / gas::PLANNED)
-    }
-
-    /// The same operations, recorded in another order, or handed in in another, are another structure for both.
-    #[test]
-    fn what_is_planned_anew_is_paid_for_in_whatever_order_it_was_recorded() {
-        let (graph, cache) = (&mut graph(), &mut PlanCache::new(limits::STRUCTURES_MAX));
-        let mut random = 1u64;
-        let mut draw = |below: usize| {
-            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            (random >> 33) as usize % below
-        };
-        let (mut built, mut known) = (0, 0);
-        for _ in 0..300 {
-            let x = graph.from_bytes(DType::F32, &[2], &[0; 8]).expect("small");
-            // Three branches, whose operations are recorded in an order that is drawn: 90 of them.
-            let mut branches = [x.clone(), x.clone(), x];
-            let mut left = vec![0, 0, 1, 1, 2, 2];
-            while !left.is_empty() {
-                let branch = left.remove(draw(left.len()));
-                branches[branch] = match branch {
-                    0 => graph.exp(&branches[0]),
-                    1 => graph.neg(&branches[1]),
-                    _ => graph.tanh(&branches[2]),
-                }
-                .expect("small");
-            }
-            let (made, paid) = planned(graph, cache, &branches);
-            assert_eq!(paid, 6 * made, "what is planned is paid for, and nothing else is");
-            built += made;
-            known += 1 - made;
-        }
-        assert!(
-            built > limits::STRUCTURES_MAX as u64 && known > 20,
-            "{built} were built, {known} were known"
-        );
-    }
-
-    /// Large structures, of which a cache holds fewer at once than [`limits::STRUCTURES_MAX`].
-    #[test]
-    fn what_a_cache_has_no_room_for_is_paid_for_again() {
-        let (graph, cache) = (&mut Graph::new(1, Meter::new(1 << 50)), &mut PlanCache::default());
-        let large = |graph: &mut Graph, length: u64| {
-            let mut last = graph.full(DType::F32, &[0; limits::RANK_MAX], 0.0).expect("it has no elements");
-            for _ in 1..length {
-                last = graph.neg(&last).expect("it has no elements");
-            }
-            last
-        };
-        let mut built = Vec::new();
-        // Each is of more than a quarter of the words: three of them fit, and four do not.
-        let lengths = [50_000, 50_001, 50_002, 50_002, 50_000, 50_003, 50_002, 50_001, 50_000];
-        for length in lengths {
-            let target = large(graph, length);
-            let (made, paid) = planned(graph, cache, &[target]);
-            assert_eq!(paid, length * made, "{length}");
-            built.push(made);
-            graph.commit(&[], &mut Reference::new()).expect("the machine works").expect("it is empty");
-        }
-        assert_eq!(built, [1, 1, 1, 0, 0, 1, 0, 1, 1]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Plan {
 
     pub(super) fn of(recording: &Recording<'_>, scalars: usize) -> Plan {
         let drafts = drafts(recording);
-        let groups = Groups::of(&drafts, &recording.structure.targets);
+        let groups = Groups::of(&drafts, &recording.targets);
         let mut builder = Builder::new(recording, drafts, scalars);
         for group in groups {
             match group {
@@ -32,7 +32,7 @@ impl Plan {
                 Group::Step(node) => builder.step(node),
             }
         }
-        for &target in &recording.structure.targets {
+        for &target in &recording.targets {
             let slot = builder.target(target);
             builder.plan.targets.push(slot);
         }
@@ -43,10 +43,10 @@ impl Plan {
 
 /// Each node's role and place.
 fn drafts<'a>(recording: &'a Recording<'_>) -> Vec<Draft<'a>> {
-    let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(recording.structure.nodes.len());
-    for (node, tensor) in recording.structure.nodes.iter().enumerate() {
+    let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(recording.nodes.len());
+    for (node, tensor) in recording.nodes.iter().enumerate() {
         let shape = *tensor.shape();
-        let inputs = recording.structure.inputs(node);
+        let inputs = recording.inputs(node);
         let own = |role| (role, node, Layout::contiguous(shape));
         let seen = |op: &ViewOp| {
             drafts[inputs[0]].layout.view(op, shape).map(|layout| (drafts[inputs[0]].base, layout))
@@ -121,7 +121,7 @@ impl<'a> Builder<'a> {
         if let Some(slot) = self.slot_of[node] {
             return slot;
         }
-        let tensor = self.recording.structure.nodes[node];
+        let tensor = self.recording.nodes[node];
         let constant = self.drafts[node].role == Role::Constant;
         let slot = self.new_slot(tensor.dtype(), if constant { 1 } else { tensor.shape().elements() });
         self.slot_of[node] = Some(slot);
@@ -138,7 +138,7 @@ impl<'a> Builder<'a> {
 
     /// A node's dtype.
     pub(super) fn dtype(&self, node: usize) -> DType {
-        self.recording.structure.nodes[node].dtype()
+        self.recording.nodes[node].dtype()
     }
 
     /// A node's elements in memory.
@@ -205,7 +205,7 @@ impl<'a> Builder<'a> {
                 View { slot: self.own_slot(*node), offset: 0, strides: Layout::contiguous(shape).strides };
             stores.push((made[node], view));
         }
-        let names = nodes.iter().map(|&node| self.recording.structure.nodes[node].op().name()).collect();
+        let names = nodes.iter().map(|&node| self.recording.nodes[node].op().name()).collect();
         self.finish(program, shape, stores, names);
     }
 
@@ -273,7 +273,7 @@ impl<'a> Builder<'a> {
         }
         let slot = self.new_slot(self.dtype(node), elements);
         let out = View { slot, offset: 0, strides: Layout::contiguous(self.shape(node)).strides };
-        self.copy(node, out, self.recording.structure.nodes[node].op().name());
+        self.copy(node, out, self.recording.nodes[node].op().name());
         slot
     }
 }

@@ -192,7 +192,7 @@ impl Builder<'_> {
         collapse(&mut k, &mut [&mut a.k, &mut b.k]);
         let view = |of: Operand| View { strides: [of.batch, of.own, of.k].concat(), ..of.view };
         let contract = Contract { batch, m, n, k, a: view(a), b: view(b), out };
-        self.push(StepKind::Contract(contract), vec![self.recording.structure.nodes[node].op().name()]);
+        self.push(StepKind::Contract(contract), vec![self.recording.nodes[node].op().name()]);
     }
 }
 

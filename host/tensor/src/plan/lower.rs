@@ -11,8 +11,8 @@ impl Builder<'_> {
     /// Emits the steps of a node that is no element operation.
     pub(super) fn step(&mut self, node: usize) {
         let recording = self.recording;
-        let op = recording.structure.nodes[node].op();
-        let inputs = recording.structure.inputs(node);
+        let op = recording.nodes[node].op();
+        let inputs = recording.inputs(node);
         match op {
             Op::View(ViewOp::Reshape) => self.reshape(node, inputs[0]),
             Op::Pad { low, interior, .. } => self.pad(node, inputs[0], low, interior),
@@ -70,7 +70,7 @@ impl Builder<'_> {
         }
         let x = joined(x, &mut [(&mut kept, kept_strides), (&mut reduced, reduced_strides)]);
         let dtype = self.dtype(input);
-        let op = self.recording.structure.nodes[node].op();
+        let op = self.recording.nodes[node].op();
         let kind = match *op {
             Op::Reduce { kind, .. } => StepKind::Reduce(Reduce { kind, dtype, kept, reduced, x, out }),
             Op::ArgReduce { largest, .. } => {

@@ -1,12 +1,9 @@
-//! What a plan depends on, read off the recorded nodes in one traversal: the structure and its key, and apart from
+//! What a plan depends on, read off the recorded nodes in one traversal: the structure key, and apart from
 //! it the values and scalars that a run is given.
 //!
-//! This happens at every step of a training, so it is linear and looks at each node once. The gas of an evaluation
-//! and the cache of plans both ask here, so that what is known to one is known to the other.
+//! This happens at every step of a training, so it is linear and looks at each node once.
 
-use std::{collections::HashMap, convert::Infallible};
-
-use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 
 use crate::{ElementOp, Op, ReduceKind, Tensor, Value, ViewOp, node::SequenceState};
 
@@ -19,58 +16,28 @@ pub struct Arguments {
     pub scalars: Vec<u32>,
 }
 
-/// The name of a structure: two evaluations with equal keys have the same plan. It says the operations in the order
-/// in which they were recorded, attributes, shapes, dtypes, edges, which nodes are given, and the targets; no
-/// values, no scalars. Gas depends on it, so it is the same on every machine, and nobody can make two structures
-/// of one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StructureKey {
-    digest: [u8; 32],
-    words: usize,
-}
-
-/// The nodes that targets need, inputs before consumers.
-pub struct Structure<'a> {
+/// The nodes that targets need, inputs before consumers, with everything a plan and its run are made from.
+pub struct Recording<'a> {
     /// In ascending sequence.
     pub nodes: Vec<&'a Tensor>,
-    /// The positions of the inputs of each node in `nodes`, one node after the other; none for given nodes.
+    /// Per node, where its scalar words begin.
+    pub scalars_of: Vec<usize>,
+    /// The positions of the inputs of each node in `nodes`, one node after the other; none for valued nodes.
     pub inputs: Vec<usize>,
     /// Per node, where its inputs begin in `inputs`, and one more at the end.
     pub inputs_of: Vec<usize>,
     /// The positions of the targets in `nodes`.
     pub targets: Vec<usize>,
-    /// Its name.
-    pub key: StructureKey,
-}
-
-/// A structure with everything that a plan and its run are made from.
-pub struct Recording<'a> {
-    /// The structure; the nodes that have a value are given.
-    pub structure: Structure<'a>,
-    /// Per node, where its scalar words begin.
-    pub scalars_of: Vec<usize>,
     /// The run's arguments.
     pub arguments: Arguments,
+    /// Two recordings with equal keys have the same plan: operations, attributes, shapes, dtypes, edges by
+    /// position, which nodes are valued, the targets. No values, no scalars.
+    pub key: Vec<u64>,
 }
 
-impl StructureKey {
-    /// Words that it was made from: the size of a plan goes with it.
-    pub fn words(&self) -> usize {
-        self.words
-    }
-}
-
-impl<'a> Structure<'a> {
-    /// The structure behind the targets. The nodes that are given are not looked behind; every other one is
-    /// visited once, before what it is computed from.
-    ///
-    /// # Errors
-    /// Those of the visits.
-    pub fn of<E>(
-        targets: &[&'a Tensor],
-        is_given: impl Fn(&Tensor) -> bool,
-        mut visit: impl FnMut(&Tensor) -> Result<(), E>,
-    ) -> Result<Structure<'a>, E> {
+impl<'a> Recording<'a> {
+    /// Reads the graph behind the targets.
+    pub fn of(targets: &'a [Tensor]) -> Recording<'a> {
         let mut position: HashMap<u64, usize, SequenceState> =
             HashMap::with_capacity_and_hasher(256, SequenceState);
         let mut nodes: Vec<&Tensor> = Vec::with_capacity(256);
@@ -78,113 +45,103 @@ impl<'a> Structure<'a> {
         let mut next = 0;
         while let Some(&tensor) = nodes.get(next) {
             next += 1;
-            if !is_given(tensor) {
-                visit(tensor)?;
+            if tensor.value().is_none() {
                 let new = |input: &&Tensor| position.insert(input.sequence(), 0).is_none();
                 nodes.extend(tensor.inputs().iter().filter(new));
             }
         }
         nodes.sort_unstable_by_key(|tensor| tensor.sequence());
-        let mut inputs = Vec::with_capacity(2 * nodes.len());
-        let mut inputs_of = Vec::with_capacity(nodes.len() + 1);
-        let mut key = KeyHasher::new(nodes.len());
-        for (at, tensor) in nodes.iter().enumerate() {
+        let mut recording = Recording {
+            scalars_of: Vec::with_capacity(nodes.len()),
+            inputs: Vec::with_capacity(2 * nodes.len()),
+            inputs_of: Vec::with_capacity(nodes.len() + 1),
+            targets: Vec::with_capacity(targets.len()),
+            arguments: Arguments { values: Vec::new(), scalars: vec![0] },
+            key: Vec::with_capacity(12 * nodes.len()),
+            nodes,
+        };
+        for at in 0..recording.nodes.len() {
+            let tensor = recording.nodes[at];
             position.insert(tensor.sequence(), at);
-            inputs_of.push(inputs.len());
-            let is_given = is_given(tensor);
-            key.add(tensor, is_given);
-            if !is_given {
-                inputs.extend(tensor.inputs().iter().map(|input| position[&input.sequence()]));
-                key.add_places(&inputs[inputs_of[at]..]);
-            }
+            recording.inputs_of.push(recording.inputs.len());
+            recording.scalars_of.push(recording.arguments.scalars.len());
+            recording.add(tensor, &position);
         }
-        inputs_of.push(inputs.len());
-        let targets: Vec<usize> = targets.iter().map(|target| position[&target.sequence()]).collect();
-        key.add_places(&targets);
-        Ok(Structure { nodes, inputs, inputs_of, targets, key: key.finish() })
+        recording.inputs_of.push(recording.inputs.len());
+        for target in targets {
+            let at = position[&target.sequence()];
+            recording.targets.push(at);
+            recording.key.push(at as u64);
+        }
+        recording
     }
 
     /// The inputs of a node, as positions.
     pub fn inputs(&self, node: usize) -> &[usize] {
         &self.inputs[self.inputs_of[node]..self.inputs_of[node + 1]]
     }
-}
 
-impl<'a> Recording<'a> {
-    /// Reads the graph behind the targets.
-    pub fn of(targets: &'a [Tensor]) -> Recording<'a> {
-        let targets: Vec<&Tensor> = targets.iter().collect();
-        let free = |_: &Tensor| Ok::<(), Infallible>(());
-        let Ok(structure) = Structure::of(&targets, |tensor| tensor.value().is_some(), free);
-        let mut scalars_of = Vec::with_capacity(structure.nodes.len());
-        let mut arguments = Arguments { values: Vec::new(), scalars: vec![0] };
-        for tensor in &structure.nodes {
-            scalars_of.push(arguments.scalars.len());
-            match tensor.value() {
-                Some(value) => arguments.values.push(value.clone()),
-                None => scalars(tensor.op(), &mut arguments.scalars),
-            }
+    fn add(&mut self, tensor: &Tensor, position: &HashMap<u64, usize, SequenceState>) {
+        let valued = tensor.value();
+        let tag = if valued.is_some() { 0 } else { tag(tensor.op()) };
+        let (dtype, rank) = (tensor.dtype() as u64, tensor.shape().rank() as u64);
+        self.key.push(tag << 16 | dtype << 8 | rank);
+        self.key.extend(tensor.shape().iter().map(|&size| size as u64));
+        if let Some(value) = valued {
+            self.arguments.values.push(value.clone());
+            return;
         }
-        Recording { structure, scalars_of, arguments }
+        attributes(tensor.op(), &mut self.key);
+        scalars(tensor.op(), &mut self.arguments.scalars);
+        self.key.push(tensor.inputs().len() as u64);
+        for input in tensor.inputs() {
+            let at = position[&input.sequence()];
+            self.inputs.push(at);
+            self.key.push(at as u64);
+        }
     }
 }
 
-/// Words that are hashed at once.
-const BLOCK_WORDS: usize = 512;
-
-/// Makes a key from words. Every list has its length before it or follows from what came before, so no other structure
-/// has these words.
-struct KeyHasher {
-    hasher: Sha256,
-    /// Those that are not hashed yet.
-    block: Vec<u64>,
-    hashed: usize,
+/// A structure as a number: what its key says, mixed. Gas depends on it, so it is the same on every machine, and a
+/// change of it is one of the gas version.
+pub struct StructureHasher {
+    hash: u64,
+    words: Vec<u64>,
 }
 
-impl KeyHasher {
-    fn new(nodes: usize) -> KeyHasher {
-        let mut block = Vec::with_capacity(BLOCK_WORDS + 64);
-        block.push(nodes as u64);
-        KeyHasher { hasher: Sha256::new(), block, hashed: 0 }
+impl StructureHasher {
+    /// For an evaluation of so many targets.
+    pub fn new(targets: usize) -> StructureHasher {
+        StructureHasher { hash: targets as u64, words: Vec::with_capacity(32) }
     }
 
-    fn add(&mut self, tensor: &Tensor, is_given: bool) {
-        if self.block.len() >= BLOCK_WORDS {
-            self.hash_block();
-        }
+    /// The next node; it is an argument where it is given.
+    pub fn add(&mut self, tensor: &Tensor, is_given: bool) {
         let tag = if is_given { 0 } else { tag(tensor.op()) };
-        self.block.push(tag << 16 | (tensor.dtype() as u64) << 8 | tensor.shape().rank() as u64);
-        self.block.extend(tensor.shape().iter().map(|&size| size as u64));
+        self.mix(tag << 16 | (tensor.dtype() as u64) << 8 | tensor.shape().rank() as u64);
+        tensor.shape().iter().for_each(|&size| self.mix(size as u64));
         if !is_given {
-            attributes(tensor.op(), &mut self.block);
+            let mut words = std::mem::take(&mut self.words);
+            attributes(tensor.op(), &mut words);
+            words.drain(..).for_each(|word| self.mix(word));
+            self.words = words;
+            self.mix(tensor.inputs().len() as u64);
         }
     }
 
-    fn add_places(&mut self, places: &[usize]) {
-        self.block.push(places.len() as u64);
-        for places in places.chunks(BLOCK_WORDS) {
-            self.block.extend(places.iter().map(|&place| place as u64));
-            if self.block.len() >= BLOCK_WORDS {
-                self.hash_block();
-            }
-        }
+    /// An input of the node that was added last, by its place.
+    pub fn add_input(&mut self, place: u64) {
+        self.mix(place);
     }
 
-    fn hash_block(&mut self) {
-        let mut bytes = [0; 8 * BLOCK_WORDS];
-        for words in self.block.chunks(BLOCK_WORDS) {
-            for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
-                bytes.copy_from_slice(&word.to_le_bytes());
-            }
-            self.hasher.update(&bytes[..8 * words.len()]);
-        }
-        self.hashed += self.block.len();
-        self.block.clear();
+    /// The number.
+    pub fn finish(self) -> u64 {
+        self.hash
     }
 
-    fn finish(mut self) -> StructureKey {
-        self.hash_block();
-        StructureKey { digest: self.hasher.finalize().into(), words: self.hashed }
+    fn mix(&mut self, word: u64) {
+        let mixed = (self.hash ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.hash = mixed.rotate_left(29) ^ mixed >> 32;
     }
 }
 

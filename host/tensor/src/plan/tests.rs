@@ -2,14 +2,12 @@
 //! against naive index maps.
 
 use super::{
+    cache::KEY_WORDS_MAX,
     group,
     layout::{Layout, collapse},
     *,
 };
-use crate::{
-    Graph, Meter, Op, Recorded, Shape, Tensor, ViewOp, WindowAttributes, limits::STRUCTURE_WORDS_MAX,
-    testing::random_graph,
-};
+use crate::{Graph, Meter, Op, Recorded, Shape, Tensor, ViewOp, WindowAttributes, testing::random_graph};
 
 fn graph() -> Graph {
     Graph::new(1, Meter::new(1 << 40))
@@ -362,7 +360,7 @@ fn a_cache_of_large_plans_is_bounded_by_their_size() {
             y = g.neg(&y).unwrap();
         }
         cache.plan(&[y]);
-        assert!(cache.words() <= STRUCTURE_WORDS_MAX && cache.words() > 0, "{}", cache.words());
+        assert!(cache.words() <= KEY_WORDS_MAX && cache.words() > 0, "{}", cache.words());
         g.commit(&[], &mut crate::Reference::new()).unwrap().unwrap();
     }
     assert_eq!(cache.built(), 20);
