@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -12,9 +13,20 @@ use rusqlite::Connection;
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Works until it is dropped.
+/// Works until it is dropped, and not a moment longer: who drops it may give back the lock, or remove the files.
 pub(super) struct Checkpoints {
-    _stop: Sender<()>,
+    /// Dropping it tells the thread to end.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _a_panic_was_told = thread.join();
+        }
+    }
 }
 
 impl Checkpoints {
@@ -38,6 +50,6 @@ impl Checkpoints {
             }
         };
         let thread = std::thread::Builder::new().name("anneal-journal".to_owned()).spawn(work);
-        thread.ok().map(|_| Checkpoints { _stop: stop })
+        thread.ok().map(|thread| Checkpoints { stop: Some(stop), thread: Some(thread) })
     }
 }

@@ -42,10 +42,11 @@ const DELETE_LIVE: &str = "DELETE FROM live_item WHERE key = ?1";
 
 /// A SQLite database.
 pub struct SqliteStore {
+    /// Dropped first: its thread has ended before the lock is given back.
+    checkpoints: Option<Checkpoints>,
     connection: Connection,
     path: PathBuf,
     lock: Option<File>,
-    checkpoints: Option<Checkpoints>,
 }
 
 impl SqliteStore {
