@@ -62,7 +62,7 @@ fn mask(id: u32, name: &str) -> u64 {
 
 /// Whether a process has handlers for the signals that end it; SIGHUP may be ignored.
 fn hears_signals(id: u32) -> bool {
-    (mask(id, "SigCgt") | mask(id, "SigIgn") & HANGUP) & ENDING == ENDING
+    (mask(id, "SigCgt") | (mask(id, "SigIgn") & HANGUP)) & ENDING == ENDING
 }
 
 /// The same command, started so that it has to hear SIGHUP, or so that it has to ignore it.
