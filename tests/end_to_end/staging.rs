@@ -219,9 +219,7 @@ fn a_directory_is_one_runs_at_a_time() {
 #[test]
 fn output_that_is_lost_is_an_error() {
     let folder = scratch();
-    for line in
-        [&["devices", "--json"][..], &["policy", "preset"], &["--version"], &["schema", "job"]]
-    {
+    for line in [&["devices", "--json"][..], &["policy", "preset"], &["--version"], &["schema", "job"]] {
         let mut command = in_folder(folder.path());
         let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
         let output = command.args(line).stdout(full).output().expect("it runs");
